@@ -1,0 +1,60 @@
+"""The broker, as a port. Two implementations pass one conformance suite: `in_process` and `rabbitmq`."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+from common.messaging.envelope import Envelope
+from common.messaging.subscriptions import Subscriptions
+
+Receive = Callable[[Envelope], Awaitable[None]]
+"""Stores an event durably in the consumer's inbox; only after it returns is the delivery acknowledged."""
+
+
+class BrokerUnavailable(Exception):
+    """The broker can't be reached or did not confirm in time; the fact may or may not have arrived: send it again."""
+
+
+class Unroutable(Exception):
+    """Nobody is bound to this fact; it stays in the outbox."""
+
+
+class TaskMessage(Protocol):
+    """A message of a work queue: names a task, holds nothing else."""
+
+    task_id: str
+
+    async def ack(self) -> None:
+        """Take the message off the queue; the runner does so as soon as it has claimed the task or can't."""
+
+    async def give_back(self) -> None:
+        """Put the message back for another runner."""
+
+
+class Broker(Protocol):
+    """Carries facts to inboxes, and the ids of ready tasks to runners."""
+
+    async def start(self) -> None:
+        """Connect and declare what this service owns; returns when the first connection stands."""
+
+    async def stop(self) -> None:
+        """Stop taking, let deliveries in progress finish, close."""
+
+    def subscribe(self, subscriptions: Subscriptions, receive: Receive) -> None:
+        """Bind the consumer's queue to its facts; call it before `start`."""
+
+    async def publish(self, envelope: Envelope) -> None:
+        """Hand a fact over; returning means that every bound consumer's copy is durable.
+
+        Raises:
+            Unroutable: Nobody is bound to it.
+            BrokerUnavailable: It may or may not have arrived.
+        """
+
+    async def send_task(self, queue: str, task_id: str) -> None:
+        """Put a task's id on a work queue; raises BrokerUnavailable."""
+
+    def tasks(self, queue: str) -> AsyncIterator[TaskMessage]:
+        """Yield task messages one at a time: the next one only when asked for."""
+
+    def healthy(self) -> bool:
+        """Whether the connection stands and every queue is bound."""

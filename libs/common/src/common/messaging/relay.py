@@ -1,0 +1,128 @@
+"""Takes facts from the outbox to the broker.
+
+A row is claimed for a moment, published outside of any transaction, then marked. A crash in between sends it
+again; the inbox recognises it. NOTIFY wakes the relay, and a slow poll finds what NOTIFY missed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, update
+
+from common.messaging.broker import Broker, Unroutable
+from common.messaging.envelope import Envelope
+from common.messaging.wakeup import Wakeup
+from common.persistence.database import Database
+from common.persistence.mechanisms import outbox
+from common.persistence.scope import Scope
+from common.telemetry.metrics import EVENTS_PUBLISHED, EVENTS_UNPUBLISHED
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Facts published at once; about a quorum queue's knee (4 000 confirms a second at 100 in flight)."""
+
+CLAIM = timedelta(seconds=10)
+"""How long a claimed row is left to its relay: longer than a publish takes, short enough to wait for after a crash."""
+
+LONGEST_PAUSE = timedelta(minutes=1)
+KEEP_PUBLISHED = timedelta(days=7)
+
+
+class Relay:
+    """Part of every worker: publishes the outbox of one service.
+
+    Args:
+        database: The service's database; uses its relay role.
+        broker: Where to.
+    """
+
+    name = "relay"
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self._database = database
+        self._broker = broker
+        self._scope = Scope(role="relay")
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Publish until ``stop``; a batch in hand is finished first."""
+        async with Wakeup(self._database, "relay", "outbox") as wakeup:
+            ready()
+            while not stop.is_set():
+                try:
+                    moved = await self.publish_batch()
+                except Exception:
+                    log.exception("outbox not reachable")
+                    moved = 0
+                if moved < BATCH:
+                    await wakeup.wait(stop, timeout_seconds=1.0)
+
+    async def publish_batch(self) -> int:
+        """Publish what is due; return how many rows were tried."""
+        rows = await self._claim()
+        results = await asyncio.gather(*(self._publish(row) for row in rows), return_exceptions=True)
+        await self._settle(rows, results)
+        return len(rows)
+
+    async def _claim(self) -> list[Any]:
+        async with self._database.session("relay", self._scope) as session:
+            now = func.clock_timestamp()
+            due = (
+                select(outbox.c.position)
+                .where(
+                    outbox.c.published_at.is_(None),
+                    or_(outbox.c.next_attempt_at.is_(None), outbox.c.next_attempt_at <= now),
+                )
+                .order_by(outbox.c.position)
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            claimed = (
+                update(outbox)
+                .where(outbox.c.position.in_(due.scalar_subquery()))
+                .values(next_attempt_at=now + CLAIM)
+                .returning(outbox.c.position, outbox.c.envelope, outbox.c.type, outbox.c.attempts)
+            )
+            return sorted((await session.execute(claimed)).all(), key=lambda row: row.position)
+
+    async def _publish(self, row: Any) -> None:
+        await self._broker.publish(Envelope.model_validate(row.envelope))
+
+    async def _settle(self, rows: list[Any], results: list[Any]) -> None:
+        if not rows:
+            return
+        sent = [row.position for row, result in zip(rows, results, strict=True) if result is None]
+        service = self._database.prefix
+        async with self._database.session("relay", self._scope) as session:
+            if sent:
+                await session.execute(
+                    update(outbox).where(outbox.c.position.in_(sent)).values(published_at=func.clock_timestamp())
+                )
+            for row, result in zip(rows, results, strict=True):
+                if result is None:
+                    EVENTS_PUBLISHED.labels(service, row.type).inc()
+                    continue
+                reason = "unroutable" if isinstance(result, Unroutable) else type(result).__name__
+                EVENTS_UNPUBLISHED.labels(service, reason).inc()
+                log.warning("fact %s stays in the outbox: %s", row.type, reason)
+                pause = min(LONGEST_PAUSE, timedelta(milliseconds=250) * 2 ** min(row.attempts, 10))
+                await session.execute(
+                    update(outbox)
+                    .where(outbox.c.position == row.position)
+                    .values(
+                        attempts=outbox.c.attempts + 1,
+                        next_attempt_at=func.clock_timestamp() + pause,
+                        last_error=f"{reason}: {result}"[:500],
+                    )
+                )
+
+    async def forget_published(self) -> int:
+        """Delete rows published longer ago than ``KEEP_PUBLISHED``; return how many."""
+        async with self._database.session("relay", self._scope) as session:
+            gone = await session.execute(
+                delete(outbox).where(outbox.c.published_at < func.clock_timestamp() - KEEP_PUBLISHED)
+            )
+            return int(gone.rowcount)  # type: ignore[attr-defined]

@@ -1,0 +1,68 @@
+"""Which facts of others a service takes in, and what it does about each."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel
+
+from common.messaging.envelope import Envelope
+
+Handler = Callable[[Any, Any, Envelope], Awaitable[None]]
+H = TypeVar("H", bound=Callable[..., Awaitable[None]])
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One event type of one source. Without a handler it is only kept, for those who read the inbox."""
+
+    source: str
+    reader: type[BaseModel] | None
+    handler: Handler | None
+    type: str
+
+
+class Subscriptions:
+    """The facts that one consumer takes in.
+
+    Args:
+        consumer: The consumer's name, the first half of the inbox's key.
+    """
+
+    def __init__(self, consumer: str) -> None:
+        self.consumer = consumer
+        self._by_key: dict[tuple[str, str], Subscription] = {}
+
+    def on(self, name: str, *, source: str, version: int = 1) -> Callable[[H], H]:
+        """Register a handler ``(event, uow, envelope)``.
+
+        ``event`` is annotated with the consumer's own reader model, which declares only the fields it reads.
+        """
+
+        def register(handler: H) -> H:
+            first = next(iter(inspect.signature(handler).parameters))
+            reader = get_type_hints(handler)[first]
+            self._add(Subscription(source, reader, handler, f"{name}.v{version}"))
+            return handler
+
+        return register
+
+    def keep(self, name: str, *, source: str, version: int = 1) -> None:
+        """Take a fact in without acting on it."""
+        self._add(Subscription(source, None, None, f"{name}.v{version}"))
+
+    def _add(self, subscription: Subscription) -> None:
+        key = (subscription.source, subscription.type)
+        if key in self._by_key:
+            msg = f"{key} is subscribed twice"
+            raise ValueError(msg)
+        self._by_key[key] = subscription
+
+    def find(self, source: str, event_type: str) -> Subscription | None:
+        """Return the subscription of an event type, if there is one."""
+        return self._by_key.get((source, event_type))
+
+    def all(self) -> tuple[Subscription, ...]:
+        """Return every subscription, in the order of registration."""
+        return tuple(self._by_key.values())

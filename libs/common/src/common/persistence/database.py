@@ -1,0 +1,111 @@
+"""One service's database: an engine per login role, and the setting that row-level security reads.
+
+The setting is put in place by an ``after_begin`` hook, with ``set_config(…, true)``: it lasts exactly as long
+as the transaction, is set again after a commit in mid-request, and never travels to the next user of a pooled
+connection (PostgreSQL docs, ``set_config``; psycopg-style session ``SET`` would).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
+
+from common.persistence.scope import Scope
+from common.settings import DatabaseSettings
+
+SYSTEM_POOL_SIZE = 2
+"""Connections of each door that is not the tenants': relay, inbox, timers run one statement at a time."""
+
+_SET_CONFIG = text("select set_config(:name, :value, true)")
+_READ_ONLY = text("set transaction read only")
+
+
+class DoorSession(Session):
+    """A session that carries its scope in ``info``; only `Database.session` makes one."""
+
+
+@event.listens_for(DoorSession, "after_begin")
+def _apply_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    scope: Scope = session.info["scope"]
+    if session.info["read_only"]:
+        connection.execute(_READ_ONLY)
+    for name, value in scope.settings().items():
+        connection.execute(_SET_CONFIG, {"name": name, "value": value})
+
+
+class Database:
+    """Engines of one service, made when first used, one per login role.
+
+    Args:
+        settings: Where the database is and the run-time roles' password.
+        prefix: Role prefix, which is also the database's owner's prefix, such as ``billing``.
+    """
+
+    def __init__(self, settings: DatabaseSettings, prefix: str) -> None:
+        self.prefix = prefix
+        self._settings = settings
+        self._url = make_url(settings.database_url).set(drivername="postgresql+asyncpg")
+        self._engines: dict[str, AsyncEngine] = {}
+
+    def role(self, door: str) -> str:
+        """Return the login role of a door: ``app``, ``user``, ``relay``, ``inbox`` or a system role."""
+        return f"{self.prefix}_{door}"
+
+    def _login(self, door: str) -> URL:
+        password = self._settings.database_password.get_secret_value()
+        return self._url.set(username=self.role(door), password=password)
+
+    def engine(self, door: str) -> AsyncEngine:
+        """Return the engine of a door, made on first use."""
+        if door not in self._engines:
+            size = self._settings.database_pool_size if door == "app" else SYSTEM_POOL_SIZE
+            self._engines[door] = create_async_engine(
+                self._login(door),
+                pool_size=size,
+                max_overflow=0 if door != "app" else size,
+                pool_timeout=10,
+                pool_pre_ping=True,
+                connect_args={
+                    "statement_cache_size": self._settings.database_statement_cache_size,
+                    "timeout": 10,
+                    "server_settings": {"application_name": f"{self.role(door)}"},
+                },
+            )
+        return self._engines[door]
+
+    @asynccontextmanager
+    async def session(self, door: str, scope: Scope, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open one transaction: commit on clean exit, roll back on an exception."""
+        async with (
+            AsyncSession(
+                self.engine(door),
+                sync_session_class=DoorSession,
+                expire_on_commit=False,
+                info={"scope": scope, "read_only": read_only},
+            ) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @asynccontextmanager
+    async def direct(self, door: str) -> AsyncIterator[Any]:
+        """Yield a connection outside of any pool, for LISTEN; it never goes through PgBouncer's transactions."""
+        url = self._login(door)
+        connection = await asyncpg.connect(
+            host=url.host, port=url.port, user=url.username, password=url.password, database=url.database, timeout=10
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    async def close(self) -> None:
+        """Close every pool."""
+        for engine in self._engines.values():
+            await engine.dispose()
+        self._engines.clear()
