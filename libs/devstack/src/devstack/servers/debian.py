@@ -73,7 +73,7 @@ def unpack(packages: list[str], folder: Path) -> None:
 
 
 def with_dependencies(package: str, matching: str) -> list[str]:
-    """A package and those that it needs, directly or not, whose name matches a pattern; the rest is taken for installed.
+    """A package and those that it needs, directly or not, whose name matches; the rest is taken for installed.
 
     Raises:
         PackagesUnavailable: apt does not know the package.

@@ -197,7 +197,7 @@ class RabbitNode:
     def sync_quorum(self) -> None:
         """Write the tables that name the quorum queues to disk.
 
-        RabbitMQ 3.10 saves them now and then only: a node killed soon after a declaration forgets the queue and its messages.
+        RabbitMQ 3.10 saves them now and then only: a node killed soon after a declaration forgets the queue.
         """
         self.control("eval", "[dets:sync(T) || T <- dets:all()].")
 
@@ -252,7 +252,7 @@ class RabbitNode:
         environment = self._environment(programs, state)
         state.version = ""
         commands: dict[str, list[str | Path]] = {
-            # A node starts an epmd when it finds none, but a daemon that outlives it. This one is a child like the node.
+            # A node without an epmd starts one that outlives it. This one is a child like the node.
             "epmd": [programs.erlang / "epmd", "-address", LOOPBACK, "-port", str(state.ports["epmd"])],
             "node": [programs.scripts / "rabbitmq-server"],
         }
