@@ -1,0 +1,1 @@
+"""Ports made real. Only `bootstrap` and `transports` name what is in here."""
