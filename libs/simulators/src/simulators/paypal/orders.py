@@ -1,0 +1,368 @@
+"""Orders, captures and refunds: their states, what moves them, and PayPal's idempotency keys.
+
+Not here: HTTP, credentials, webhooks' delivery. Events are announced through the `Announce` that the store is given.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+from simulators.paypal.amounts import money, parsed
+from simulators.paypal.issues import IssueError
+
+ORDER_KEYS_KEPT = dt.timedelta(hours=6)
+PAYMENT_KEYS_KEPT = dt.timedelta(days=45)
+APPROVAL_WINDOW = dt.timedelta(hours=3)
+"""From creation to approval, and again from approval to capture."""
+REFUND_WINDOW = dt.timedelta(days=180)
+REFUND_TEXTS: tuple[str, ...] = ("invoice_id", "custom_id", "note_to_payer")
+MAX_PAYMENT_ATTEMPTS = 10
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Letters and digits of PayPal's ids; those of accounts leave out what can be misread."""
+
+Clock = Callable[[], dt.datetime]
+
+
+class Announce(Protocol):
+    """Where facts go."""
+
+    def __call__(self, event_type: str, resource_type: str, summary: str, resource: dict[str, Any]) -> object: ...
+
+
+def new_id(length: int = 17) -> str:
+    """An id in PayPal's spelling."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def stamp(moment: dt.datetime) -> str:
+    """A time in PayPal's spelling."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Refund:
+    id: str
+    value: Decimal
+    currency: str
+    created: dt.datetime
+    fields: dict[str, str]
+    status: str = "COMPLETED"
+
+
+@dataclass
+class Capture:
+    id: str
+    value: Decimal
+    currency: str
+    created: dt.datetime
+    status: str
+    reason: str | None = None
+    refunds: list[Refund] = field(default_factory=list)
+
+    @property
+    def refunded(self) -> Decimal:
+        return sum((refund.value for refund in self.refunds), Decimal(0))
+
+
+@dataclass
+class Order:
+    id: str
+    request: dict[str, Any]
+    value: Decimal
+    currency: str
+    created: dt.datetime
+    status: str
+    approved: dt.datetime | None = None
+    payer_id: str | None = None
+    capture: Capture | None = None
+    declined: int = 0
+
+    @property
+    def unit(self) -> dict[str, Any]:
+        unit: dict[str, Any] = self.request["purchase_units"][0]
+        return unit
+
+    @property
+    def names_paypal(self) -> bool:
+        return "paypal" in self.request.get("payment_source", {})
+
+    def experience(self) -> dict[str, Any]:
+        """Where the payer comes back to, in the current spelling or the old one."""
+        wallet = self.request.get("payment_source", {}).get("paypal", {})
+        found = wallet.get("experience_context") or self.request.get("application_context") or {}
+        assert isinstance(found, dict)
+        return found
+
+
+class Store:
+    """Everything of one merchant's account."""
+
+    def __init__(self, *, origin: Callable[[], str], merchant_id: str, clock: Clock, announce: Announce) -> None:
+        self._origin = origin
+        self._merchant_id = merchant_id
+        self._clock = clock
+        self._announce = announce
+        self.orders: dict[str, Order] = {}
+        self.captures: dict[str, tuple[Order, Capture]] = {}
+        self.refunds: dict[str, tuple[Order, Capture, Refund]] = {}
+        self._keys: dict[tuple[str, str], tuple[dt.datetime, object]] = {}
+        self._captured_invoices: set[str] = set()
+
+    # --- idempotency -------------------------------------------------------------------------------------------
+
+    def replayed(self, operation: str, key: str | None, kept: dt.timedelta) -> object | None:
+        """What an earlier request with this key made, while PayPal still remembers the key."""
+        if key is None or (operation, key) not in self._keys:
+            return None
+        when, made = self._keys[operation, key]
+        return made if self._clock() - when < kept else None
+
+    def _remember(self, operation: str, key: str | None, made: object) -> None:
+        if key is not None:
+            self._keys[operation, key] = (self._clock(), made)
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def create(self, request: dict[str, Any], key: str | None) -> tuple[Order, bool]:
+        """The order, and whether it is new.
+
+        Raises:
+            IssueError: the request is refused.
+        """
+        earlier = self.replayed("create", key, ORDER_KEYS_KEPT)
+        if isinstance(earlier, Order):
+            return earlier, False
+        units = request["purchase_units"]
+        value, currency = parsed(units[0].get("amount"), "/purchase_units/0/amount")
+        status = "PAYER_ACTION_REQUIRED" if "payment_source" in request else "CREATED"
+        order = Order(new_id(), request, value, currency, self._clock(), status)
+        self.orders[order.id] = order
+        self._remember("create", key, order)
+        return order, True
+
+    def find(self, order_id: str) -> Order:
+        """The order as it stands now.
+
+        Raises:
+            IssueError: 404; also for an order that nobody approved within the window.
+        """
+        order = self.orders.get(order_id)
+        if order is None:
+            raise IssueError(404, "INVALID_RESOURCE_ID")
+        self._expire(order)
+        if order.status in ("CREATED", "PAYER_ACTION_REQUIRED") and self._late(order.created):
+            raise IssueError(404, "INVALID_RESOURCE_ID")
+        return order
+
+    def _late(self, since: dt.datetime) -> bool:
+        return self._clock() - since > APPROVAL_WINDOW
+
+    def _expire(self, order: Order) -> None:
+        if order.status == "APPROVED" and order.approved is not None and self._late(order.approved):
+            order.status = "VOIDED"
+            self._announce(
+                "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+                "checkout-order",
+                "A payment has been reversed after approval.",
+                {"order_id": order.id, "purchase_units": [self._unit(order)]},
+            )
+
+    def approve(self, order: Order) -> str:
+        """The payer agrees; returns his PayerID."""
+        order.payer_id = order.payer_id or new_id(13)
+        if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
+            order.status = "APPROVED"
+            order.approved = self._clock()
+            self._announce(
+                "CHECKOUT.ORDER.APPROVED",
+                "checkout-order",
+                "An order has been approved by buyer",
+                self.order_body(order),
+            )
+        return order.payer_id
+
+    # --- captures ----------------------------------------------------------------------------------------------
+
+    def capture(self, order: Order, key: str | None, effect: dict[str, Any]) -> tuple[Order, bool]:
+        """Take the money, and whether this call did it; `effect` may say `capture`, `reason` or `issue`.
+
+        Raises:
+            IssueError: not approved, already captured, declined.
+        """
+        if self.replayed("capture", key, ORDER_KEYS_KEPT) is order:
+            return order, False
+        if order.capture is not None:
+            raise IssueError(422, "ORDER_ALREADY_CAPTURED")
+        if order.status != "APPROVED":
+            raise IssueError(422, "ORDER_NOT_APPROVED")
+        if "issue" in effect:
+            raise self._declined(order, effect["issue"])
+        invoice = order.unit.get("invoice_id")
+        if invoice in self._captured_invoices:
+            raise IssueError(422, "DUPLICATE_INVOICE_ID")
+        if invoice is not None:
+            self._captured_invoices.add(invoice)
+        status = effect.get("capture", "COMPLETED")
+        order.capture = Capture(new_id(), order.value, order.currency, self._clock(), status, effect.get("reason"))
+        order.status = "COMPLETED"
+        self.captures[order.capture.id] = (order, order.capture)
+        self._remember("capture", key, order)
+        self._announce_capture(order.capture)
+        return order, True
+
+    def _declined(self, order: Order, issue: str) -> IssueError:
+        order.declined += 1
+        if order.declined > MAX_PAYMENT_ATTEMPTS:
+            return IssueError(422, "MAX_NUMBER_OF_PAYMENT_ATTEMPTS_EXCEEDED")
+        if issue != "INSTRUMENT_DECLINED":
+            return IssueError(422, issue)
+        # The payer has to choose another way to pay for the same order.
+        order.status = "PAYER_ACTION_REQUIRED" if order.names_paypal else "CREATED"
+        order.created = self._clock()
+        link = {"href": f"{self._origin()}/checkoutnow?token={order.id}", "rel": "redirect", "method": "GET"}
+        return IssueError(422, issue, links=[link])
+
+    def settle(self, capture: Capture, status: str) -> None:
+        """A pending capture ends."""
+        capture.status = status
+        capture.reason = None
+        self._announce_capture(capture)
+
+    def _announce_capture(self, capture: Capture) -> None:
+        # A capture that ends without the money is DECLINED in the resource and DENIED or DECLINED in the event's name.
+        word = "DENIED" if capture.status in ("DECLINED", "FAILED") else capture.status
+        amount = money(capture.value, capture.currency)
+        self._announce(
+            f"PAYMENT.CAPTURE.{word}",
+            "capture",
+            f"Payment {word.lower()} for {amount['currency_code']} {amount['value']}",
+            self.capture_body(capture, full=True),
+        )
+
+    # --- refunds -----------------------------------------------------------------------------------------------
+
+    def refund(self, capture: Capture, request: dict[str, Any], key: str | None) -> tuple[Refund, bool]:
+        """The refund, and whether it is new; without an amount all that is left is refunded.
+
+        Raises:
+            IssueError: nothing left, too much, wrong currency, too late, not captured yet.
+        """
+        earlier = self.replayed(f"refund {capture.id}", key, PAYMENT_KEYS_KEPT)
+        if isinstance(earlier, Refund):
+            return earlier, False
+        left = capture.value - capture.refunded
+        self._check_refundable(capture, left)
+        value, currency = (left, capture.currency)
+        if "amount" in request:
+            value, currency = parsed(request["amount"], "/amount")
+        if currency != capture.currency:
+            raise IssueError(422, "REFUND_CAPTURE_CURRENCY_MISMATCH")
+        if value > left:
+            raise IssueError(422, "REFUND_AMOUNT_EXCEEDED")
+        fields: dict[str, str] = {name: request[name] for name in REFUND_TEXTS if name in request}
+        refund = Refund(new_id(), value, currency, self._clock(), fields)
+        capture.refunds.append(refund)
+        capture.status = "REFUNDED" if capture.refunded == capture.value else "PARTIALLY_REFUNDED"
+        self.refunds[refund.id] = (self.captures[capture.id][0], capture, refund)
+        self._remember(f"refund {capture.id}", key, refund)
+        self._announce(
+            "PAYMENT.CAPTURE.REFUNDED",
+            "refund",
+            f"A {currency} {money(value, currency)['value']} capture payment was refunded",
+            self.refund_body(refund, capture, full=True),
+        )
+        return refund, True
+
+    def _check_refundable(self, capture: Capture, left: Decimal) -> None:
+        if capture.status == "PENDING":
+            raise IssueError(422, "PENDING_CAPTURE")
+        if capture.status not in ("COMPLETED", "PARTIALLY_REFUNDED") or left == 0:
+            raise IssueError(422, "CAPTURE_FULLY_REFUNDED")
+        if self._clock() - capture.created > REFUND_WINDOW:
+            raise IssueError(422, "REFUND_TIME_LIMIT_EXCEEDED")
+
+    # --- bodies ------------------------------------------------------------------------------------------------
+
+    def _link(self, path: str, rel: str, method: str) -> dict[str, str]:
+        return {"href": f"{self._origin()}{path}", "rel": rel, "method": method}
+
+    def order_body(self, order: Order, *, full: bool = True) -> dict[str, Any]:
+        """The order resource; minimal is id, status and links only."""
+        path = f"/v2/checkout/orders/{order.id}"
+        links = [self._link(path, "self", "GET")]
+        if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
+            rel = "payer-action" if order.names_paypal else "approve"
+            links.append(self._link(f"/checkoutnow?token={order.id}", rel, "GET"))
+        if order.status == "APPROVED":
+            links.append(self._link(f"{path}/capture", "capture", "POST"))
+        body: dict[str, Any] = {"id": order.id, "status": order.status, "links": links}
+        if not full:
+            return body
+        body |= {
+            "intent": order.request["intent"],
+            "purchase_units": [self._unit(order)],
+            "create_time": stamp(order.created),
+        }
+        if order.payer_id is not None:
+            body["payer"] = {"payer_id": order.payer_id, "email_address": "payer@client.example"}
+            body["payment_source"] = {"paypal": {"account_id": order.payer_id, "account_status": "VERIFIED"}}
+        return body
+
+    def _unit(self, order: Order) -> dict[str, Any]:
+        unit = {
+            "reference_id": order.unit.get("reference_id", "default"),
+            "amount": money(order.value, order.currency),
+            "payee": {"merchant_id": self._merchant_id},
+        }
+        unit |= {name: order.unit[name] for name in ("custom_id", "invoice_id", "description") if name in order.unit}
+        if order.capture is not None:
+            payments: dict[str, Any] = {"captures": [self.capture_body(order.capture, full=False)]}
+            if order.capture.refunds:
+                payments["refunds"] = [
+                    self.refund_body(refund, order.capture, full=True) for refund in order.capture.refunds
+                ]
+            unit["payments"] = payments
+        return unit
+
+    def capture_body(self, capture: Capture, *, full: bool) -> dict[str, Any]:
+        """The capture resource; `full` adds payee and order, as GET and the events have them."""
+        order = self.captures[capture.id][0]
+        path = f"/v2/payments/captures/{capture.id}"
+        body: dict[str, Any] = {
+            "id": capture.id,
+            "status": capture.status,
+            "amount": money(capture.value, capture.currency),
+            "final_capture": True,
+            "create_time": stamp(capture.created),
+            "update_time": stamp(capture.created),
+            "links": [
+                self._link(path, "self", "GET"),
+                self._link(f"{path}/refund", "refund", "POST"),
+                self._link(f"/v2/checkout/orders/{order.id}", "up", "GET"),
+            ],
+        }
+        body |= {name: order.unit[name] for name in ("custom_id", "invoice_id") if name in order.unit}
+        if capture.reason is not None:
+            body["status_details"] = {"reason": capture.reason}
+        if full:
+            body["payee"] = {"merchant_id": self._merchant_id}
+            body["supplementary_data"] = {"related_ids": {"order_id": order.id}}
+        return body
+
+    def refund_body(self, refund: Refund, capture: Capture, *, full: bool) -> dict[str, Any]:
+        """The refund resource."""
+        body: dict[str, Any] = {
+            "id": refund.id,
+            "status": refund.status,
+            "links": [
+                self._link(f"/v2/payments/refunds/{refund.id}", "self", "GET"),
+                self._link(f"/v2/payments/captures/{capture.id}", "up", "GET"),
+            ],
+        }
+        if full:
+            body |= {"amount": money(refund.value, refund.currency), "create_time": stamp(refund.created)}
+            body |= refund.fields
+        return body
