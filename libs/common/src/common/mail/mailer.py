@@ -1,0 +1,126 @@
+"""Sends queued mails over SMTP. A crash between sending and marking sends one twice; a mail is never lost."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import Any
+from uuid import UUID
+
+import aiosmtplib
+from sqlalchemy import func, select, update
+
+from common.persistence.database import Database
+from common.persistence.mechanisms import mails
+from common.persistence.scope import Scope
+from common.settings import MailSettings
+from common.telemetry.metrics import MAILS_SENT
+
+log = logging.getLogger(__name__)
+
+BATCH = 20
+CLAIM = timedelta(minutes=2)
+"""How long a mail in hand is left to its sender."""
+
+SMTP_SECONDS = 30.0
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Mailer:
+    """Part of every worker that sends mail.
+
+    Args:
+        database: The service's database; uses its mailer role.
+        settings: The mail server.
+    """
+
+    name = "mailer"
+
+    def __init__(self, database: Database, settings: MailSettings) -> None:
+        self._database = database
+        self._settings = settings
+        self._scope = Scope(role="mailer")
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Send until ``stop``."""
+        ready()
+        while not stop.is_set():
+            try:
+                sent = await self.send_due()
+            except Exception:
+                log.exception("mail queue not reachable")
+                sent = 0
+            if sent < BATCH:
+                try:
+                    await asyncio.wait_for(stop.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def send_due(self) -> int:
+        """Send what is due; return how many mails were tried."""
+        rows = await self._claim()
+        for row in rows:
+            try:
+                await aiosmtplib.send(
+                    self._compose(row),
+                    hostname=self._settings.email_host,
+                    port=self._settings.email_port,
+                    username=self._settings.email_host_user or None,
+                    password=self._settings.email_host_password.get_secret_value() or None,
+                    start_tls=self._settings.email_use_tls,
+                    timeout=SMTP_SECONDS,
+                )
+            except (aiosmtplib.SMTPException, OSError) as error:
+                await self._settle(row, f"{type(error).__name__}: {error}")
+            else:
+                await self._settle(row, None)
+        return len(rows)
+
+    def _compose(self, row: Any) -> EmailMessage:
+        message = EmailMessage()
+        message["From"] = self._settings.email_from
+        message["To"] = row.recipient
+        message["Subject"] = row.subject
+        message["Date"] = formatdate()
+        message["Message-ID"] = f"<{row.id}@mail.backup.example>"
+        message["Content-Language"] = row.language
+        message.set_content(row.body_text)
+        if row.body_html:
+            message.add_alternative(row.body_html, subtype="html")
+        return message
+
+    async def _claim(self) -> list[Any]:
+        async with self._database.session("mailer", self._scope) as session:
+            due = (
+                select(mails.c.id)
+                .where(mails.c.sent_at.is_(None), mails.c.next_attempt_at <= func.clock_timestamp())
+                .order_by(mails.c.next_attempt_at)
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            claimed = (
+                update(mails)
+                .where(mails.c.id.in_(due.scalar_subquery()))
+                .values(next_attempt_at=func.clock_timestamp() + CLAIM)
+                .returning(mails)
+            )
+            return list((await session.execute(claimed)).all())
+
+    async def _settle(self, row: Any, error: str | None) -> None:
+        identifier: UUID = row.id
+        values: dict[str, Any]
+        if error is None:
+            values = {"sent_at": func.clock_timestamp(), "attempts": row.attempts + 1, "last_error": None}
+        else:
+            pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(row.attempts + 1, 12)))
+            values = {
+                "attempts": row.attempts + 1,
+                "last_error": error[:500],
+                "next_attempt_at": func.clock_timestamp() + pause,
+            }
+            log.warning("mail %s not sent: %s", identifier, error)
+        MAILS_SENT.labels(self._database.prefix, "failed" if error else "sent").inc()
+        async with self._database.session("mailer", self._scope) as session:
+            await session.execute(update(mails).where(mails.c.id == identifier).values(**values))

@@ -1,0 +1,81 @@
+"""Builds a service's FastAPI application, the same way for each."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from common.auth.access import access_of
+from common.auth.internal_token import InternalTokenVerifier
+from common.web import problems
+from common.web.context import RequestContext
+
+
+async def refuse_unknown_query(request: Request) -> None:
+    """Refuse query fields that the route does not declare, as unknown body fields are refused."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = {field.alias for dependant in _flat(route.dependant) for field in dependant.query_params}
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        raise RequestValidationError(
+            [{"loc": ("query", name), "msg": "Unknown query field", "type": "extra_forbidden"} for name in unknown]
+        )
+
+
+def _flat(dependant: Any) -> list[Any]:
+    return [dependant, *(inner for child in dependant.dependencies for inner in _flat(child))]
+
+
+def create_app(
+    service: str,
+    *,
+    title: str,
+    routers: Iterable[APIRouter],
+    verifier: InternalTokenVerifier | None,
+    state: Mapping[str, Any],
+    lifespan: Any = None,
+) -> FastAPI:
+    """Return the application of a service.
+
+    Args:
+        service: Its name, for logs and metrics.
+        title: Title of its OpenAPI document.
+        routers: Its routes; trailing slashes are kept to the letter.
+        verifier: Checks the gateway's tokens; ``None`` only for the gateway itself.
+        state: What dependencies find at ``request.app.state``.
+        lifespan: Optional ASGI lifespan.
+    """
+    app = FastAPI(
+        title=title,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+        dependencies=[Depends(refuse_unknown_query)],
+        lifespan=lifespan,
+    )
+    for name, value in state.items():
+        setattr(app.state, name, value)
+    app.state.verifier = verifier
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    _declare_access(app)
+    app.add_middleware(RequestContext, service=service)
+    return app
+
+
+def _declare_access(app: FastAPI) -> None:
+    """Write each route's demand into its OpenAPI operation, for the merged document and the role matrix."""
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            demands = [found for child in _flat(route.dependant) if (found := access_of(child.call)) is not None]
+            if demands:
+                access = {"level": demands[0].level, "roles": list(demands[0].roles)}
+                route.openapi_extra = (route.openapi_extra or {}) | {"x-access": access}

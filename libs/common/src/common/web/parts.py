@@ -1,0 +1,123 @@
+"""HTTP servers as parts: a service's API, and the internal port with health and metrics."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+Check = Callable[[], Awaitable[str | None]]
+"""Returns ``None`` when the dependency is there, else what is wrong with it in a few words."""
+
+CHECK_SECONDS = 3.0
+DRAIN_SECONDS = 20
+"""How long requests in hand may take to finish after SIGTERM."""
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: the process's launcher owns them."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave the signals alone."""
+        yield
+
+
+class HttpPart:
+    """Serves an ASGI application on one address.
+
+    Args:
+        name: Name of the part.
+        app: The application.
+        host: Address to bind.
+        port: Port to bind; 0 takes a free one, which `port` then tells.
+    """
+
+    def __init__(self, name: str, app: ASGIApp, host: str, port: int) -> None:
+        self.name = name
+        self._app = app
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((host, port))
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{self.host}:{self.port}"
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Serve until ``stop``; requests in hand finish first."""
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            http="httptools",
+            proxy_headers=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            h11_max_incomplete_event_size=65536,
+        )
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[self._socket]), name=self.name)
+        while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.005)
+        if serving.done():
+            serving.result()
+            raise RuntimeError(f"{self.name} did not start")
+        ready()
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        server.should_exit = True
+        await serving
+
+
+async def _failure(check: Check) -> str | None:
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS)
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:.0f} s"
+    except Exception as error:  # noqa: BLE001
+        return f"{type(error).__name__}: {error}"
+
+
+def ops_app(checks: Mapping[str, Check]) -> Starlette:
+    """Return ``/healthz`` (the process lives), ``/readyz`` (which dependency is missing) and ``/metrics``."""
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        found = dict(zip(checks, await asyncio.gather(*map(_failure, checks.values())), strict=True))
+        missing = {name: reason for name, reason in found.items() if reason is not None}
+        body = {"status": "unready" if missing else "ready", "missing": missing, "checked": sorted(found)}
+        return JSONResponse(body, status_code=503 if missing else 200)
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)])
+
+
+class OpsPart(HttpPart):
+    """The internal port of a part.
+
+    Args:
+        checks: Dependencies by name.
+        host: Address to bind; never one that customers reach.
+        port: Port to bind.
+    """
+
+    def __init__(self, checks: Mapping[str, Check], host: str, port: int) -> None:
+        super().__init__("ops", ops_app(checks), host, port)

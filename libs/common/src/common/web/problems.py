@@ -1,0 +1,139 @@
+"""Errors as problem+json (RFC 9457), in the caller's language."""
+
+import http
+import logging
+import math
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from common.errors import DomainError, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ServiceBusy(Unavailable):
+    code = "temporarily_unavailable"
+    en = "A part of the service can't be reached just now. Nothing was changed; try again in a moment."
+    fr = "Une partie du service est momentanément injoignable. Rien n'a été modifié ; réessayez dans un instant."
+
+
+class NoSuchRoute(NotFound):
+    code = "not_found"
+    en = "There is nothing here."
+    fr = "Il n'y a rien à cette adresse."
+
+
+_TEXTS = {
+    "invalid_request": (
+        "The request is not valid. See «errors» for the fields.",
+        "La requête n'est pas valide. Voyez « errors » pour les champs.",
+    ),
+    "method_not_allowed": ("This method is not offered here.", "Cette méthode n'est pas proposée ici."),
+    "internal_error": (
+        "Something went wrong on our side. Tell us the request id.",
+        "Une erreur est survenue de notre côté. Communiquez-nous l'identifiant de la requête.",
+    ),
+    "http_error": ("The request was refused.", "La requête a été refusée."),
+}
+
+
+def language_of(accept_language: str | None) -> str:
+    """Return ``fr`` or ``en`` as ``Accept-Language`` (RFC 9110 §12.5.4) prefers; French when it says neither."""
+    best, best_quality = "fr", 0.0
+    for item in (accept_language or "").split(","):
+        tag, _, quality_text = item.strip().partition(";q=")
+        try:
+            quality = float(quality_text) if quality_text else 1.0
+        except ValueError:
+            continue
+        language = tag[:2].lower()
+        if language in {"fr", "en"} and quality > best_quality:
+            best, best_quality = language, quality
+    return best
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    fields: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return one problem; ``fields`` are its extension members."""
+    content = {
+        "type": f"/problems/{code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": getattr(request.state, "request_id", ""),
+        "instance": request.url.path,
+    }
+    return JSONResponse(
+        jsonable_encoder((fields or {}) | content), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def of_domain_error(request: Request, error: DomainError) -> JSONResponse:
+    """Translate a fact into its HTTP answer."""
+    language = language_of(request.headers.get("accept-language"))
+    headers = {"Content-Language": language}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after.total_seconds())))
+    elif error.kind.value in {429, 503}:
+        headers["Retry-After"] = "1"
+    return problem(request, error.kind.value, error.code, error.text(language), fields=error.fields, headers=headers)
+
+
+def _plain(request: Request, status: int, code: str, **fields: Any) -> JSONResponse:
+    language = language_of(request.headers.get("accept-language"))
+    detail = _TEXTS[code][language == "fr"]
+    return problem(request, status, code, detail, fields=fields, headers={"Content-Language": language})
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of ``app`` a problem."""
+
+    @app.exception_handler(DomainError)
+    async def domain(request: Request, error: DomainError) -> Response:
+        return of_domain_error(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(request: Request, error: RequestValidationError) -> Response:
+        errors = [
+            {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
+            for item in error.errors()
+        ]
+        return _plain(request, 422, "invalid_request", errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def starlette(request: Request, error: HTTPException) -> Response:
+        if error.status_code == http.HTTPStatus.NOT_FOUND:
+            return of_domain_error(request, NoSuchRoute())
+        code = "method_not_allowed" if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED else "http_error"
+        return _plain(request, error.status_code, code)
+
+    async def unreachable(request: Request, error: Exception) -> Response:
+        log.error("database not usable: %s", error)
+        return of_domain_error(request, ServiceBusy())
+
+    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError):
+        app.add_exception_handler(kind, unreachable)
+
+    @app.exception_handler(DBAPIError)
+    async def database(request: Request, error: DBAPIError) -> Response:
+        if error.connection_invalidated:
+            return await unreachable(request, error)
+        log.error("database refused a statement", exc_info=error)
+        return _plain(request, 500, "internal_error")
