@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
 
 class TaskKind(StrEnum):
@@ -66,6 +69,8 @@ class Outcome:
 
     status: TaskStatus
     warned: bool = False
+    started: bool = False
+    """A runner had it once, even if it waits again."""
 
 
 def job_status(tasks: Iterable[Outcome]) -> JobStatus:
@@ -73,7 +78,7 @@ def job_status(tasks: Iterable[Outcome]) -> JobStatus:
     outcomes = list(tasks)
     states = {outcome.status for outcome in outcomes}
     if not states <= ENDED:
-        untouched = states <= {TaskStatus.WAITING, TaskStatus.READY}
+        untouched = states <= {TaskStatus.WAITING, TaskStatus.READY} and not any(o.started for o in outcomes)
         return JobStatus.PENDING if untouched else JobStatus.RUNNING
     if TaskStatus.FAILED in states:
         some = TaskStatus.COMPLETED in states
@@ -81,3 +86,72 @@ def job_status(tasks: Iterable[Outcome]) -> JobStatus:
     if TaskStatus.CANCELLED in states or not states:
         return JobStatus.CANCELLED
     return JobStatus.COMPLETED_WITH_WARNINGS if any(o.warned for o in outcomes) else JobStatus.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One execution, as a person asked for it."""
+
+    id: UUID
+    kind: str
+    configuration_id: UUID | None
+    requested_by: UUID
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job's part for one virtual machine. ``bytes_stored`` counts all attempts."""
+
+    tenant_id: UUID
+    id: UUID
+    job_id: UUID | None
+    kind: TaskKind
+    status: TaskStatus
+    vm_id: UUID | None
+    server_id: UUID
+    vault_id: UUID
+    site_id: UUID
+    point_id: UUID | None
+    parent_point_id: UUID | None
+    params: dict[str, Any]
+    token: int
+    lease_until: datetime | None
+    attempts: int
+    losses: int
+    cancel_requested: bool
+    prepared: dict[str, Any] | None
+    prepared_token: int | None
+    mode: str | None
+    transport: str | None
+    transport_reason: str | None
+    phase: str | None
+    bytes_total: int
+    bytes_read: int
+    bytes_skipped: int
+    bytes_new: int
+    bytes_stored: int
+    bytes_stored_before: int
+    stored_at_loss: int
+    limiting_stage: str | None
+    created_at: datetime
+    not_before: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    result: dict[str, Any] | None
+    warnings: list[dict[str, Any]]
+    error: dict[str, Any] | None
+    quota_month: date | None
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.status, warned=bool(self.warnings), started=self.started_at is not None)
+
+    @property
+    def progress_percent(self) -> int:
+        """How much of the disks is known; 100 only once completed."""
+        if self.status is TaskStatus.COMPLETED:
+            return 100
+        if self.bytes_total <= 0:
+            return 0
+        return min(99, (self.bytes_read + self.bytes_skipped) * 100 // self.bytes_total)

@@ -1,0 +1,1 @@
+"""Rows and SQL of backup-engine; table objects never leave this package."""
