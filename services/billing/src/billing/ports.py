@@ -1,0 +1,235 @@
+"""What billing asks of a payment provider, in our words; `adapters/` makes it real for PayPal and MTN MoMo.
+
+ProviderError
+├── ProviderUnavailable     trying again can help; nothing is known to have happened
+├── ProviderRefused         this request will never be taken
+├── ProviderMisconfigured   our account, keys or environment: a person must act
+└── SignatureRejected       a webhook that its provider did not sign
+
+Not here: what follows from a provider's answer; that is decided in `domain/`, from `ProviderState` alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+from billing.domain.money import Money
+
+
+class ProviderError(Exception):
+    """A provider did not do what was asked; `code` is its own word for why where it has one."""
+
+    retryable: ClassVar[bool] = False
+    needs_operator: ClassVar[bool] = False
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class ProviderUnavailable(ProviderError):
+    """No usable answer: timeout, connection, 5xx, 429. After `start` the request may or may not have arrived."""
+
+    retryable = True
+
+
+class ProviderRefused(ProviderError):
+    """The provider refused the request itself: the payer's number, the amount, a state that forbids it."""
+
+
+class ProviderMisconfigured(ProviderError):
+    """The provider refused us: credentials, keys, environment, currency, a restriction of our account."""
+
+    needs_operator = True
+
+
+class SignatureRejected(ProviderError):
+    """The webhook is not the provider's, or not for us; nothing of it may be believed."""
+
+
+class ProviderStatus(StrEnum):
+    """Where a payment stands with its provider."""
+
+    PENDING = "pending"
+    """The payer has not decided."""
+    PROCESSING = "processing"
+    """The payer has paid; the provider has not cleared it."""
+    COMPLETED = "completed"
+    """The money is ours."""
+    FAILED = "failed"
+    """It ended without money."""
+    UNKNOWN = "unknown"
+    """The provider's answer does not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptView:
+    """What a provider's adapter may know of a payment row; the row is committed before any call is made."""
+
+    payment_id: UUID
+    """Sent along (PayPal custom_id, MoMo externalId) and compared when it comes back."""
+    reference: str
+    """For people, unique per attempt: `ORD-2026-000123-1`."""
+    amount: Money
+    """What is charged, in the currency in which it is charged."""
+    created_at: datetime
+    provider_reference: str | None
+    """MoMo: our UUID v4, stored before the first call. PayPal: its order id, None until `start` has answered."""
+    create_request_id: str = ""
+    """PayPal: idempotency key of the create, `create-<row id>-<n>`."""
+    capture_request_id: str = ""
+    """PayPal: idempotency key of the capture, `capture-<row id>-<n>`."""
+    description: str = ""
+    language: str = "fr"
+    return_url: str | None = None
+    cancel_url: str | None = None
+    phone_number: str | None = None
+    """MoMo: the payer, in any usual spelling."""
+    callback_token: str | None = None
+    """MoMo: unguessable last part of the callback's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider has the request; nothing is paid yet."""
+
+    provider_reference: str
+    redirect_url: str | None = None
+    """Where the payer's browser has to go, if anywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderState:
+    """What the provider said when it was asked, without any conclusion drawn."""
+
+    status: ProviderStatus
+    provider_status: str
+    """The provider's own word, for the log."""
+    provider_reference: str | None = None
+    receipt_reference: str | None = None
+    """The provider's number of the movement of money (PayPal capture, MTN financial transaction); unique."""
+    amount: Money | None = None
+    payment_id: UUID | None = None
+    """Our id as the provider gives it back; None where it gave none or another's."""
+    payee: str | None = None
+    reason_code: str | None = None
+    """Why it failed or is held; an open list."""
+    needs_operator: bool = False
+    redirect_url: str | None = None
+    """Send the payer there (again): the order still waits for him."""
+    renew_capture_key: bool = False
+    """A capture was refused for good: store the next capture key before asking again."""
+    not_received: bool = False
+    """The provider never took the request; `start` may be repeated with the same keys."""
+    refunded: Money | None = None
+
+    def mismatch(self, attempt: AttemptView, payee: str | None = None) -> str | None:
+        """Which fact differs from what we asked for; None where a completed payment may be believed.
+
+        Facts that the provider did not state count as different: a payment is confirmed only by what is said.
+        """
+        if self.amount is None or self.amount.currency != attempt.amount.currency:
+            return "currency"
+        if self.amount != attempt.amount:
+            return "amount"
+        if self.provider_reference is None or self.provider_reference != attempt.provider_reference:
+            return "reference"
+        if self.payment_id != attempt.payment_id:
+            return "payment_id"
+        if payee is not None and self.payee != payee:
+            return "payee"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundView:
+    """A refund row, committed before any call is made."""
+
+    refund_id: UUID
+    request_id: str
+    """Idempotency key, `refund-<row id>-<n>`."""
+    capture_reference: str
+    amount: Money
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundState:
+    """What the provider said of a refund."""
+
+    status: ProviderStatus
+    provider_status: str
+    refund_reference: str | None = None
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEvent:
+    """What a webhook is about: enough to find the payment and ask the provider, nothing to believe."""
+
+    event_id: str
+    event_type: str
+    order_reference: str | None = None
+    capture_reference: str | None = None
+    payment_id: UUID | None = None
+
+
+class PaymentProvider(Protocol):
+    """One provider, one account. Every call leaves the process and has a timeout; make none inside a transaction."""
+
+    @property
+    def name(self) -> str:
+        """`paypal` or `mtn_momo`."""
+
+    @property
+    def currency(self) -> str:
+        """The one currency in which this account is charged."""
+
+    @property
+    def payee(self) -> str | None:
+        """Whom the money must reach, where the provider states it."""
+
+    async def start(self, attempt: AttemptView) -> Started:
+        """Ask the provider for the payment. Repeating it with the same view makes no second one.
+
+        Raises:
+            ProviderUnavailable: it may or may not have arrived; observe, or start again with the same keys.
+            ProviderRefused: it will never be taken.
+            ProviderMisconfigured: a person must act.
+        """
+
+    async def observe(self, attempt: AttemptView) -> ProviderState:
+        """Ask where it stands, and collect what the payer has approved. Repeating it changes nothing more.
+
+        Raises:
+            ProviderUnavailable: no answer; ask later.
+            ProviderMisconfigured: a person must act.
+        """
+
+
+class RefundingProvider(PaymentProvider, Protocol):
+    """A provider that can send money back by API; where it cannot, staff refund by hand."""
+
+    async def refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
+        """Send back `refund.amount`. Repeating it with the same key makes no second refund.
+
+        Raises:
+            ProviderUnavailable: it may or may not have arrived; repeat with the same key.
+            ProviderRefused: too much, too late, or not refundable.
+        """
+
+
+class WebhookVerifier(Protocol):
+    """Tells a provider's webhook from anybody's."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Return if the provider signed exactly these bytes for our listener; header names in any case.
+
+        Raises:
+            SignatureRejected: it did not.
+            ProviderUnavailable: it cannot be told now; let the provider deliver again.
+        """
