@@ -153,10 +153,10 @@ def _install(uv: Path | None, *, packages: bool) -> None:
     """The locked packages, each by its hash, then our own members as they lie here."""
     own = [part for member in members() for part in ("-e", str(member))]
     if uv is not None:
+        environment = _uv_environment()
         if not venv_python().exists():
-            run([uv, "venv", "-q", "--python", _interpreter(), VENV])
+            run([uv, "venv", "-q", "--python", _interpreter(), VENV], env=environment)
         pip: list[str | Path] = [uv, "pip", "install", "-q", "--python", venv_python()]
-        environment = _index_of_pip()
         first: list[str | Path] = [uv, "pip", "sync", "-q", "--python", venv_python(), "--require-hashes", LOCK]
     else:
         python, environment = _make_venv_with_pip(VENV)
@@ -177,6 +177,17 @@ def _answers(program: Path) -> bool:
         return subprocess.run([program, "--version"], capture_output=True, check=False, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def _uv_environment() -> dict[str, str]:
+    """Settings that uv lacks here: pip's index, and a cache where the user's cannot be written (no home folder)."""
+    settings = _index_of_pip()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        settings.setdefault("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or str(TOOLS / "uv-cache"))
+    return settings
 
 
 def _index_of_pip() -> dict[str, str]:
