@@ -87,7 +87,9 @@ class Transaction:
             data=fact.model_dump(mode="json"),
         )
         await self.session.execute(
-            insert(outbox).values(
+            insert(outbox)
+            .inline()
+            .values(
                 id=event_id,
                 tenant_id=envelope.tenantid,
                 type=envelope.type,
