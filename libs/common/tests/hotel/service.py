@@ -2,15 +2,15 @@
 
 from typing import ClassVar, Self
 
-from pydantic import BaseModel
-from sqlalchemy import insert
-
 from common.errors import Conflict, NotYet
 from common.ids import uuid7
 from common.messaging.envelope import Envelope
 from common.messaging.fact import Fact
 from common.messaging.subscriptions import Subscriptions
 from common.persistence import Transaction
+from pydantic import BaseModel
+from sqlalchemy import insert
+
 from hotel.persistence.tables import rooms
 
 SYSTEM_ROLES = ("porter",)

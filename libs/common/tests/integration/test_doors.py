@@ -5,16 +5,15 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hotel.persistence.tables import bookings, guests, rooms
-from hotel.service import UnitOfWork
-from sqlalchemy import func, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
-
 from common.ids import uuid7
 from common.persistence import Database, Scope, Store
 from common.persistence.startup import UnsafeDatabase, check_database
 from common.settings import DatabaseSettings
 from common.testing import ServiceDatabase
+from hotel.persistence.tables import bookings, guests, rooms
+from hotel.service import UnitOfWork
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 HOTEL = Path(__file__).parents[1] / "hotel"
 Doors = Store[UnitOfWork]
@@ -68,9 +67,8 @@ async def test_the_tenant_outlives_a_commit_and_a_savepoint_rollback(store: Door
     await add_room(store, uuid7())
     async with store.database.engine("app").connect() as _:
         pass
-    from sqlalchemy.ext.asyncio import AsyncSession
-
     from common.persistence.database import DoorSession
+    from sqlalchemy.ext.asyncio import AsyncSession
 
     async with AsyncSession(
         store.database.engine("app"),

@@ -4,10 +4,6 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from hotel.persistence.tables import rooms
-from hotel.service import RoomBooked, UnitOfWork, subscriptions
-from sqlalchemy import func, select, update
-
 from common.ids import uuid7
 from common.messaging.in_process import InProcessBroker
 from common.messaging.inbox import BUG_TRIES, InboxWorker
@@ -15,6 +11,9 @@ from common.messaging.relay import Relay
 from common.persistence import MailMessage, Store
 from common.persistence.mechanisms import inbox, mails, outbox
 from common.persistence.scope import Scope
+from hotel.persistence.tables import rooms
+from hotel.service import RoomBooked, UnitOfWork, subscriptions
+from sqlalchemy import func, select, update
 
 Doors = Store[UnitOfWork]
 

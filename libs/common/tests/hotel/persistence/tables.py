@@ -1,8 +1,7 @@
 """One tenant table, one that refers to it, one of persons."""
 
-from sqlalchemy import Column, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, String, Table, Uuid
-
 from common.persistence.tables import metadata_for, tenant_id
+from sqlalchemy import Column, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, String, Table, Uuid
 
 metadata = metadata_for("hotel")
 

@@ -1,7 +1,6 @@
 """First schema."""
 
 from alembic import op
-
 from common.persistence.rls import create, mechanism_tables, person_table, tenant_table
 from hotel.persistence.tables import metadata
 
