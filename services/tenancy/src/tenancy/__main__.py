@@ -1,0 +1,60 @@
+"""`python -m tenancy api | worker | migrate | create-database | contracts | create_staff`."""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+
+from common.cli import Extra, Program, main
+from common.errors import DomainError
+
+from tenancy.bootstrap import NAME, PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff
+from tenancy.contracts import documents
+from tenancy.domain.roles import StaffRole
+from tenancy.settings import Settings
+
+
+def _staff_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", required=True)
+    parser.add_argument("--role", required=True, choices=[role.value for role in StaffRole])
+    parser.add_argument("--totp-secret", help="base32; a random one unless given")
+
+
+async def _create_staff(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print the credentials once, as JSON. A password of one's own comes by TENANCY_STAFF_PASSWORD, not by argument:
+    arguments are visible to everybody on the machine.
+    """
+    try:
+        shown = await create_staff(
+            settings,
+            email=arguments.email,
+            role=arguments.role,
+            password=os.environ.get("TENANCY_STAFF_PASSWORD"),
+            totp_secret=arguments.totp_secret,
+        )
+    except DomainError as refused:
+        sys.stderr.write(f"{refused.code}: {refused}\n")
+        return 1
+    sys.stdout.write(json.dumps(asdict(shown)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    main(
+        Program(
+            name=NAME,
+            prefix=NAME,
+            package_folder=PACKAGE_FOLDER,
+            settings=Settings,
+            build=build,
+            parts=("api", "worker"),
+            documents=documents,
+            system_roles=SYSTEM_ROLES,
+            extras={
+                "create_staff": Extra(
+                    "give a person of the platform an account with a second factor", _create_staff, _staff_arguments
+                )
+            },
+        )
+    )

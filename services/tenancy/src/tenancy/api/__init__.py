@@ -1,0 +1,1 @@
+"""Tenancy over HTTP: parse, open the transaction, call one use case, shape the answer."""

@@ -1,0 +1,1 @@
+"""Routes of tenancy, one module per resource."""

@@ -1,0 +1,119 @@
+"""Bodies and answers of `/api/tenants/organizations/`."""
+
+from datetime import date, datetime
+from typing import Self
+from uuid import UUID
+
+from common.web import Answer, Body
+from pydantic import Field
+
+from tenancy.api.schemas.auth import Email
+from tenancy.domain.invitations import Invitation
+from tenancy.domain.membership import Membership
+from tenancy.domain.organization import Organization
+from tenancy.domain.roles import Role
+from tenancy.domain.usage import Usage
+
+
+class OrganizationOut(Answer):
+    """The organization object, the same wherever it appears; `owner` is a user's id."""
+
+    id: UUID
+    name: str
+    slug: str
+    status: str
+    plan: str
+    owner: UUID
+    email: str
+    billing_cycle: str
+    subscription_start: datetime
+    subscription_end: datetime
+
+    @classmethod
+    def of(cls, organization: Organization) -> Self:
+        bought = organization.entitlements
+        return cls(
+            id=organization.id,
+            name=organization.name,
+            slug=organization.slug,
+            status=organization.status,
+            plan=bought.plan,
+            owner=organization.owner_user_id,
+            email=organization.email,
+            billing_cycle=bought.billing_cycle,
+            subscription_start=organization.subscription_start,
+            subscription_end=bought.period_end,
+        )
+
+
+class MemberOut(Answer):
+    """A member as fellow members see them."""
+
+    user_id: UUID
+    email: str
+    full_name: str
+    role: str
+    joined_at: datetime
+
+    @classmethod
+    def of(cls, member: Membership) -> Self:
+        return cls(
+            user_id=member.user_id,
+            email=member.email,
+            full_name=member.full_name,
+            role=member.role,
+            joined_at=member.joined_at,
+        )
+
+
+class InviteIn(Body):
+    """Whom to invite, and as what."""
+
+    email: Email
+    role: Role = Role.MEMBER
+
+
+class InvitationOut(Answer):
+    """An invitation without its link: only the mail has that."""
+
+    id: UUID
+    email: str
+    role: str
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, invitation: Invitation) -> Self:
+        return cls(id=invitation.id, email=invitation.email, role=invitation.role, expires_at=invitation.expires_at)
+
+
+class AcceptedOut(Answer):
+    """The organization that the caller now belongs to."""
+
+    organization: UUID
+    role: str
+
+
+class UsageOut(Answer):
+    """The running usage month; `period_end` is its last day, `limits` are the plan's quotas."""
+
+    period_start: date
+    period_end: date
+    esxi_servers_count: int = Field(ge=0)
+    vms_count: int = Field(ge=0)
+    backups_count: int = Field(ge=0)
+    storage_bytes: int = Field(ge=0)
+    users_count: int = Field(ge=0)
+    limits: dict[str, int]
+
+    @classmethod
+    def of(cls, usage: Usage, organization: Organization) -> Self:
+        return cls(
+            period_start=usage.month.start,
+            period_end=usage.month.last_day,
+            esxi_servers_count=usage.esxi_servers_count,
+            vms_count=usage.vms_count,
+            backups_count=usage.backups_count,
+            storage_bytes=usage.storage_bytes,
+            users_count=usage.users_count,
+            limits=organization.entitlements.quotas,
+        )

@@ -1,0 +1,1 @@
+"""Decisions of tenancy without I/O: roles, organizations, entitlements, usage months, passwords, tokens."""

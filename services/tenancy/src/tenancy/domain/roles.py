@@ -1,0 +1,30 @@
+"""Roles within an organization and of the platform's staff, and who may grant which.
+
+Not here: which endpoint wants which role (the routes say so with `requires`).
+"""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a member may do in one organization; the order is from most to least."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class StaffRole(StrEnum):
+    """What a person of the platform may do across organizations."""
+
+    ADMIN = "admin"
+    SUPPORT = "support"
+    FINANCE = "finance"
+
+
+def may_grant(granter: Role, wanted: Role) -> bool:
+    """Owners grant every role, admins every role but owner, nobody else grants any."""
+    if granter is Role.OWNER:
+        return True
+    return granter is Role.ADMIN and wanted is not Role.OWNER

@@ -1,0 +1,158 @@
+"""Errors of tenancy.
+
+DomainError
+├── Invalid: WeakPassword · InvalidEmail
+├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
+├── Forbidden: RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended · InvitationForAnotherAddress
+├── NotFound: OrganizationNotFound · SessionNotFound · TokenNotFound
+├── Conflict: OrganizationNotActive · AlreadyMember · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
+│             · EmailTaken
+├── Gone: TokenExpired
+└── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
+"""
+
+from common.errors import Conflict, Forbidden, Gone, Invalid, NotFound, NotYet, Unauthenticated
+
+
+class WeakPassword(Invalid):
+    """Field `reason`: too_short, too_long, common or like_email."""
+
+    code = "weak_password"
+    en = "The password is too weak ({reason}): use 10 characters or more, and none of the common ones."
+    fr = "Mot de passe trop faible ({reason}) : 10 caractères au moins, et aucun des mots de passe courants."
+
+
+class InvalidEmail(Invalid):
+    code = "invalid_email"
+    en = "This is not an e-mail address."
+    fr = "Ceci n'est pas une adresse e-mail."
+
+
+class WrongCredentials(Unauthenticated):
+    """Also for unknown addresses, disabled accounts and wrong one-time codes: the answer tells nobody which."""
+
+    code = "wrong_credentials"
+    en = "The e-mail address, the password or the one-time code is wrong."
+    fr = "L'adresse e-mail, le mot de passe ou le code à usage unique est incorrect."
+
+
+class TotpRequired(Unauthenticated):
+    """Only after the right password, so it reveals nothing to somebody without it."""
+
+    code = "totp_required"
+    en = "This account needs a one-time code: send it as totp_code."
+    fr = "Ce compte exige un code à usage unique : envoyez-le dans totp_code."
+
+
+class InvalidRefreshToken(Unauthenticated):
+    code = "invalid_refresh_token"
+    en = "The refresh token is not valid any more; sign in again."
+    fr = "Le jeton de renouvellement n'est plus valable ; reconnectez-vous."
+
+
+class SessionEnded(Unauthenticated):
+    code = "session_ended"
+    en = "This session has ended; sign in again."
+    fr = "Cette session est terminée ; reconnectez-vous."
+
+
+class RoleNotGrantable(Forbidden):
+    code = "role_not_grantable"
+    en = "Your role does not allow you to grant the role {role}."
+    fr = "Votre rôle ne permet pas d'accorder le rôle {role}."
+
+
+class EmailNotVerified(Forbidden):
+    code = "email_not_verified"
+    en = "Confirm your e-mail address first: the link is in the mail that you received."
+    fr = "Confirmez d'abord votre adresse e-mail : le lien est dans le message que vous avez reçu."
+
+
+class QuotaReached(Forbidden):
+    """Fields: `resource`, `limit`, `current`."""
+
+    code = "quota_reached"
+    en = "Limit of {limit} {resource} reached. Please upgrade your plan."
+    fr = "Limite de {limit} {resource} atteinte. Veuillez mettre à niveau votre plan."
+
+
+class OrganizationSuspended(Forbidden):
+    code = "organization_suspended"
+    en = "This organization is {status}: renew its subscription (POST /api/tenants/orders/) to change anything."
+    fr = "Cette organisation est à l'état {status} : renouvelez l'abonnement (POST /api/tenants/orders/) pour modifier."
+
+
+class InvitationForAnotherAddress(Forbidden):
+    code = "invitation_for_another_address"
+    en = "This invitation was sent to another e-mail address; sign in with that one."
+    fr = "Cette invitation a été envoyée à une autre adresse e-mail ; connectez-vous avec celle-ci."
+
+
+class OrganizationNotFound(NotFound):
+    code = "organization_not_found"
+    en = "There is no such organization."
+    fr = "Cette organisation n'existe pas."
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    en = "There is no such session."
+    fr = "Cette session n'existe pas."
+
+
+class TokenNotFound(NotFound):
+    """For links that never existed, were used or belong to somebody else."""
+
+    code = "token_not_found"
+    en = "This link is not valid, or it was used already."
+    fr = "Ce lien n'est pas valable ou a déjà été utilisé."
+
+
+class TokenExpired(Gone):
+    code = "token_expired"
+    en = "This link has expired; ask for a new one."
+    fr = "Ce lien a expiré ; demandez-en un nouveau."
+
+
+class OrganizationNotActive(Conflict):
+    code = "organization_not_active"
+    en = "This organization is yours, but another one is active: switch to it (POST /api/auth/switch/)."
+    fr = "Cette organisation est la vôtre, mais une autre est active : changez d'organisation (POST /api/auth/switch/)."
+
+
+class AlreadyMember(Conflict):
+    code = "already_member"
+    en = "This person is already a member."
+    fr = "Cette personne est déjà membre."
+
+
+class EmailTaken(Conflict):
+    """Only operators see it (`create_staff`); registering never tells."""
+
+    code = "email_taken"
+    en = "There is already an account with this address."
+    fr = "Il existe déjà un compte avec cette adresse."
+
+
+class OrganizationOfAnotherOrder(Conflict):
+    """A second order wants to create an organization that exists: parked, a person must look."""
+
+    code = "organization_of_another_order"
+    en = "Organization {organization_id} was created by order {known_order_id}, not by {order_id}."
+    fr = "L'organisation {organization_id} a été créée par la commande {known_order_id}, pas par {order_id}."
+
+
+class OrderOfAnotherOrganization(Conflict):
+    """An order that created one organization wants to create another: parked, a person must look."""
+
+    code = "order_of_another_organization"
+    en = "Order {order_id} already created another organization than {organization_id}."
+    fr = "La commande {order_id} a déjà créé une autre organisation que {organization_id}."
+
+
+class BuyerNotYetKnown(NotYet):
+    code = "buyer_not_yet_known"
+
+
+class OrganizationNotYetKnown(NotYet):
+    code = "organization_not_yet_known"

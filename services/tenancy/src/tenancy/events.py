@@ -1,0 +1,124 @@
+"""The facts that tenancy publishes.
+
+`org.*` are state events: each carries the whole state of the organization, so a consumer needs only the newest.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+from uuid import UUID
+
+from common.messaging import Fact
+from pydantic import ConfigDict, Field
+
+from tenancy.domain.organization import Organization
+
+
+class OrganizationState(Fact):
+    """Everything about an organization that others act on. Retention is in days, `max_storage_gb` in 10⁹ bytes."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    is_state: ClassVar[bool] = True
+
+    id: UUID
+    organization_name: str = Field(alias="name")
+    slug: str
+    status: str
+    plan: str
+    owner: UUID
+    email: str
+    billing_cycle: str
+    subscription_start: datetime
+    subscription_end: datetime
+    order_id: UUID
+    region: str
+    quotas: dict[str, int]
+    features: dict[str, bool]
+    retention: dict[str, int]
+    period_start: datetime
+    period_end: datetime
+
+    @classmethod
+    def of(cls, organization: Organization, order_id: UUID) -> Self:
+        """The state after `order_id` had its effect."""
+        bought = organization.entitlements
+        return cls(
+            id=organization.id,
+            organization_name=organization.name,
+            slug=organization.slug,
+            status=organization.status.value,
+            plan=bought.plan,
+            owner=organization.owner_user_id,
+            email=organization.email,
+            billing_cycle=bought.billing_cycle,
+            subscription_start=organization.subscription_start,
+            subscription_end=bought.period_end,
+            order_id=order_id,
+            region=organization.region,
+            quotas=bought.quotas,
+            features=bought.features,
+            retention=bought.retention,
+            period_start=bought.period_start,
+            period_end=bought.period_end,
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            id=UUID("01980000-0000-7000-8000-000000000001"),
+            organization_name="Société Exemple",
+            slug="societe-exemple",
+            status="active",
+            plan="silver",
+            owner=UUID("01980000-0000-7000-8000-000000000002"),
+            email="it@exemple.cm",
+            billing_cycle="monthly",
+            subscription_start=datetime(2026, 11, 22, tzinfo=UTC),
+            subscription_end=datetime(2026, 12, 22, tzinfo=UTC),
+            order_id=UUID("01980000-0000-7000-8000-000000000003"),
+            region="default",
+            quotas={
+                "max_esxi_servers": 5,
+                "max_vms": 50,
+                "max_backups_per_month": 500,
+                "max_storage_gb": 500,
+                "max_users": 5,
+            },
+            features={"has_replication": False, "has_api_access": True},
+            retention={"snapshot_retention_days": 14, "backup_retention_days": 60},
+            period_start=datetime(2026, 11, 22, tzinfo=UTC),
+            period_end=datetime(2026, 12, 22, tzinfo=UTC),
+        )
+
+
+class OrgProvisioned(OrganizationState):
+    """An organization exists and may be used."""
+
+    name: ClassVar[str] = "org.provisioned"
+
+
+class OrgPlanChanged(OrganizationState):
+    """What an organization may use, or until when, has changed: a renewal, or another plan."""
+
+    name: ClassVar[str] = "org.plan_changed"
+
+
+class MemberJoined(Fact):
+    """A person accepted an invitation."""
+
+    name: ClassVar[str] = "member.joined"
+
+    user_id: UUID
+    role: str
+    invited_by: UUID
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            user_id=UUID("01980000-0000-7000-8000-000000000004"),
+            role="member",
+            invited_by=UUID("01980000-0000-7000-8000-000000000002"),
+        )
+
+
+FACTS: tuple[type[Fact], ...] = (OrgProvisioned, OrgPlanChanged, MemberJoined)

@@ -1,0 +1,1 @@
+"""Facts of others, and what tenancy does about them."""

@@ -1,0 +1,95 @@
+"""Subscriptions of tenancy: thin as routes. The models declare only the fields that are read."""
+
+from datetime import datetime
+from uuid import UUID
+
+from common.messaging import Envelope, Subscriptions
+from pydantic import AwareDatetime, BaseModel, EmailStr, Field
+
+from tenancy.domain.organization import Entitlements, OrderKind
+from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.ports import Letters
+from tenancy.usecases.provision_org import BoughtOrder, provision_org
+from tenancy.usecases.record_usage import record_usage
+
+
+class BoughtPlan(BaseModel):
+    """The plan as it was bought, not as it may be sold by now."""
+
+    name: str
+    quotas: dict[str, int]
+    features: dict[str, bool]
+    retention: dict[str, int]
+
+
+class BoughtPeriod(BaseModel):
+    """What was paid for; the end is not part of it."""
+
+    starts_at: AwareDatetime
+    ends_at: AwareDatetime
+
+
+class PaidOrder(BaseModel):
+    """What tenancy reads of billing's `payment.confirmed`; the organization is the envelope's tenant."""
+
+    order_id: UUID
+    kind: OrderKind
+    user_id: UUID
+    customer_name: str = Field(min_length=1, max_length=200)
+    customer_email: EmailStr | None = None
+    billing_cycle: str
+    plan: BoughtPlan
+    period: BoughtPeriod
+
+    def bought(self) -> BoughtOrder:
+        """The order in tenancy's words."""
+        return BoughtOrder(
+            order_id=self.order_id,
+            kind=self.kind,
+            buyer_id=self.user_id,
+            customer_name=self.customer_name,
+            customer_email=self.customer_email,
+            bought=Entitlements(
+                plan=self.plan.name,
+                billing_cycle=self.billing_cycle,
+                quotas=self.plan.quotas,
+                features=self.plan.features,
+                retention=self.plan.retention,
+                period_start=self.period.starts_at,
+                period_end=self.period.ends_at,
+            ),
+        )
+
+
+class ReportedUsage(BaseModel):
+    """What tenancy reads of backup-engine's `usage.recorded`: whole figures, not differences."""
+
+    esxi_servers_count: int | None = Field(None, ge=0)
+    vms_count: int | None = Field(None, ge=0)
+    backups_count: int | None = Field(None, ge=0)
+    storage_bytes: int | None = Field(None, ge=0)
+    measured_at: AwareDatetime | None = None
+
+    def figures(self) -> dict[str, int]:
+        """The reported figures by name, without those that were left out."""
+        return self.model_dump(exclude_none=True, exclude={"measured_at"})
+
+    def moment(self, sent_at: datetime) -> datetime:
+        return self.measured_at or sent_at
+
+
+def subscriptions(letters: Letters) -> Subscriptions:
+    """Everything that tenancy takes in."""
+    taken = Subscriptions(consumer="tenancy")
+
+    @taken.on("payment.confirmed", version=1, source="billing")
+    async def provision_on_payment(event: PaidOrder, uow: UnitOfWork, _envelope: Envelope) -> None:
+        await provision_org(uow, letters, event.bought())
+
+    @taken.on("usage.recorded", version=1, source="backup-engine")
+    async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
+        await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
+
+    # Kept for the organization's outgoing webhooks and audit view; nothing else follows from it here.
+    taken.keep("member.joined", version=1, source="tenancy")
+    return taken

@@ -1,0 +1,293 @@
+"""Organizations and what belongs to them, as rows; through `for_tenant` unless a method says otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, func, insert, literal, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tenancy.domain.invitations import Invitation
+from tenancy.domain.membership import Membership
+from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
+from tenancy.domain.roles import Role
+from tenancy.domain.slug import candidates
+from tenancy.domain.usage import Usage, UsageMonth
+from tenancy.errors import OrderOfAnotherOrganization
+from tenancy.persistence.tables import (
+    applied_orders,
+    entitlements,
+    invitations,
+    memberships,
+    organizations,
+    usage_metrics,
+)
+
+_FIGURES = ("esxi_servers_count", "vms_count", "backups_count", "storage_bytes")
+
+
+class Organizations:
+    """The organization of the transaction's tenant, with its entitlements."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def serialize(self, tenant_id: UUID) -> None:
+        """Let one transaction at a time work on this organization, also before it has a row to lock."""
+        await self._session.execute(
+            text("select pg_advisory_xact_lock(hashtextextended(:tenant, 0))"), {"tenant": f"org:{tenant_id}"}
+        )
+
+    async def get(self, tenant_id: UUID, *, lock: bool = False) -> Organization | None:
+        """Read the organization; `lock` where something is counted against its quotas or it is changed."""
+        found = (
+            select(organizations, *(c for c in entitlements.c if c.name != "tenant_id"))
+            .join(entitlements, organizations.c.tenant_id == entitlements.c.tenant_id)
+            .where(organizations.c.tenant_id == tenant_id)
+        )
+        row = (await self._session.execute(found.with_for_update() if lock else found)).mappings().one_or_none()
+        return None if row is None else _organization(row)
+
+    async def add(self, organization: Organization) -> Organization:
+        """Insert the organization under the first free slug and return it with that slug.
+
+        Raises:
+            OrderOfAnotherOrganization: its order already created an organization with another id.
+        """
+        for slug in candidates(organization.name, organization.id):
+            try:
+                added = await self._session.execute(
+                    upsert(organizations)
+                    .values(**_organization_values(organization), slug=slug, tenant_id=organization.id)
+                    .on_conflict_do_nothing(index_elements=["slug"])
+                    .returning(organizations.c.slug)
+                )
+            except IntegrityError as clash:
+                if "uq_organizations_source_order_id" not in str(clash):
+                    raise
+                raise OrderOfAnotherOrganization(
+                    order_id=organization.source_order_id, organization_id=organization.id
+                ) from clash
+            if added.scalar_one_or_none() is not None:
+                break
+        await self._session.execute(
+            insert(entitlements).values(tenant_id=organization.id, **asdict(organization.entitlements))
+        )
+        return organization.with_slug(slug)
+
+    async def save(self, organization: Organization) -> None:
+        """Write what may change: name, status, version and entitlements."""
+        await self._session.execute(
+            update(organizations)
+            .where(organizations.c.tenant_id == organization.id)
+            .values(name=organization.name, status=organization.status.value, version=organization.version)
+        )
+        await self._session.execute(
+            update(entitlements)
+            .where(entitlements.c.tenant_id == organization.id)
+            .values(**asdict(organization.entitlements))
+        )
+
+    async def apply_order(self, organization: Organization, order_id: UUID, kind: OrderKind, at: datetime) -> bool:
+        """Note that a paid order has its effect; False when it had it before."""
+        bought = organization.entitlements
+        added = await self._session.execute(
+            upsert(applied_orders)
+            .values(
+                tenant_id=organization.id,
+                order_id=order_id,
+                kind=kind.value,
+                plan=bought.plan,
+                period_end=bought.period_end,
+                applied_at=at,
+            )
+            .on_conflict_do_nothing()
+            .returning(applied_orders.c.order_id)
+        )
+        return added.scalar_one_or_none() is not None
+
+
+def _organization_values(organization: Organization) -> dict[str, object]:
+    kept = asdict(organization)
+    for name in ("id", "slug", "entitlements"):
+        del kept[name]
+    return kept | {"status": organization.status.value}
+
+
+def _organization(row: RowMapping) -> Organization:
+    return Organization(
+        id=row["tenant_id"],
+        name=row["name"],
+        slug=row["slug"],
+        status=Status(row["status"]),
+        owner_user_id=row["owner_user_id"],
+        email=row["email"],
+        region=row["region"],
+        source_order_id=row["source_order_id"],
+        subscription_start=row["subscription_start"],
+        version=row["version"],
+        created_at=row["created_at"],
+        entitlements=Entitlements(
+            plan=row["plan"],
+            billing_cycle=row["billing_cycle"],
+            quotas=row["quotas"],
+            features=row["features"],
+            retention=row["retention"],
+            period_start=row["period_start"],
+            period_end=row["period_end"],
+        ),
+    )
+
+
+class Memberships:
+    """Members of the transaction's tenant or, through `for_user` and `for_system("auth")`, of one person."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, membership: Membership) -> bool:
+        """Insert a membership; False when the person is a member already."""
+        added = await self._session.execute(
+            upsert(memberships)
+            .values(**(asdict(membership) | {"role": membership.role.value}))
+            .on_conflict_do_nothing()
+            .returning(memberships.c.user_id)
+        )
+        return added.scalar_one_or_none() is not None
+
+    async def of_person(self, user_id: UUID) -> list[Membership]:
+        """All organizations of a person, oldest membership first."""
+        rows = await self._session.execute(
+            select(memberships)
+            .where(memberships.c.user_id == user_id)
+            .order_by(memberships.c.joined_at, memberships.c.tenant_id)
+        )
+        return [_membership(row) for row in rows.mappings()]
+
+    async def of_tenant(
+        self, tenant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[Membership]:
+        """Members of an organization in the order in which they joined."""
+        key = tuple_(memberships.c.joined_at, memberships.c.user_id)
+        found = select(memberships).where(memberships.c.tenant_id == tenant_id)
+        if after is not None:
+            found = found.where(key > tuple_(literal(after[0]), literal(after[1])))
+        rows = await self._session.execute(found.order_by(memberships.c.joined_at, memberships.c.user_id).limit(limit))
+        return [_membership(row) for row in rows.mappings()]
+
+    async def has_email(self, tenant_id: UUID, email: str) -> bool:
+        found = select(func.count()).where(memberships.c.tenant_id == tenant_id, memberships.c.email == email)
+        return bool(await self._session.scalar(found))
+
+    async def count(self, tenant_id: UUID) -> int:
+        found = select(func.count()).select_from(memberships).where(memberships.c.tenant_id == tenant_id)
+        return int(await self._session.scalar(found) or 0)
+
+
+def _membership(row: RowMapping) -> Membership:
+    return Membership(**(dict(row) | {"role": Role(row["role"])}))
+
+
+class UsageMetrics:
+    """Figures per usage month of the transaction's tenant."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, tenant_id: UUID, month: UsageMonth) -> Usage | None:
+        found = select(usage_metrics).where(
+            usage_metrics.c.tenant_id == tenant_id, usage_metrics.c.period_start == month.start
+        )
+        return _usage((await self._session.execute(found)).mappings().one_or_none())
+
+    async def newest(self, tenant_id: UUID) -> Usage | None:
+        found = select(usage_metrics).where(usage_metrics.c.tenant_id == tenant_id)
+        newest = found.order_by(usage_metrics.c.period_start.desc()).limit(1)
+        return _usage((await self._session.execute(newest)).mappings().one_or_none())
+
+    async def record(self, tenant_id: UUID, usage: Usage, measured_at: datetime) -> None:
+        """Write a month's figures; a report older than the one that is stored changes nothing."""
+        figures = {name: getattr(usage, name) for name in (*_FIGURES, "users_count")} | {"measured_at": measured_at}
+        await self._session.execute(
+            upsert(usage_metrics)
+            .values(tenant_id=tenant_id, period_start=usage.month.start, period_end=usage.month.end, **figures)
+            .on_conflict_do_update(
+                index_elements=["tenant_id", "period_start"],
+                set_=figures,
+                where=usage_metrics.c.measured_at <= measured_at,
+            )
+        )
+
+    async def set_users(self, tenant_id: UUID, month: UsageMonth, users_count: int, at: datetime) -> None:
+        """Write how many members a month has, and leave the other figures."""
+        await self._session.execute(
+            upsert(usage_metrics)
+            .values(
+                tenant_id=tenant_id,
+                period_start=month.start,
+                period_end=month.end,
+                **dict.fromkeys(_FIGURES, 0),
+                users_count=users_count,
+                measured_at=at,
+            )
+            .on_conflict_do_update(index_elements=["tenant_id", "period_start"], set_={"users_count": users_count})
+        )
+
+
+def _usage(row: RowMapping | None) -> Usage | None:
+    if row is None:
+        return None
+    month = UsageMonth(row["period_start"], row["period_end"])
+    return Usage(month, users_count=row["users_count"], **{name: row[name] for name in _FIGURES})
+
+
+class Invitations:
+    """Open and used invitations; `by_hash` also works through `for_system("auth")`, across organizations."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, invitation: Invitation, token_hash: bytes) -> None:
+        await self._session.execute(
+            insert(invitations).values(**(asdict(invitation) | {"role": invitation.role.value}), token_hash=token_hash)
+        )
+
+    async def by_hash(self, token_hash: bytes, *, lock: bool = False) -> Invitation | None:
+        found = select(*(c for c in invitations.c if c.name != "token_hash")).where(
+            invitations.c.token_hash == token_hash
+        )
+        row = (await self._session.execute(found.with_for_update() if lock else found)).mappings().one_or_none()
+        return None if row is None else Invitation(**(dict(row) | {"role": Role(row["role"])}))
+
+    async def replace_open(self, tenant_id: UUID, email: str) -> None:
+        """Revoke open invitations to an address: only the newest link works."""
+        await self._session.execute(
+            update(invitations)
+            .where(
+                invitations.c.tenant_id == tenant_id,
+                invitations.c.email == email,
+                invitations.c.accepted_at.is_(None),
+            )
+            .values(revoked=True)
+        )
+
+    async def count_open(self, tenant_id: UUID, now: datetime, *, but_for: str) -> int:
+        """Invitations that may still be accepted, those to the address `but_for` left out."""
+        found = select(func.count()).where(
+            invitations.c.tenant_id == tenant_id,
+            invitations.c.email != but_for,
+            invitations.c.accepted_at.is_(None),
+            invitations.c.revoked.is_(False),
+            invitations.c.expires_at > now,
+        )
+        return int(await self._session.scalar(found) or 0)
+
+    async def accept(self, invitation: Invitation, at: datetime) -> None:
+        await self._session.execute(
+            update(invitations)
+            .where(invitations.c.tenant_id == invitation.tenant_id, invitations.c.id == invitation.id)
+            .values(accepted_at=at)
+        )

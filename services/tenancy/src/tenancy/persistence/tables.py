@@ -1,0 +1,199 @@
+"""Tables of tenancy. Persons and what is theirs carry no tenant; the rest leads every key with `tenant_id`.
+
+Which role may do what with them is in the migrations and, as a whole, in `contracts/access.json`.
+"""
+
+from common.persistence.tables import at, metadata_for, tenant_id
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = metadata_for("tenancy")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("full_name", String(200), nullable=False),
+    Column("language", String(2), nullable=False),
+    at("created_at"),
+    at("email_verified_at", nullable=True),
+    at("disabled_at", nullable=True),
+    Column("staff_roles", ARRAY(String(20)), nullable=False, server_default="{}"),
+    Column("last_tenant_id", Uuid),
+)
+"""Accounts. `last_tenant_id` is only a preference: membership is checked whenever it is used."""
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("password_hash", String(500), nullable=False),
+    Column("totp_sealed", LargeBinary),
+    Column("totp_last_step", BigInteger),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("active_tenant_id", Uuid),
+    at("created_at"),
+    at("expires_at"),
+    at("revoked_at", nullable=True),
+    Column("revoked_for", String(40)),
+    UniqueConstraint("user_id", "id"),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    at("issued_at"),
+    at("expires_at"),
+    at("used_at", nullable=True),
+    ForeignKeyConstraint(["user_id", "session_id"], ["sessions.user_id", "sessions.id"]),
+    Index("ix_refresh_tokens_session", "user_id", "session_id"),
+)
+
+one_time_links = Table(
+    "one_time_links",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("purpose", String(20), nullable=False),  # verify_email
+    Column("email", String(320), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    at("expires_at"),
+    at("used_at", nullable=True),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+    Index("ix_one_time_links_user", "user_id"),
+)
+"""Links sent by mail to one person, bound to the address that they were sent to."""
+
+organizations = Table(
+    "organizations",
+    metadata,
+    tenant_id(),
+    Column("name", String(200), nullable=False),
+    Column("slug", String(63), nullable=False, unique=True),
+    Column("status", String(20), nullable=False),
+    Column("owner_user_id", Uuid, nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("region", String(40), nullable=False),
+    Column("source_order_id", Uuid, nullable=False, unique=True),
+    at("subscription_start"),
+    Column("version", Integer, nullable=False),
+    at("created_at"),
+    PrimaryKeyConstraint("tenant_id"),
+    CheckConstraint("status in ('pending','active','suspended','cancelled','expired')", name="status"),
+)
+"""Customers. The id of an organization is its tenant id."""
+
+memberships = Table(
+    "memberships",
+    metadata,
+    tenant_id(),
+    Column("user_id", Uuid, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("full_name", String(200), nullable=False),
+    at("joined_at"),
+    PrimaryKeyConstraint("tenant_id", "user_id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+    CheckConstraint("role in ('owner','admin','member','viewer')", name="role"),
+    Index("ix_memberships_user", "user_id", "joined_at"),
+)
+"""Who belongs where; name and address as fellow members see them, so that nobody reads the table of accounts."""
+
+entitlements = Table(
+    "entitlements",
+    metadata,
+    tenant_id(),
+    Column("plan", String(60), nullable=False),
+    Column("billing_cycle", String(20), nullable=False),
+    Column("quotas", JSONB, nullable=False),
+    Column("features", JSONB, nullable=False),
+    Column("retention", JSONB, nullable=False),
+    at("period_start"),
+    at("period_end"),
+    PrimaryKeyConstraint("tenant_id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    CheckConstraint("period_end > period_start", name="period"),
+)
+"""What is in force: one row per organization, locked while something is counted against it."""
+
+applied_orders = Table(
+    "applied_orders",
+    metadata,
+    tenant_id(),
+    Column("order_id", Uuid, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("plan", String(60), nullable=False),
+    at("period_end"),
+    at("applied_at"),
+    PrimaryKeyConstraint("tenant_id", "order_id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+)
+"""Paid orders that have had their effect, so that a second event about one has none."""
+
+usage_metrics = Table(
+    "usage_metrics",
+    metadata,
+    tenant_id(),
+    Column("period_start", Date, nullable=False),
+    Column("period_end", Date, nullable=False),
+    Column("esxi_servers_count", Integer, nullable=False),
+    Column("vms_count", Integer, nullable=False),
+    Column("backups_count", Integer, nullable=False),
+    Column("storage_bytes", BigInteger, nullable=False),
+    Column("users_count", Integer, nullable=False),
+    at("measured_at"),
+    PrimaryKeyConstraint("tenant_id", "period_start"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    CheckConstraint("period_end > period_start", name="period"),
+)
+"""Figures per usage month; `measured_at` is when the newest report was taken, so that an older one changes nothing."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    tenant_id(),
+    Column("id", Uuid, nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("invited_by", Uuid, nullable=False),
+    at("created_at"),
+    at("expires_at"),
+    at("accepted_at", nullable=True),
+    Column("revoked", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    CheckConstraint("role in ('owner','admin','member','viewer')", name="role"),
+    Index("ix_invitations_email", "tenant_id", "email"),
+)
+"""Invitations, bound to an address; only a hash of the link's token is kept."""

@@ -1,0 +1,25 @@
+"""One transaction of tenancy with its repositories."""
+
+from common.clock import Clock
+from common.persistence import Scope, Transaction
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
+from tenancy.persistence.people import Links, NamedPeople, Sessions, Users
+
+
+class UnitOfWork(Transaction):
+    """What can be read and written together; the door decides which of it is allowed."""
+
+    source = "tenancy"
+
+    def __init__(self, session: AsyncSession, scope: Scope, clock: Clock) -> None:
+        super().__init__(session, scope, clock)
+        self.users = Users(session)
+        self.people = NamedPeople(session)
+        self.sessions = Sessions(session)
+        self.links = Links(session)
+        self.organizations = Organizations(session)
+        self.memberships = Memberships(session)
+        self.usage = UsageMetrics(session)
+        self.invitations = Invitations(session)

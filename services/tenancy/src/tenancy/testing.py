@@ -1,0 +1,153 @@
+"""Builders for tests: people, organizations, events, and the service without its servers.
+
+Nothing here is imported by what runs in production.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from common.ids import uuid7
+from common.messaging import Envelope
+from common.messaging.inbox import InboxWorker
+from common.persistence import Store
+from common.persistence.mechanisms import inbox, mails, outbox
+from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client
+from sqlalchemy import Table, func, select
+
+from tenancy.api.app import application
+from tenancy.api.dependencies import Kit
+from tenancy.domain.people import Credentials, Language, User
+from tenancy.persistence.tables import users
+from tenancy.persistence.unit_of_work import UnitOfWork
+
+PASSWORD = "Une phrase de passe longue"  # noqa: S105
+FEATURES = {"has_replication": True, "has_api_access": False}
+QUOTAS = {
+    "max_esxi_servers": 5,
+    "max_vms": 50,
+    "max_backups_per_month": 500,
+    "max_storage_gb": 500,
+    "max_users": 3,
+}
+
+
+@dataclass
+class Tenancy:
+    """The service without its servers: kit, inbox, clock."""
+
+    kit: Kit
+    clock: FrozenClock
+    database: ServiceDatabase
+    inbox: InboxWorker
+
+    @property
+    def store(self) -> Store[UnitOfWork]:
+        return self.kit.store
+
+    def client(self, **principal: Any) -> ServiceClient:
+        return service_client(application(self.kit), "tenancy", **principal)
+
+    async def person(
+        self, email: str | None = None, *, name: str = "Awa Ndiaye", verified: bool = True, **more: Any
+    ) -> User:
+        """An account with the password `PASSWORD`."""
+        user_id = uuid7()
+        user = User(
+            user_id,
+            email or f"{user_id.hex}@exemple.cm",
+            name,
+            more.get("language", Language.FR),
+            self.clock.now(),
+            email_verified_at=self.clock.now() if verified else None,
+            staff_roles=frozenset(more.get("staff", ())),
+        )
+        async with self.store.for_system("auth") as uow:
+            await uow.users.add(user)
+            await uow.users.add_credentials(
+                Credentials(user.id, await self.kit.passwords.hash(PASSWORD), more.get("totp"))
+            )
+        return user
+
+    async def receive(self, *envelopes: Envelope) -> None:
+        """Store deliveries and handle what is due."""
+        for envelope in envelopes:
+            await self.inbox.receive(envelope)
+        await self.inbox.handle_due()
+
+    async def organization(self, owner: User, **data: Any) -> UUID:
+        """An organization that `owner` bought."""
+        event = payment_confirmed(owner, **data)
+        await self.receive(event)
+        assert event.tenantid is not None
+        return event.tenantid
+
+    async def rows(self, tenant_id: UUID, table: Table) -> list[Any]:
+        async with self.store.for_tenant(tenant_id) as uow:
+            return list((await uow.session.execute(select(table))).mappings())
+
+    async def facts(self, tenant_id: UUID) -> list[dict[str, Any]]:
+        """Envelopes in the outbox of one tenant, in order."""
+        async with self.store.for_system("relay") as uow:
+            rows = await uow.session.execute(
+                select(outbox.c.envelope).where(outbox.c.tenant_id == tenant_id).order_by(outbox.c.position)
+            )
+            return list(rows.scalars())
+
+    async def inbox_row(self, event_id: UUID) -> Any:
+        async with self.store.for_system("inbox") as uow:
+            return (await uow.session.execute(select(inbox).where(inbox.c.event_id == event_id))).one()
+
+    async def mails_to(self, address: str) -> list[Any]:
+        async with self.store.for_system("mailer") as uow:
+            rows = await uow.session.execute(
+                select(mails).where(mails.c.recipient == address).order_by(mails.c.created_at, mails.c.id)
+            )
+            return list(rows.all())
+
+    async def count_people(self, email: str) -> int:
+        async with self.store.for_system("auth") as uow:
+            found = select(func.count()).select_from(users).where(users.c.email == email)
+            return int(await uow.session.scalar(found) or 0)
+
+
+def payment_confirmed(
+    buyer: User, *, tenant_id: UUID | None = None, event_id: UUID | None = None, **data: Any
+) -> Envelope:
+    """Billing's fact that an order was paid."""
+    start = data.pop("starts_at", "2026-11-22T12:00:00Z")
+    end = data.pop("ends_at", "2026-12-22T12:00:00Z")
+    payload = {
+        "order_id": str(data.pop("order_id", uuid7())),
+        "order_number": "CMD-1",
+        "kind": "new",
+        "user_id": str(buyer.id),
+        "customer_name": "Société Exemple",
+        "customer_email": "it@exemple.cm",
+        "billing_cycle": "monthly",
+        "plan": {
+            "id": 2,
+            "name": "silver",
+            "quotas": QUOTAS,
+            "features": FEATURES,
+            "retention": {"snapshot_retention_days": 14, "backup_retention_days": 60},
+        },
+        "period": {"starts_at": start, "ends_at": end, "anchor_day": 22},
+    } | data
+    return envelope("billing", "payment.confirmed.v1", tenant_id or uuid7(), payload, event_id=event_id)
+
+
+def envelope(
+    source: str, kind: str, tenant_id: UUID | None, data: dict[str, Any], *, event_id: UUID | None = None
+) -> Envelope:
+    return Envelope(
+        id=event_id or uuid7(),
+        source=source,
+        type=kind,
+        time=FrozenClock().now(),
+        subject=str(tenant_id),
+        tenantid=tenant_id,
+        dataschema=f"events/{kind}.json",
+        aggregateversion=1,
+        data=data,
+    )

@@ -1,0 +1,56 @@
+"""Accept an invitation."""
+
+from uuid import UUID
+
+from tenancy.domain.invitations import Invitation
+from tenancy.domain.membership import Membership
+from tenancy.domain.secrets import digest
+from tenancy.domain.usage import UsageMonth
+from tenancy.errors import AlreadyMember, InvitationForAnotherAddress, TokenExpired, TokenNotFound
+from tenancy.events import MemberJoined
+from tenancy.persistence.room import count_users, writable_organization
+from tenancy.persistence.unit_of_work import UnitOfWork
+
+
+async def find_invitation(uow: UnitOfWork, token: str) -> Invitation:
+    """The invitation of a link, whatever its organization. Needs `for_system("auth")`.
+
+    Raises:
+        TokenNotFound: no such link, or it was used or replaced.
+    """
+    invitation = await uow.invitations.by_hash(digest(token))
+    if invitation is None or not invitation.open:
+        raise TokenNotFound
+    return invitation
+
+
+async def accept_invitation(uow: UnitOfWork, token: str, user_id: UUID) -> Membership:
+    """Join the organization; everything is checked again in the organization's own transaction.
+
+    Raises:
+        TokenNotFound: the link was used or replaced meanwhile.
+        TokenExpired: it is too old.
+        InvitationForAnotherAddress: it was sent to an address that is not the caller's.
+        AlreadyMember, OrganizationSuspended, QuotaReached: as they say.
+    """
+    organization = await writable_organization(uow)
+    invitation = await uow.invitations.by_hash(digest(token), lock=True)
+    if invitation is None or not invitation.open:
+        raise TokenNotFound
+    now = uow.clock.now()
+    if invitation.expired(now):
+        raise TokenExpired
+    person = await uow.people.named(user_id)
+    if person is None or person.email != invitation.email:
+        raise InvitationForAnotherAddress
+    users = await count_users(uow, organization, invited=0)
+    member = Membership(organization.id, person.id, invitation.role, person.email, person.full_name, now)
+    if not await uow.memberships.add(member):
+        raise AlreadyMember
+    await uow.invitations.accept(invitation, now)
+    month = UsageMonth.at(organization.subscription_start.date(), now)
+    await uow.usage.set_users(organization.id, month, users + 1, now)
+    fact = MemberJoined(user_id=person.id, role=member.role.value, invited_by=invitation.invited_by)
+    await uow.publish(fact, subject=str(person.id))
+    await uow.audit("member.joined", str(person.id), actor=person.id, details={"role": member.role.value})
+    return member

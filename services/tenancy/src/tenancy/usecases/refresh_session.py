@@ -1,0 +1,35 @@
+"""Exchange a refresh token for a new pair."""
+
+from datetime import timedelta
+
+from tenancy.domain.membership import active_of
+from tenancy.domain.secrets import digest
+from tenancy.domain.sessions import Exchange, exchange
+from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.ports import AccessTokens
+from tenancy.usecases.sign_in import TokenPair, issue_refresh_token
+
+
+async def refresh_session(uow: UnitOfWork, tokens: AccessTokens, token: str, *, grace: timedelta) -> TokenPair | None:
+    """Rotate, or refuse with None. Needs `for_system("auth")`.
+
+    A reuse after the grace window ends the session. That has to be committed although the caller is refused, so
+    None is returned here and the edge raises after its transaction.
+    """
+    now = uow.clock.now()
+    presented = await uow.sessions.token(digest(token))
+    if presented is None:
+        return None
+    session = await uow.sessions.get(presented.session_id, lock=True)
+    user = await uow.users.by_id(presented.user_id)
+    if session is None or user is None or user.disabled_at is not None:
+        return None
+    decision = exchange(presented, session, now, grace)
+    if decision is Exchange.REVOKE:
+        await uow.sessions.revoke(session.id, now, "refresh_token_reused")
+    if decision is not Exchange.ROTATE:
+        return None
+    await uow.sessions.use_token(presented.id, now)
+    active = active_of(await uow.memberships.of_person(user.id), session.active_tenant_id, user.last_tenant_id)
+    refresh = await issue_refresh_token(uow, session, now)
+    return TokenPair(tokens.sign(user, session.id, active), refresh)
