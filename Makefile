@@ -1,0 +1,86 @@
+# Each verb is one line that also works without make. `make` alone lists them.
+# Every verb sets up what is missing first; PYTHON chooses the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+PY := .venv/bin/python
+SETUP = @$(PYTHON) tools/bootstrap.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-noise dev up down logs test test-unit test-integration test-e2e test-long test-specs \
+  invariants fmt check contracts k8s-check migrate migration lock images clean
+
+help: ## this list
+	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { split($$0, part, ":.*## "); printf "  %-17s %s\n", part[1], part[2] }' Makefile
+
+##@ Run
+demo: ## the main job, once: buy, provision, back up three times, restore, compare
+	$(SETUP) && $(PY) -m devstack demo
+
+demo-noise: ## the demo while a guest writes and providers fail now and then
+	$(SETUP) && $(PY) -m devstack demo-noise
+
+dev: ## all parts in one process, until Ctrl-C
+	$(SETUP) && $(PY) -m devstack dev
+
+up: ## one process per part, PostgreSQL and RabbitMQ found or started; returns when all are ready
+	$(SETUP) && $(PY) -m devstack up
+
+down: ## end what `make up` started
+	$(SETUP) && $(PY) -m devstack down
+
+logs: ## follow the logs of what `make up` started
+	$(SETUP) && $(PY) -m devstack logs
+
+##@ Test
+test: ## all tests but the long ones (s=billing: of one member; ARGS="-k name -x": for pytest)
+	$(SETUP) && $(PY) tools/test.py $(if $(s),--service $(s)) $(ARGS)
+
+test-unit: ## tests without I/O
+	$(SETUP) && $(PY) tools/test.py --kind unit $(if $(s),--service $(s)) $(ARGS)
+
+test-integration: ## tests on real PostgreSQL, RabbitMQ and simulators
+	$(SETUP) && $(PY) tools/test.py --kind integration $(if $(s),--service $(s)) $(ARGS)
+
+test-e2e: ## the guide's client through the gateway
+	$(SETUP) && $(PY) tools/test.py --kind e2e $(ARGS)
+
+test-long: ## tests that take minutes
+	$(SETUP) && $(PY) tools/test.py --kind long $(if $(s),--service $(s)) $(ARGS)
+
+test-specs: ## simulators and our requests against the providers' own specifications in SPECS_DIR
+	$(SETUP) && $(PY) tools/test_specs.py $(ARGS)
+
+invariants: ## which sentences of docs/invariants.md have a test that passed
+	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt
+
+##@ Write
+fmt: ## format and sort
+	$(SETUP) && $(PY) -m ruff format . && $(PY) -m ruff check --fix-only .
+
+check: ## format, lint, types, boundaries, contracts, manifests
+	$(SETUP) && $(PY) tools/check.py
+
+contracts: ## write each service's contracts/ from its code
+	$(SETUP) && $(PY) tools/services.py contracts
+
+k8s-check: ## render and validate deploy/k8s and docker-compose.yml
+	$(SETUP) && $(PY) tools/check.py manifests
+
+migrate: ## bring the databases that the environment names to this code's schema (s=billing: one)
+	$(SETUP) && $(PY) tools/services.py migrate $(s)
+
+migration: ## start a migration: s=billing m="add a column"
+	$(SETUP) && $(PY) tools/migration.py "$(s)" "$(m)"
+
+##@ Make
+setup: ## what is needed to run, test and write: .venv from requirements.lock
+	$(SETUP)
+
+lock: ## choose dependency versions again (ARGS=--upgrade: the newest)
+	@$(PYTHON) tools/lock.py $(ARGS)
+
+images: ## one image per service, by docker
+	@$(PYTHON) tools/images.py $(s)
+
+clean: ## end what runs and remove all that git does not hold
+	@$(PYTHON) tools/clean.py
