@@ -62,9 +62,17 @@ class Running:
 
 
 async def serve(
-    app: ASGIApp, host: str, port: int, *, ssl_certfile: str | None = None, ssl_keyfile: str | None = None
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    ssl_certfile: str | None = None,
+    ssl_keyfile: str | None = None,
+    keep_alive: int = 5,
 ) -> Running:
     """Listen on `host:port` (0: any free port) and return when connections are accepted.
+
+    Idle connections are closed after `keep_alive` seconds.
 
     Raises:
         OSError: the port is taken.
@@ -79,6 +87,7 @@ async def serve(
         ssl_keyfile=ssl_keyfile,
         timeout_graceful_shutdown=STOP_SECONDS,
         server_header=False,
+        timeout_keep_alive=keep_alive,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name=f"simulator {host}:{port}")

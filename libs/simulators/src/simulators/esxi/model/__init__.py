@@ -1,0 +1,1 @@
+"""What the simulated host is: VMs, snapshots, sessions, tasks, leases. Nothing here knows SOAP messages or HTTP."""
