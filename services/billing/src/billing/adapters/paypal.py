@@ -1,0 +1,300 @@
+"""PayPal Orders v2 as a payment provider: create, capture what the payer approved, refund.
+
+A COMPLETED order is not money: only its capture tells. Every create, capture and refund carries an idempotency key that
+the caller stored before. Not here: webhooks (`paypal_webhooks.py`), reading PayPal's bodies (`paypal_answers.py`).
+"""
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from billing.adapters import paypal_answers as answers
+from billing.adapters.provider_http import (
+    RETRYABLE_STATUSES,
+    BearerClient,
+    Clock,
+    MixedSettings,
+    Token,
+    require_https,
+    token_for,
+)
+from billing.domain.money import EXPONENTS
+from billing.ports import (
+    AttemptView,
+    ProviderMisconfigured,
+    ProviderRefused,
+    ProviderState,
+    ProviderStatus,
+    ProviderUnavailable,
+    RefundState,
+    RefundView,
+    Started,
+)
+
+CURRENCIES = frozenset(
+    "AUD BRL CAD CNY CZK DKK EUR HKD HUF ILS JPY MYR MXN TWD NZD NOK PHP PLN GBP SGD SEK CHF THB USD".split()  # noqa: SIM905
+)
+"""What PayPal takes (https://developer.paypal.com/reports/reference/supported-currencies); XAF is not among them."""
+
+ORDER_KEY_LIFE = timedelta(hours=6)
+"""How long PayPal remembers an order's idempotency key; later the same create would make a second order."""
+ORDER_LIFE = timedelta(hours=72)
+"""The longest that PayPal lets an order wait for its payer; once gone after that, it was never paid."""
+RENEW_TOKEN_EARLY = timedelta(minutes=10)
+DESCRIPTION_LENGTH = 127
+LOCALES = {"fr": "fr-FR", "en": "en-US"}
+JSON = {"Content-Type": "application/json"}
+REPRESENTATION = {"Prefer": "return=representation"}
+
+
+@dataclass(frozen=True)
+class PayPalConfig:
+    """One REST app: host and credentials of the same environment, and the currency in which we are paid."""
+
+    base_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    currency: str = "EUR"
+    merchant_id: str | None = None
+    brand_name: str = "ESXi Backup Manager"
+    timeout_seconds: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            MixedSettings: a currency that PayPal does not take, or an address without https.
+        """
+        require_https(self.base_url, "PAYPAL base URL")
+        if self.currency not in CURRENCIES or self.currency not in EXPONENTS:
+            raise MixedSettings(f"PayPal takes no {self.currency}")
+
+
+class PayPal:
+    """The `RefundingProvider` for PayPal."""
+
+    name = "paypal"
+
+    def __init__(self, config: PayPalConfig, http: httpx.AsyncClient, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._client = BearerClient(http, config.base_url, config.timeout_seconds, self._fetch_token, clock)
+
+    @property
+    def currency(self) -> str:
+        return self._config.currency
+
+    @property
+    def payee(self) -> str | None:
+        return self._config.merchant_id
+
+    # --- the port ----------------------------------------------------------------------------------------------
+
+    async def start(self, attempt: AttemptView) -> Started:
+        """Create the order, or find it again where it exists already.
+
+        Raises:
+            ProviderUnavailable, ProviderRefused, ProviderMisconfigured: as the port says; `ProviderRefused`
+                with `create_key_expired` means: take a new attempt, repeating this one could make a second order.
+        """
+        if attempt.amount.currency != self.currency:
+            raise ProviderMisconfigured("currency", f"PayPal is charged in {self.currency} here")
+        if attempt.provider_reference is not None:
+            order = await self._order(attempt.provider_reference)
+            if order is None:
+                raise ProviderRefused("order_gone")
+        else:
+            if self._age(attempt) > ORDER_KEY_LIFE:
+                raise ProviderRefused("create_key_expired")
+            order = await self._create(attempt)
+        return Started(str(order["id"]), answers.payer_link(order))
+
+    async def observe(self, attempt: AttemptView) -> ProviderState:
+        """Read the order; capture it if the payer has approved it.
+
+        Raises:
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
+        """
+        if attempt.provider_reference is None:
+            return self._never_created(attempt)
+        order = await self._order(attempt.provider_reference)
+        if order is None:
+            return self._gone(attempt)
+        state = answers.order_state(order)
+        if order.get("status") != "APPROVED":
+            return state
+        if state.amount != attempt.amount or state.payment_id != attempt.payment_id:
+            # Approved, but for another sum or payment than ours: taking it would only make a case of it.
+            return answers.held(state, "order_mismatch")
+        return await self._capture(attempt, state)
+
+    async def refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
+        """Send back part or all of a capture.
+
+        Raises:
+            ProviderUnavailable, ProviderRefused, ProviderMisconfigured: as the port says.
+        """
+        body: dict[str, Any] = {
+            "amount": answers.money_object(refund.amount),
+            "custom_id": str(attempt.payment_id),
+            "invoice_id": str(refund.refund_id),
+        }
+        if refund.note:
+            body["note_to_payer"] = refund.note[:255]
+        path = f"/v2/payments/captures/{_part(refund.capture_reference)}/refund"
+        answer = await self._client.call("POST", path, self._headers(refund.request_id), _json(body))
+        if answer.is_success:
+            return answers.refund_state(_object(answer))
+        raise _refusal(answer)
+
+    async def verify_webhook_signature(self, question: bytes) -> str:
+        """PayPal's own verdict, SUCCESS or FAILURE, on a verify-webhook-signature request body.
+
+        Raises:
+            ProviderUnavailable: no verdict; that is not FAILURE.
+            ProviderMisconfigured: our credentials.
+            ProviderRefused: PayPal does not understand the question.
+        """
+        answer = await self._client.call("POST", "/v1/notifications/verify-webhook-signature", JSON, question)
+        if not answer.is_success:
+            raise _refusal(answer)
+        return str(_object(answer).get("verification_status"))
+
+    # --- calls -------------------------------------------------------------------------------------------------
+
+    async def _fetch_token(self) -> Token:
+        answer = await self._client.send(
+            "POST",
+            "/v1/oauth2/token",
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            content=b"grant_type=client_credentials",
+            auth=(self._config.client_id, self._config.client_secret),
+        )
+        if answer.is_success:
+            body = _object(answer)
+            lifetime = timedelta(seconds=int(body["expires_in"]))
+            return token_for(str(body["access_token"]), lifetime, RENEW_TOKEN_EARLY, self._clock())
+        if answer.status_code in RETRYABLE_STATUSES:
+            raise ProviderUnavailable(f"http_{answer.status_code}", "token")
+        raise ProviderMisconfigured(str(_object(answer).get("error", f"http_{answer.status_code}")), "token")
+
+    async def _create(self, attempt: AttemptView) -> dict[str, Any]:
+        headers = self._headers(attempt.create_request_id)
+        answer = await self._client.call("POST", "/v2/checkout/orders", headers, _json(self._order_request(attempt)))
+        if answer.is_success:
+            return _object(answer)
+        raise _refusal(answer)
+
+    def _order_request(self, attempt: AttemptView) -> dict[str, Any]:
+        unit = {
+            "amount": answers.money_object(attempt.amount),
+            "custom_id": str(attempt.payment_id),
+            "invoice_id": attempt.reference,
+            "description": (attempt.description or attempt.reference)[:DESCRIPTION_LENGTH],
+        }
+        context = {
+            "brand_name": self._config.brand_name,
+            "locale": LOCALES.get(attempt.language, LOCALES["fr"]),
+            "shipping_preference": "NO_SHIPPING",
+            "user_action": "PAY_NOW",
+            # No eChecks: the organization is to be there in seconds, not in days.
+            "payment_method_preference": "IMMEDIATE_PAYMENT_REQUIRED",
+        }
+        context |= {
+            name: url
+            for name, url in (("return_url", attempt.return_url), ("cancel_url", attempt.cancel_url))
+            if url is not None
+        }
+        return {
+            "intent": "CAPTURE",
+            "purchase_units": [unit],
+            "payment_source": {"paypal": {"experience_context": context}},
+        }
+
+    async def _order(self, order_id: str) -> dict[str, Any] | None:
+        answer = await self._client.call("GET", f"/v2/checkout/orders/{_part(order_id)}", {})
+        if answer.is_success:
+            return _object(answer)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        raise _refusal(answer)
+
+    async def _capture(self, attempt: AttemptView, approved: ProviderState) -> ProviderState:
+        assert attempt.provider_reference is not None
+        path = f"/v2/checkout/orders/{_part(attempt.provider_reference)}/capture"
+        headers = self._headers(attempt.capture_request_id) | REPRESENTATION
+        answer = await self._client.call("POST", path, headers, b"{}")
+        if answer.is_success:
+            order = _object(answer)
+            if "purchase_units" in order:
+                return answers.order_state(order)
+        elif answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            body = _object(answer)
+            if answers.issue(body) != "ORDER_ALREADY_CAPTURED":
+                return answers.declined(approved, body)
+        else:
+            raise _refusal(answer)
+        # Captured, by this call or by another that was faster: the order itself tells how it went.
+        order_now = await self._order(attempt.provider_reference)
+        return self._gone(attempt) if order_now is None else answers.order_state(order_now)
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        if not request_id:
+            raise ValueError("a PayPal call that moves something needs an idempotency key stored before it")
+        return {**JSON, "PayPal-Request-Id": request_id}
+
+    # --- orders that are not there -----------------------------------------------------------------------------
+
+    def _age(self, attempt: AttemptView) -> timedelta:
+        return self._clock() - attempt.created_at
+
+    def _never_created(self, attempt: AttemptView) -> ProviderState:
+        if self._age(attempt) <= ORDER_KEY_LIFE:
+            return ProviderState(status=ProviderStatus.UNKNOWN, provider_status="none", not_received=True)
+        # The payer was never sent to an order whose number we never learned, so nobody can have approved it.
+        return ProviderState(status=ProviderStatus.FAILED, provider_status="none", reason_code="ORDER_NEVER_CREATED")
+
+    def _gone(self, attempt: AttemptView) -> ProviderState:
+        expired = self._age(attempt) > ORDER_LIFE
+        return ProviderState(
+            status=ProviderStatus.FAILED if expired else ProviderStatus.UNKNOWN,
+            provider_status="404",
+            provider_reference=attempt.provider_reference,
+            reason_code="ORDER_EXPIRED" if expired else "RESOURCE_NOT_FOUND",
+        )
+
+
+def _part(text: str) -> str:
+    """One path segment; an id from outside must not reach another address."""
+    return quote(text, safe="")
+
+
+def _json(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        return body
+    raise ProviderUnavailable("not_json", f"{urlsplit(str(answer.url)).path} answered {answer.status_code}")
+
+
+def _refusal(answer: httpx.Response) -> ProviderUnavailable | ProviderRefused | ProviderMisconfigured:
+    """What an unsuccessful answer means to the caller."""
+    status = answer.status_code
+    # 409: two calls with one key met; one of them will be answered when it is repeated.
+    if status in RETRYABLE_STATUSES or status == httpx.codes.CONFLICT:
+        return ProviderUnavailable(f"http_{status}")
+    body = _object(answer)
+    code = answers.issue(body) or str(body.get("name", f"http_{status}"))
+    if status == httpx.codes.FORBIDDEN or answers.is_our_account(code):
+        return ProviderMisconfigured(code, str(body.get("debug_id", "")))
+    return ProviderRefused(code, str(body.get("debug_id", "")))
