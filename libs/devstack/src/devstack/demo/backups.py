@@ -1,0 +1,158 @@
+"""Backups and restores of the demo, through the API only; what the disks held is asked of the simulator."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from devstack.customer import JSON, Customer, until
+from devstack.demo.esxi import EsxiControl
+from devstack.demo.report import MIB, BackupLine, Report, RestoreLine
+
+FINAL = {"completed", "completed_with_warnings", "failed", "cancelled"}
+JOB_SECONDS = 600.0
+COMPARE_STEP = 4 * MIB
+"""How much is fetched at a time while looking for the first difference."""
+
+
+class JobFailed(AssertionError):
+    """A job did not complete; the message is its error."""
+
+
+@dataclass
+class Machine:
+    """The machine that is backed up."""
+
+    id: str
+    moid: str
+    server_id: str
+    disk_key: int
+    capacity: int
+
+
+async def connect(customer: Customer, report: Report, host: JSON) -> Machine:
+    """Add the host, test the connection, read its inventory; return its first machine."""
+    fields = ("host", "port", "username", "password", "thumbprint")
+    body = {name: host[name] for name in fields}
+    body["hostname"] = body.pop("host")
+    server = await customer.post("/api/esxi-servers/", body, expect=201)
+    tested = await customer.post(f"/api/esxi-servers/{server['id']}/test_connection/")
+    report.say(f"ESXi {host['host']}:{host['port']} connected: {tested.get('connection_status', tested)}")
+    await customer.post(f"/api/esxi-servers/{server['id']}/sync_vms/")
+    machines = (await customer.get("/api/virtual-machines/", server_id=server["id"]))["results"]
+    machine = machines[0]
+    disk = machine["disks"][0]
+    report.say(f"VM «{machine['name']}» ({machine['power_state']}), disk of {disk['capacity_bytes'] / MIB:.0f} MiB")
+    return Machine(machine["id"], machine["moid"], server["id"], disk["key"], disk["capacity_bytes"])
+
+
+async def protect(customer: Customer, machine: Machine) -> str:
+    """Make a backup configuration of one machine; return its id."""
+    body = {"name": "demo", "server_id": machine.server_id, "vm_ids": [machine.id]}
+    configuration = await customer.post("/api/backup-configs/", body, expect=201)
+    return str(configuration["id"])
+
+
+async def back_up(
+    customer: Customer, report: Report, machine: Machine, configuration_id: str, name: str, allocated: int
+) -> JSON:
+    """Run one backup job to its end and add its line; return its task."""
+    began = time.monotonic()
+    job = await customer.post("/api/backup-jobs/", {"configuration_id": configuration_id}, expect=202)
+    shown: dict[str, int] = {}
+
+    async def look() -> JSON:
+        current: JSON = await customer.get(f"/api/backup-jobs/{job['id']}/")
+        percent = int(current["tasks"][0]["progress_percent"] or 0) // 25 * 25
+        if shown.setdefault("percent", -1) < percent and current["status"] == "running":
+            shown["percent"] = percent
+            report.say(f"  {name}: {percent} %")
+        return current
+
+    ended = await until(look, lambda found: found["status"] in FINAL, seconds=JOB_SECONDS)
+    task: JSON = ended["tasks"][0]
+    if ended["status"] not in {"completed", "completed_with_warnings"}:
+        raise JobFailed(f"{name}: {ended['status']}: {task['error']}")
+    line = BackupLine(
+        name,
+        task["mode"],
+        task["transport"],
+        machine.capacity,
+        allocated,
+        task["bytes_read"],
+        task["bytes_new"],
+        task["bytes_stored"],
+        time.monotonic() - began,
+    )
+    report.backups.append(line)
+    report.say(
+        f"{name}: {line.mode} over {line.transport}, read {line.read / MIB:.1f} MiB, new {line.new / MIB:.1f} MiB,"
+        f" stored {line.stored / MIB:.1f} MiB in {line.seconds:.1f} s (limit: {task['limiting_stage']})"
+    )
+    return task | {"job_id": job["id"]}
+
+
+async def _first_difference(
+    control: EsxiControl, moid: str, key: int, wanted: tuple[str, int], capacity: int
+) -> int | None:
+    """Return the first byte at which a restored disk differs from the recorded one; ``None`` when none is found."""
+    recorded_moid, recorded_key = wanted
+    for offset in range(0, capacity, COMPARE_STEP):
+        length = min(COMPARE_STEP, capacity - offset)
+        left = await control.bytes_of(moid, key, offset, length)
+        right = await control.bytes_of(recorded_moid, recorded_key, offset, length)
+        if left != right:
+            return offset + next(i for i in range(length) if left[i : i + 1] != right[i : i + 1])
+    return None
+
+
+async def _ended(customer: Customer, job: JSON) -> JSON:
+    path = f"/api/restore/jobs/{job['id']}/"
+    ended = await until(lambda: customer.get(path), lambda found: found["status"] in FINAL, seconds=JOB_SECONDS)
+    if ended["status"] not in {"completed", "completed_with_warnings"}:
+        raise JobFailed(f"restore: {ended['status']}: {ended}")
+    return ended
+
+
+async def restore_to_new_machine(
+    customer: Customer, report: Report, control: EsxiControl, machine: Machine, point_id: str, recorded: str
+) -> None:
+    """Restore a point to a new machine on the host and compare its disk with what was recorded."""
+    began = time.monotonic()
+    body = {"restore_point_id": point_id, "server_id": machine.server_id, "name": "web-01 restored", "power_on": False}
+    ended = await _ended(customer, await customer.post("/api/restore/vm/", body, expect=202))
+    seconds = time.monotonic() - began
+    found = await control.sha256(ended["moid"], machine.disk_key)
+    difference = None
+    if found != recorded:
+        difference = await _first_difference(
+            control, ended["moid"], machine.disk_key, (machine.moid, machine.disk_key), machine.capacity
+        )
+    _add(
+        report,
+        RestoreLine("point 2", f"new VM {ended['moid']}", machine.capacity, seconds, found == recorded, difference),
+    )
+
+
+async def restore_to_files(customer: Customer, report: Report, machine: Machine, point_id: str, recorded: str) -> None:
+    """Restore a point as disk files, fetch them through the gateway and compare with what was recorded."""
+    began = time.monotonic()
+    body = {"restore_point_id": point_id, "format": "raw"}
+    job = await customer.post("/api/restore/disk/", body, expect=202)
+    await _ended(customer, job)
+    seconds = time.monotonic() - began
+    digest = hashlib.sha256()
+    size = 0
+    path = f"/api/restore/jobs/{job['id']}/disks/{machine.disk_key}/content"
+    async with customer.http.stream("GET", path, timeout=JOB_SECONDS) as answer:
+        answer.raise_for_status()
+        async for block in answer.aiter_bytes():
+            digest.update(block)
+            size += len(block)
+    identical = digest.hexdigest() == recorded and size == machine.capacity
+    _add(report, RestoreLine("point 3", "disk file", machine.capacity, seconds, identical))
+
+
+def _add(report: Report, line: RestoreLine) -> None:
+    report.restores.append(line)
+    verdict = "identical" if line.identical else f"DIFFERENT, first at byte {line.first_difference}"
+    report.say(f"restore of {line.name} to {line.target}: {verdict} ({line.seconds:.1f} s)")

@@ -1,0 +1,40 @@
+"""The demo's hands on the simulated host: the guest's writes, and what its disks held when."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class EsxiControl:
+    """The control address of one simulated host (plain http, apart from the wire that the product uses)."""
+
+    url: str
+
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=120, trust_env=False)
+
+    async def ask(self, path: str, **params: Any) -> Any:
+        """GET a control path."""
+        async with self._http() as http:
+            return (await http.get(path, params=params)).raise_for_status().json()
+
+    async def do(self, path: str, body: dict[str, Any]) -> Any:
+        """POST to a control path."""
+        async with self._http() as http:
+            return (await http.post(path, json=body)).raise_for_status().json()
+
+    async def write(self, moid: str, fraction: float, seed: int) -> Any:
+        """Let the guest write ``fraction`` of what it uses, scattered."""
+        return await self.do(f"/_sim/vms/{moid}/write", {"fraction": fraction, "seed": seed})
+
+    async def sha256(self, moid: str, key: int) -> str:
+        """Return the hash of a disk as it is now, 64 hex digits."""
+        return str((await self.ask(f"/_sim/vms/{moid}/disks/{key}/sha256"))["sha256"])
+
+    async def bytes_of(self, moid: str, key: int, offset: int, length: int) -> bytes:
+        """Return bytes of a disk as it is now."""
+        async with self._http() as http:
+            answer = await http.get(f"/_sim/vms/{moid}/disks/{key}/bytes", params={"offset": offset, "length": length})
+            return answer.raise_for_status().content
