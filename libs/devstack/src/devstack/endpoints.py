@@ -8,8 +8,8 @@ from typing import Any
 from devstack.environment import Ports
 from devstack.servers.places import checkout
 
-ROOT = (checkout() or Path.cwd()) / ".devstack"
-"""Everything that a stack keeps; git holds none of it."""
+ROOT = Path(os.environ.get("EBM_DEVSTACK_FOLDER") or (checkout() or Path.cwd()) / ".devstack")
+"""Everything that a stack keeps; git holds none of it. Tests name folders of their own."""
 
 PATH = ROOT / "endpoints.json"
 
