@@ -1,0 +1,32 @@
+"""``python -m billing api | worker | migrate | create-database | contracts | create_plans``."""
+
+import argparse
+import sys
+
+from common.cli import Extra, Program, main
+
+from billing.bootstrap import NAME, PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
+from billing.contracts import documents
+from billing.settings import Settings
+
+
+async def _create_plans(settings: Settings, _arguments: argparse.Namespace) -> int:
+    await create_plans(settings)
+    sys.stdout.write("Plans and payment methods are in place.\n")
+    return 0
+
+
+if __name__ == "__main__":
+    main(
+        Program(
+            name=NAME,
+            prefix=NAME,
+            package_folder=PACKAGE_FOLDER,
+            settings=Settings,
+            build=build,
+            parts=("api", "worker"),
+            documents=documents,
+            system_roles=SYSTEM_ROLES,
+            extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans)},
+        )
+    )

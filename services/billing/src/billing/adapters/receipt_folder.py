@@ -1,0 +1,50 @@
+"""Receipts in a folder, written durably; names are made by us and never by a customer."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+_NAME = re.compile(r"[0-9a-f-]{36}/receipts/[0-9a-f-]{36}\.(?:pdf|png|jpg)")
+
+
+class ReceiptFolder:
+    """Receipt store port over a local folder.
+
+    Args:
+        folder: Made when first written to, readable by this process's user only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError(name)
+        return self._folder / name
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Write to a temporary name, sync, rename, sync the folder."""
+        await asyncio.to_thread(self._write, self._path(name), content)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial = path.with_suffix(".partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    async def get(self, name: str) -> bytes:
+        """Read a file back."""
+        return await asyncio.to_thread(self._path(name).read_bytes)

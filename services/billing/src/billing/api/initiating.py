@@ -1,0 +1,133 @@
+"""What `initiate_payment` checks for each method, and what it answers."""
+
+from uuid import UUID
+
+from billing.api.dependencies import Deployment
+from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
+from billing.domain.order import Order
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.plan import Method
+from billing.domain.reason import explain
+from billing.domain.return_url import may_return_to
+from billing.errors import (
+    MethodUnavailable,
+    MethodUnknown,
+    PhoneNumberInvalid,
+    PhoneNumberMissing,
+    ReturnUrlMissing,
+    ReturnUrlRefused,
+)
+from billing.usecases.open_attempt import WantedPayment, open_attempt
+from billing.usecases.steps.mails import how_to_pay
+
+_MESSAGES = {
+    Method.PAYPAL: ("Continuez chez PayPal pour approuver le paiement.", "Go on at PayPal to approve the payment."),
+    Method.MTN_MOMO: ("Vérifiez votre téléphone pour confirmer le paiement.", "Check your phone to confirm."),
+    Method.BANK_TRANSFER: (
+        "Effectuez le virement avec la référence indiquée. Nous le vérifions à la main.",
+        "Make the transfer with the given reference. A person checks it.",
+    ),
+}
+_UNANSWERED = (
+    "Le fournisseur n'a pas encore répondu. Nous continuons de l'interroger ; ne payez pas deux fois.",
+    "The provider has not answered yet. We keep asking; do not pay twice.",
+)
+
+
+async def _method(here: Deployment, method_id: int) -> Method:
+    async with here.store.for_system("catalogue") as uow:
+        methods = await uow.catalogue.methods()
+    found = next((method for method in methods if method.id == method_id), None)
+    if found is None or found.name not in here.settings.payment_methods:
+        raise MethodUnknown
+    return Method(found.name)
+
+
+def _checked_urls(here: Deployment, wanted: InitiateIn) -> None:
+    if wanted.return_url is None or wanted.cancel_url is None:
+        raise ReturnUrlMissing
+    for field in ("return_url", "cancel_url"):
+        if not may_return_to(getattr(wanted, field), here.settings.return_origins):
+            raise ReturnUrlRefused(field=field)
+
+
+def _checked_phone(here: Deployment, wanted: InitiateIn) -> str:
+    if not wanted.phone_number:
+        raise PhoneNumberMissing
+    try:
+        return here.read_phone_number(wanted.phone_number)
+    except ValueError:
+        raise PhoneNumberInvalid from None
+
+
+def _wish(here: Deployment, method: Method, wanted: InitiateIn, language: str) -> WantedPayment:
+    provider = here.checkout.provider(method)
+    if method is Method.BANK_TRANSFER:
+        return WantedPayment(method=method, currency=None, language=language)
+    if provider is None:
+        raise MethodUnknown
+    if method is Method.PAYPAL:
+        _checked_urls(here, wanted)
+        return WantedPayment(
+            method=method,
+            currency=provider.currency,
+            language=language,
+            return_url=wanted.return_url,
+            cancel_url=wanted.cancel_url,
+        )
+    return WantedPayment(
+        method=method, currency=provider.currency, language=language, phone_number=_checked_phone(here, wanted)
+    )
+
+
+async def initiate(here: Deployment, order: Order, wanted: InitiateIn, user_id: UUID, language: str) -> InitiateOut:
+    """Commit the attempt, then call its provider, then say how the customer goes on.
+
+    Raises:
+        MethodUnknown: Not offered here.
+        ReturnUrlMissing: PayPal without both addresses.
+        ReturnUrlRefused: An address that browsers are not sent to.
+        PhoneNumberMissing: Mobile Money without a number.
+        PhoneNumberInvalid: Not a mobile number.
+        OrderNotPayable: The order takes no new payment.
+        MethodUnavailable: The provider could not be reached, and the customer can't go on without its answer.
+    """
+    method = await _method(here, wanted.payment_method_id)
+    wish = _wish(here, method, wanted, language)
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        payment = await open_attempt(uow, order.id, wish, user_id=user_id)
+        if method is Method.BANK_TRANSFER:
+            await uow.send_mail(how_to_pay(order, payment, here.settings.bank_details()))
+    if method is Method.BANK_TRANSFER:
+        return _transfer(here, payment, language)
+    await here.checkout.start(order.tenant_id, payment.id)
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        started = await uow.payments.find(payment.id)
+    assert started is not None
+    return _started(started, language)
+
+
+def _transfer(here: Deployment, payment: Payment, language: str) -> InitiateOut:
+    details = BankDetails(
+        **here.settings.bank_details(),
+        reference=payment.reference,
+        amount=payment.charged.decimal(),
+        currency=payment.charged.currency,
+    )
+    return InitiateOut(
+        payment_id=payment.id,
+        status=payment.status,
+        message=_MESSAGES[Method.BANK_TRANSFER][language != "fr"],
+        bank_details=details,
+    )
+
+
+def _started(payment: Payment, language: str) -> InitiateOut:
+    message = _MESSAGES[payment.method][language != "fr"]
+    if payment.status is PaymentStatus.FAILED:
+        message = explain(payment.reason_code, language) or message
+    elif payment.status is PaymentStatus.UNKNOWN:
+        if payment.method is Method.PAYPAL:
+            raise MethodUnavailable(method="PayPal")
+        message = _UNANSWERED[language != "fr"]
+    return InitiateOut(payment_id=payment.id, status=payment.status, message=message, redirect_url=payment.redirect_url)

@@ -1,0 +1,99 @@
+"""``/api/admin/…``: what finance needs now: transfers that wait, their receipts, new coupons. Every read is audited."""
+
+from typing import Annotated
+from uuid import UUID
+
+from common.auth import Principal, requires_staff
+from common.ids import uuid7
+from common.web import Cursor, Page
+from fastapi import APIRouter, Query, Response
+
+from billing.api.dependencies import Here, Language, Paging
+from billing.api.schemas.payments import CouponIn, CouponOut, TransferOut
+from billing.domain.coupon import Coupon, normalised
+from billing.domain.money import Money, MoneyError
+from billing.domain.payment import PaymentStatus
+from billing.errors import AmountInvalid, CouponCodeTaken, CouponTermsInvalid, PaymentNotFound
+
+router = APIRouter(prefix="/api/admin", tags=["back office"])
+Finance = Annotated[Principal, requires_staff("finance", "admin")]
+
+
+@router.get("/payments/")
+async def list_payments(
+    who: Finance,
+    here: Here,
+    language: Language,
+    paging: Paging,
+    status: Annotated[PaymentStatus, Query()] = PaymentStatus.SUBMITTED,
+) -> Page[TransferOut]:
+    after, limit = paging
+    async with here.store.for_system("staff") as uow:
+        payments = await uow.payments.page(after, limit + 1, status=status)
+        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id)
+    more = len(payments) > limit
+    return Page(
+        results=[TransferOut.of_tenant(payment, language) for payment in payments[:limit]],
+        next=Cursor((str(payments[limit - 1].id),)).encode() if more else None,
+    )
+
+
+@router.get("/payments/{payment_id}/receipt/", response_class=Response)
+async def get_receipt(payment_id: UUID, who: Finance, here: Here) -> Response:
+    async with here.store.for_system("staff") as uow:
+        payment = await uow.payments.find(payment_id)
+        receipt = await uow.evidence.receipt_of(payment_id)
+        if payment is None or receipt is None:
+            raise PaymentNotFound
+        await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, tenant_id=payment.tenant_id)
+    content = await here.receipts.get(receipt.object_name)
+    name = receipt.object_name.rpartition("/")[2]
+    return Response(
+        content,
+        media_type=receipt.content_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _minor(amounts: dict[str, str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for currency, text in amounts.items():
+        try:
+            found[currency] = Money.parse(text, currency).amount_minor
+        except MoneyError:
+            raise AmountInvalid(exponent="?", currency=currency) from None
+    return found
+
+
+def _hundredths(percent: str | None) -> int | None:
+    if percent is None:
+        return None
+    whole, _, fraction = percent.partition(".")
+    hundredths = int(whole) * 100 + int(fraction.ljust(2, "0") or "0")
+    if hundredths > 10_000:
+        raise CouponTermsInvalid
+    return hundredths
+
+
+@router.post("/coupons/", status_code=201)
+async def create_coupon(wanted: CouponIn, who: Finance, here: Here) -> CouponOut:
+    if (wanted.percent is None) == (not wanted.amounts):
+        raise CouponTermsInvalid
+    coupon = Coupon(
+        id=uuid7(),
+        code=normalised(wanted.code),
+        percent_hundredths=_hundredths(wanted.percent),
+        fixed=_minor(wanted.amounts),
+        minimum=_minor(wanted.minimum),
+        plan_ids=tuple(wanted.plan_ids),
+        valid_from=wanted.valid_from,
+        valid_until=wanted.valid_until,
+        max_redemptions=wanted.max_redemptions,
+        max_per_customer=wanted.max_per_customer,
+        redemptions=0,
+    )
+    async with here.store.for_system("staff") as uow:
+        if not await uow.coupons.add(coupon):
+            raise CouponCodeTaken
+        await uow.audit("coupon.created", coupon.code, actor=who.user_id, reason=wanted.reason)
+    return CouponOut(id=coupon.id, code=coupon.code)

@@ -1,0 +1,49 @@
+"""``/plans/`` and ``/payment-methods/``: public, what is on sale and how it can be paid here."""
+
+from typing import Annotated, Any
+
+from common.auth import public
+from common.web import Page
+from fastapi import APIRouter, Path
+
+from billing.api.dependencies import Here, Language
+from billing.api.schemas.catalogue import FeatureOut, MethodOut, PlanOut, features_of
+from billing.domain.plan import Plan
+from billing.errors import PlanNotFound
+
+router = APIRouter(prefix="/api/tenants", tags=["plans"])
+Anybody = Annotated[Any, public()]
+PlanId = Annotated[int, Path(ge=0, le=2**31 - 1)]
+
+
+async def _plan(here: Here, plan_id: int) -> Plan:
+    async with here.store.for_system("catalogue") as uow:
+        plan = await uow.catalogue.plan(plan_id)
+    if plan is None:
+        raise PlanNotFound
+    return plan
+
+
+@router.get("/plans/")
+async def list_plans(_: Anybody, here: Here, language: Language) -> Page[PlanOut]:
+    async with here.store.for_system("catalogue") as uow:
+        plans = await uow.catalogue.plans()
+    return Page(results=[PlanOut.of(plan, language) for plan in plans])
+
+
+@router.get("/plans/{plan_id}/")
+async def get_plan(_: Anybody, here: Here, language: Language, plan_id: PlanId) -> PlanOut:
+    return PlanOut.of(await _plan(here, plan_id), language)
+
+
+@router.get("/plans/{plan_id}/features/")
+async def get_features(_: Anybody, here: Here, language: Language, plan_id: PlanId) -> list[FeatureOut]:
+    return features_of(await _plan(here, plan_id), language)
+
+
+@router.get("/payment-methods/")
+async def list_methods(_: Anybody, here: Here, language: Language) -> Page[MethodOut]:
+    async with here.store.for_system("catalogue") as uow:
+        methods = await uow.catalogue.methods()
+    offered = here.settings.payment_methods
+    return Page(results=[MethodOut.of(method, language) for method in methods if method.name in offered])

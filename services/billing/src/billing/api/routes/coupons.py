@@ -1,0 +1,44 @@
+"""``/coupons/validate/``: what a coupon would take off; it reveals no coupon that was not named."""
+
+from typing import Annotated
+
+from common.auth import Principal, requires_person
+from fastapi import APIRouter
+
+from billing.api.dependencies import Here
+from billing.api.schemas.orders import ValidateIn, ValidateOut
+from billing.domain.catalogue import CATALOGUE_CURRENCY
+from billing.domain.coupon import CouponRefusal
+from billing.domain.money import Money
+from billing.domain.pricing import amounts
+from billing.errors import CurrencyNotSold, PlanNotFound
+
+router = APIRouter(prefix="/api/tenants/coupons", tags=["coupons"])
+Person = Annotated[Principal, requires_person()]
+
+
+@router.post("/validate/")
+async def validate(wanted: ValidateIn, who: Person, here: Here) -> ValidateOut:
+    async with here.store.for_user(who.user_id) as uow:
+        plan = await uow.catalogue.plan(wanted.plan_id)
+        if plan is None:
+            raise PlanNotFound
+        price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
+        if price is None:
+            raise CurrencyNotSold(currency=CATALOGUE_CURRENCY)
+        coupon = await uow.coupons.find(wanted.code)
+        refusal: CouponRefusal | None = CouponRefusal.UNKNOWN
+        if coupon is not None:
+            refusal = coupon.refusal(
+                plan_id=plan.id, subtotal=price, now=uow.clock.now()
+            ) or await uow.coupons.customer_refusal(coupon, who.user_id)
+    valid = coupon is not None and refusal is None
+    discount = coupon.discount(price) if coupon is not None and valid else Money.zero(price.currency)
+    priced = amounts(price, discount, here.issuer.tax_rates)
+    return ValidateOut(
+        valid=valid,
+        discount_amount=priced.discount.decimal(),
+        total_amount=priced.total.decimal(),
+        currency=price.currency,
+        reason=refusal.value if refusal else None,
+    )

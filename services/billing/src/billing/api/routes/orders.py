@@ -1,0 +1,127 @@
+"""``/orders/``: place, read, cancel, pay, verify."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from common.auth import Principal, requires_person
+from common.web import Cursor, Page
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse
+
+from billing.api.dependencies import Here, Language, Paging, may_act_on, visible_order
+from billing.api.initiating import initiate
+from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
+from billing.domain.order import Order
+from billing.domain.reason import explain
+from billing.errors import OrderIdDiffers
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.cancel_order import cancel_order
+from billing.workflows.ordering import order_for, resolve_target
+
+router = APIRouter(prefix="/api/tenants/orders", tags=["orders"])
+Person = Annotated[Principal, requires_person()]
+
+ASK_GAP = timedelta(seconds=3)
+"""A customer who waits may have the provider asked this long after the last question; his page polls every 5 s."""
+
+
+async def _answer(uow: UnitOfWork, order: Order) -> dict[str, Any]:
+    organization = await uow.organizations.document(order.tenant_id)
+    return OrderOut.of(order, organization).model_dump(mode="json")
+
+
+@router.post("/", status_code=201, response_model=OrderOut)
+async def place(
+    wanted: OrderIn,
+    who: Person,
+    here: Here,
+    language: Language,
+    request: Request,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> Response:
+    wish, organization_id = await resolve_target(
+        here.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
+    )
+    status, answer = await order_for(
+        here.store,
+        who,
+        wish,
+        organization_id,
+        here.issuer,
+        key=idempotency_key,
+        body=await request.body(),
+        answer=_answer,
+    )
+    return JSONResponse(answer, status_code=status)
+
+
+@router.get("/")
+async def list_orders(who: Person, here: Here, paging: Paging) -> Page[OrderOut]:
+    after, limit = paging
+    door = here.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else here.store.for_user(who.user_id)
+    async with door as uow:
+        orders = await uow.orders.page(after, limit + 1)
+        known = await uow.organizations.documents([order.tenant_id for order in orders])
+    more = len(orders) > limit
+    return Page(
+        results=[OrderOut.of(order, known.get(order.tenant_id)) for order in orders[:limit]],
+        next=Cursor((str(orders[limit - 1].id),)).encode() if more else None,
+    )
+
+
+@router.get("/{order_id}/")
+async def get_order(order_id: UUID, who: Person, here: Here) -> OrderOut:
+    order = await visible_order(here.store, who, order_id)
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        return OrderOut.of(order, await uow.organizations.document(order.tenant_id))
+
+
+@router.post("/{order_id}/cancel/")
+async def cancel(order_id: UUID, who: Person, here: Here) -> OrderOut:
+    order = await visible_order(here.store, who, order_id)
+    may_act_on(who, order)
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        cancelled = await cancel_order(uow, order_id)
+        return OrderOut.of(cancelled, await uow.organizations.document(order.tenant_id))
+
+
+@router.post("/{order_id}/initiate_payment/")
+async def initiate_payment(
+    order_id: UUID, wanted: InitiateIn, who: Person, here: Here, language: Language
+) -> InitiateOut:
+    if wanted.order_id is not None and wanted.order_id != order_id:
+        raise OrderIdDiffers
+    order = await visible_order(here.store, who, order_id)
+    may_act_on(who, order)
+    return await initiate(here, order, wanted, who.user_id, language)
+
+
+@router.post("/{order_id}/verify_payment/")
+async def verify_payment(order_id: UUID, who: Person, here: Here, language: Language) -> VerifyOut:
+    order = await visible_order(here.store, who, order_id)
+    await _ask_about(here, order)
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        current = await uow.orders.find(order_id)
+        assert current is not None
+        attempts = await uow.payments.of_order(order_id)
+        organization = await uow.organizations.document(order.tenant_id)
+    last = attempts[-1].reason_code if attempts else None
+    paid = current.payment_status == "paid"
+    return VerifyOut(
+        success=paid and organization is not None,
+        status=current.status,
+        payment_status=current.payment_status,
+        message=None if paid else explain(last, language),
+        organization=organization if paid else None,
+    )
+
+
+async def _ask_about(here: Here, order: Order) -> None:
+    """Ask the providers about the order's open attempts, where this request is the one that may."""
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        watched = [attempt for attempt in await uow.payments.of_order(order.id) if attempt.next_poll_at is not None]
+    for attempt in watched:
+        tenant_id = await here.checkout.claim(attempt.id, attempt.method, gap=ASK_GAP)
+        if tenant_id is not None:
+            await here.checkout.ask(tenant_id, attempt.id)

@@ -1,0 +1,99 @@
+"""``/payments/``: read them, send a receipt, and, for staff, check a transfer."""
+
+from typing import Annotated
+from uuid import UUID
+
+from common.auth import Principal, requires_person, requires_staff
+from common.web import Cursor, Page
+from fastapi import APIRouter, File, UploadFile
+
+from billing.api.dependencies import Here, Language, Paging, may_act_on, visible_order, visible_payment
+from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
+from billing.domain.money import EXPONENTS, Money, MoneyError
+from billing.domain.payment import Payment
+from billing.errors import AmountInvalid, PaymentNotFound
+from billing.usecases.check_transfer import approve_transfer, reject_transfer
+from billing.workflows.receiving import receive_receipt
+
+router = APIRouter(prefix="/api/tenants/payments", tags=["payments"])
+Person = Annotated[Principal, requires_person()]
+Finance = Annotated[Principal, requires_staff("finance", "admin")]
+
+
+@router.get("/")
+async def list_payments(who: Person, here: Here, language: Language, paging: Paging) -> Page[PaymentOut]:
+    after, limit = paging
+    door = here.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else here.store.for_user(who.user_id)
+    async with door as uow:
+        payments = await uow.payments.page(after, limit + 1)
+    more = len(payments) > limit
+    return Page(
+        results=[PaymentOut.of(payment, language) for payment in payments[:limit]],
+        next=Cursor((str(payments[limit - 1].id),)).encode() if more else None,
+    )
+
+
+@router.get("/{payment_id}/")
+async def get_payment(payment_id: UUID, who: Person, here: Here, language: Language) -> PaymentOut:
+    payment = await visible_payment(here.store, who, payment_id)
+    async with here.store.for_tenant(payment.tenant_id) as uow:
+        return PaymentOut.of(payment, language, has_receipt=await uow.evidence.has_receipt(payment.id))
+
+
+@router.post("/{payment_id}/receipt/", status_code=201)
+async def send_receipt(payment_id: UUID, who: Person, here: Here, file: Annotated[UploadFile, File()]) -> ReceiptOut:
+    payment = await visible_payment(here.store, who, payment_id)
+    may_act_on(who, await visible_order(here.store, who, payment.order_id))
+    limit = here.settings.receipt_limit_bytes
+    content = await file.read(limit + 1)
+    receipt = await receive_receipt(here.store, here.receipts, payment, content, user_id=who.user_id, limit_bytes=limit)
+    return ReceiptOut(
+        id=receipt.id,
+        payment_id=receipt.payment_id,
+        content_type=receipt.content_type,
+        size_bytes=receipt.size_bytes,
+        sha256=receipt.sha256,
+    )
+
+
+def _amount(payment: Payment, text: str | None) -> Money | None:
+    if text is None:
+        return None
+    currency = payment.charged.currency
+    try:
+        amount = Money.parse(text, currency)
+    except MoneyError:
+        amount = Money.zero(currency)
+    if amount.amount_minor <= 0:
+        raise AmountInvalid(exponent=EXPONENTS[currency], currency=currency)
+    return amount
+
+
+@router.post("/{payment_id}/verify_bank_transfer/")
+async def verify_bank_transfer(
+    payment_id: UUID, checked: CheckTransferIn, who: Finance, here: Here, language: Language
+) -> PaymentOut:
+    async with here.store.for_system("staff") as uow:
+        found = await uow.payments.find(payment_id)
+        if found is None:
+            raise PaymentNotFound
+        await uow.audit(
+            "payment.read_by_staff",
+            str(payment_id),
+            actor=who.user_id,
+            reason=checked.note,
+            tenant_id=found.tenant_id,
+        )
+    async with here.store.for_tenant(found.tenant_id) as uow:
+        if checked.approve:
+            payment = await approve_transfer(
+                uow,
+                payment_id,
+                staff_id=who.user_id,
+                amount=_amount(found, checked.amount),
+                note=checked.note,
+                issuer=here.issuer,
+            )
+        else:
+            payment = await reject_transfer(uow, payment_id, staff_id=who.user_id, note=checked.note)
+    return PaymentOut.of(payment, language)

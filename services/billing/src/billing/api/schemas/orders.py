@@ -1,0 +1,140 @@
+"""Orders, initiating and verifying a payment."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from common.web import Answer, Body
+from pydantic import EmailStr, Field
+
+from billing.domain.order import Customer, Order, OrderKind
+from billing.domain.plan import BillingCycle
+from billing.usecases.place_order import WantedOrder
+
+
+class OrderIn(Body):
+    plan_id: int = Field(ge=1, le=2**31 - 1)
+    billing_cycle: BillingCycle
+    customer_name: str = Field(min_length=1, max_length=200)
+    customer_email: EmailStr
+    customer_phone: str | None = Field(None, max_length=40)
+    coupon_code: str | None = Field(None, max_length=60)
+    organization_id: UUID | None = None
+    kind: OrderKind | None = None
+    effective: Literal["now", "period_end"] | None = None
+
+    def wanted(self, language: str) -> WantedOrder:
+        """Return the wish; its kind is resolved later."""
+        return WantedOrder(
+            plan_id=self.plan_id,
+            billing_cycle=self.billing_cycle,
+            customer=Customer(self.customer_name, self.customer_email, self.customer_phone or None),
+            coupon_code=self.coupon_code or None,
+            kind=self.kind or OrderKind.NEW,
+            effective_now=self.effective == "now",
+            language=language,
+        )
+
+
+class PlanRef(Answer):
+    id: int
+    name: str
+    display_name: str
+
+
+class OrderOut(Answer):
+    id: UUID
+    order_number: str
+    kind: str
+    plan: PlanRef
+    billing_cycle: str
+    customer_name: str
+    customer_email: str
+    customer_phone: str | None
+    coupon_code: str | None
+    subtotal: str
+    discount_amount: str
+    credit_amount: str
+    tax_amount: str
+    total_amount: str
+    currency: str
+    status: str
+    payment_status: str
+    organization: dict[str, Any] | None
+    effective_at: datetime | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, order: Order, organization: dict[str, Any] | None) -> "OrderOut":
+        return cls(
+            id=order.id,
+            order_number=order.number,
+            kind=order.kind,
+            plan=PlanRef(id=order.plan.id, name=order.plan.name, display_name=order.plan.display_name),
+            billing_cycle=order.cycle,
+            customer_name=order.customer.name,
+            customer_email=order.customer.email,
+            customer_phone=order.customer.phone,
+            coupon_code=order.coupon_code,
+            subtotal=order.amounts.subtotal.decimal(),
+            discount_amount=order.amounts.discount.decimal(),
+            credit_amount=order.amounts.credit.decimal(),
+            tax_amount=order.amounts.tax.decimal(),
+            total_amount=order.amounts.total.decimal(),
+            currency=order.amounts.currency,
+            status=order.status,
+            payment_status=order.payment_status,
+            organization=organization,
+            effective_at=order.effective_at,
+            created_at=order.created_at,
+        )
+
+
+class InitiateIn(Body):
+    payment_method_id: int
+    order_id: UUID | None = None
+    return_url: str | None = Field(None, max_length=2000)
+    cancel_url: str | None = Field(None, max_length=2000)
+    phone_number: str | None = Field(None, max_length=40)
+
+
+class BankDetails(Answer):
+    bank_name: str
+    account_name: str
+    account_number: str
+    swift_code: str
+    iban: str
+    branch: str
+    reference: str
+    amount: str
+    currency: str
+
+
+class InitiateOut(Answer):
+    payment_id: UUID
+    status: str
+    message: str
+    redirect_url: str | None = None
+    bank_details: BankDetails | None = None
+
+
+class VerifyOut(Answer):
+    success: bool
+    status: str
+    payment_status: str
+    message: str | None
+    organization: dict[str, Any] | None
+
+
+class ValidateIn(Body):
+    code: str = Field(min_length=1, max_length=60)
+    plan_id: int = Field(ge=1, le=2**31 - 1)
+    billing_cycle: BillingCycle
+
+
+class ValidateOut(Answer):
+    valid: bool
+    discount_amount: str
+    total_amount: str
+    currency: str
+    reason: str | None

@@ -1,0 +1,163 @@
+"""Payments, invoices and what staff send about them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.web import Answer, Body
+from pydantic import AwareDatetime, Field
+
+from billing.domain.invoice import Invoice
+from billing.domain.payment import Payment
+from billing.domain.reason import explain
+
+
+class PaymentOut(Answer):
+    id: UUID
+    order_id: UUID
+    payment_method: str
+    status: str
+    amount: str
+    currency: str
+    charged_amount: str
+    charged_currency: str
+    exchange_rate: str | None
+    reference: str
+    receipt_reference: str | None
+    redirect_url: str | None
+    reason_code: str | None
+    reason: str | None
+    has_receipt: bool
+    created_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, payment: Payment, language: str, *, has_receipt: bool = False) -> "PaymentOut":
+        rate = None
+        if payment.charged.currency != payment.amount.currency:
+            whole, rest = divmod(payment.rate_numerator, payment.rate_denominator)
+            digits = len(str(payment.rate_denominator)) - 1
+            rate = f"{whole}.{rest:0{digits}d}"
+        return cls(
+            id=payment.id,
+            order_id=payment.order_id,
+            payment_method=payment.method,
+            status=payment.status,
+            amount=payment.amount.decimal(),
+            currency=payment.amount.currency,
+            charged_amount=payment.charged.decimal(),
+            charged_currency=payment.charged.currency,
+            exchange_rate=rate,
+            reference=payment.reference,
+            receipt_reference=payment.receipt_reference,
+            redirect_url=payment.redirect_url if payment.is_offered else None,
+            reason_code=payment.reason_code,
+            reason=explain(payment.reason_code, language),
+            has_receipt=has_receipt,
+            created_at=payment.created_at,
+            completed_at=payment.completed_at,
+        )
+
+
+class ReceiptOut(Answer):
+    id: UUID
+    payment_id: UUID
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+class CheckTransferIn(Body):
+    approve: bool
+    amount: str | None = Field(None, max_length=30)
+    note: str = Field("", max_length=1000)
+
+
+class InvoiceLineOut(Answer):
+    kind: str
+    description: str
+    quantity: int
+    unit_price: str
+    total: str
+
+
+class InvoiceOut(Answer):
+    id: UUID
+    invoice_number: str
+    order_id: UUID
+    order_number: str
+    organization_id: UUID
+    customer_name: str
+    customer_email: str
+    currency: str
+    subtotal: str
+    discount_amount: str
+    credit_amount: str
+    tax_amount: str
+    total_amount: str
+    status: str
+    issuer: dict[str, Any]
+    lines: list[InvoiceLineOut]
+    period_start: datetime
+    period_end: datetime
+    issued_at: datetime
+
+    @classmethod
+    def of(cls, invoice: Invoice, language: str) -> "InvoiceOut":
+        amounts = invoice.amounts
+        return cls(
+            id=invoice.id,
+            invoice_number=invoice.number,
+            order_id=invoice.order_id,
+            order_number=invoice.order_number,
+            organization_id=invoice.tenant_id,
+            customer_name=invoice.customer.name,
+            customer_email=invoice.customer.email,
+            currency=amounts.currency,
+            subtotal=amounts.subtotal.decimal(),
+            discount_amount=amounts.discount.decimal(),
+            credit_amount=amounts.credit.decimal(),
+            tax_amount=amounts.tax.decimal(),
+            total_amount=amounts.total.decimal(),
+            status="paid",
+            issuer=invoice.issuer,
+            lines=[
+                InvoiceLineOut(
+                    kind=line.kind,
+                    description=line.label if language == "fr" else line.label_en,
+                    quantity=line.quantity,
+                    unit_price=line.unit.decimal(),
+                    total=line.total.decimal(),
+                )
+                for line in invoice.lines
+            ],
+            period_start=invoice.period.starts_at,
+            period_end=invoice.period.ends_at,
+            issued_at=invoice.issued_at,
+        )
+
+
+class CouponIn(Body):
+    code: str = Field(min_length=2, max_length=60, pattern=r"^[A-Za-z0-9_-]+$")
+    percent: str | None = Field(None, pattern=r"^\d{1,3}(\.\d{1,2})?$", description="Such as 12.5; else «amounts»")
+    amounts: dict[str, str] = Field({}, description="Fixed discount per currency, as decimal strings")
+    minimum: dict[str, str] = Field({}, description="Least subtotal per currency")
+    plan_ids: list[int] = Field([], description="Plans that it holds for; none for all")
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    max_redemptions: int | None = Field(None, ge=0, le=2**31 - 1)
+    max_per_customer: int | None = Field(None, ge=0, le=2**31 - 1)
+    reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
+
+
+class CouponOut(Answer):
+    id: UUID
+    code: str
+
+
+class TransferOut(PaymentOut):
+    organization_id: UUID
+
+    @classmethod
+    def of_tenant(cls, payment: Payment, language: str) -> "TransferOut":
+        return cls(**PaymentOut.of(payment, language).model_dump(), organization_id=payment.tenant_id)

@@ -1,0 +1,190 @@
+"""Builds billing from settings; the only file that names every concrete class."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from common.auth import InternalTokenVerifier
+from common.clock import Clock, SystemClock
+from common.mail import Mailer
+from common.messaging import Broker
+from common.messaging.inbox import InboxWorker
+from common.messaging.parts import BrokerPart, broker_check
+from common.messaging.rabbitmq import RabbitBroker
+from common.messaging.relay import Relay
+from common.parts import Every, Group, Part, Service, database_check
+from common.persistence import Database, Store
+from common.persistence.provision import STANDARD_DOORS
+from common.persistence.startup import check_database
+from common.web import HttpPart
+
+from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
+from billing.adapters.paypal import PayPal, PayPalConfig
+from billing.adapters.paypal_webhooks import OnlineVerifier, parse_event
+from billing.adapters.receipt_folder import ReceiptFolder
+from billing.api.app import application
+from billing.api.dependencies import Deployment
+from billing.domain.invoice import Issuer
+from billing.domain.plan import Method
+from billing.domain.pricing import VAT_CAMEROON
+from billing.messaging.handlers import subscriptions
+from billing.persistence.unit_of_work import BillingStore, UnitOfWork
+from billing.ports import PaymentProvider
+from billing.settings import MOMO_CURRENCY, Settings
+from billing.usecases.seed_catalogue import seed_catalogue
+from billing.workflows.checkout import Checkout
+from billing.workflows.watching import Watch
+
+NAME = "billing"
+SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
+PACKAGE_FOLDER = Path(__file__).parent
+
+ASK_EVERY = timedelta(milliseconds=500)
+"""Pause between two looks for attempts that are due and for webhooks that wait."""
+
+CHANGES_EVERY = timedelta(seconds=30)
+HOUSEKEEPING = timedelta(hours=1)
+
+
+def issuer_of(settings: Settings) -> Issuer:
+    """Return who issues invoices."""
+    return Issuer(
+        code=settings.issuer_code,
+        name=settings.issuer_name,
+        address=settings.issuer_address,
+        email=settings.issuer_email,
+        rccm=settings.issuer_rccm,
+        niu=settings.issuer_niu,
+        tax_rates=VAT_CAMEROON if settings.issuer_vat_registered else (),
+    )
+
+
+def _paypal(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> PayPal:
+    return PayPal(
+        PayPalConfig(
+            base_url=settings.paypal_url,
+            client_id=settings.paypal_client_id,
+            client_secret=settings.paypal_client_secret.get_secret_value(),
+            currency=settings.paypal_currency,
+            merchant_id=settings.paypal_merchant_id or None,
+        ),
+        http,
+        clock.now,
+    )
+
+
+def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
+    return MtnMoMo(
+        MoMoConfig(
+            base_url=settings.mtn_momo_url,
+            subscription_key=settings.mtn_momo_subscription_key.get_secret_value(),
+            api_user=settings.mtn_momo_user_id,
+            api_key=settings.mtn_momo_api_key.get_secret_value(),
+            target_environment=settings.mtn_momo_target,
+            currency=MOMO_CURRENCY[settings.mtn_momo_target],
+            callback_base=f"{settings.public_base_url.rstrip('/')}/webhooks/mtn-momo",
+        ),
+        http,
+        clock.now,
+    )
+
+
+def deployment_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, clock: Clock) -> Deployment:
+    """Return what routes and worker share."""
+    providers: dict[Method, PaymentProvider] = {}
+    verifier = None
+    if Method.PAYPAL in settings.payment_methods:
+        paypal = _paypal(settings, http, clock)
+        providers[Method.PAYPAL] = paypal
+        verifier = OnlineVerifier(paypal, settings.paypal_webhook_id)
+    if Method.MTN_MOMO in settings.payment_methods:
+        providers[Method.MTN_MOMO] = _momo(settings, http, clock)
+    issuer = issuer_of(settings)
+    return Deployment(
+        store=store,
+        checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
+        settings=settings,
+        issuer=issuer,
+        receipts=ReceiptFolder(settings.receipts_folder),
+        paypal_webhooks=verifier,
+        read_webhook=parse_event,
+        read_phone_number=normalise_msisdn,
+    )
+
+
+def _worker(database: Database, settings: Settings, deployment: Deployment, bus: Broker, *, owns_bus: bool) -> Group:
+    inbox = InboxWorker(deployment.store, subscriptions)
+    bus.subscribe(subscriptions, inbox.receive)
+    relay = Relay(database, bus)
+    watch = Watch(deployment.store, deployment.checkout, deployment.read_webhook)
+    members: list[Part] = [
+        relay,
+        inbox,
+        Mailer(database, settings),
+        # Any number of processes may ask and handle: each row is claimed by one statement.
+        Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
+        Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
+        Every("billing.changes", CHANGES_EVERY, watch.start_changed_plans, database),
+        Every("billing.outbox", HOUSEKEEPING, relay.forget_published, database),
+        Every("billing.inbox", HOUSEKEEPING, inbox.forget_handled, database),
+    ]
+    # The one broker of a shared process is started and stopped by whoever made it.
+    return Group("worker", [BrokerPart(bus), *members] if owns_bus else members)
+
+
+async def build(settings: Settings, broker: Broker | None = None) -> Service:
+    """Make the parts ``api`` and ``worker``.
+
+    Args:
+        settings: Read from the environment.
+        broker: The one broker of a process that runs everything; without it, RabbitMQ by ``broker_url``.
+
+    Raises:
+        UnsafeDatabase: The database is not fit to serve from.
+        ValueError: Neither a broker nor its address was given, or provider settings contradict each other.
+    """
+    database = Database(settings, NAME)
+    await check_database(
+        database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
+    )
+    http = httpx.AsyncClient(timeout=10, follow_redirects=False)
+    clock = SystemClock()
+    deployment = deployment_of(settings, Store(database, UnitOfWork, clock), http, clock)
+    bus = broker or _rabbit(settings)
+    app = application(deployment, InternalTokenVerifier(settings.gateway_public_keys, NAME))
+
+    async def close() -> None:
+        await http.aclose()
+        await database.close()
+
+    async def database_answers() -> str | None:
+        return await database_check(database)
+
+    async def broker_answers() -> str | None:
+        return await broker_check(bus)
+
+    return Service(
+        NAME,
+        {
+            "api": HttpPart("api", app, settings.http_host, settings.http_port),
+            "worker": _worker(database, settings, deployment, bus, owns_bus=broker is None),
+        },
+        close,
+        {"database": database_answers, "broker": broker_answers},
+    )
+
+
+def _rabbit(settings: Settings) -> RabbitBroker:
+    if settings.broker_url is None:
+        raise ValueError("BILLING_BROKER_URL is not set")
+    return RabbitBroker(settings.broker_url.get_secret_value(), NAME)
+
+
+async def create_plans(settings: Settings) -> None:
+    """Seed plans, prices and payment methods; safe to repeat."""
+    database = Database(settings, NAME)
+    try:
+        async with Store(database, UnitOfWork, SystemClock()).for_system("seed") as uow:
+            await seed_catalogue(uow)
+    finally:
+        await database.close()

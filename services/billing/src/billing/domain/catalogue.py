@@ -1,0 +1,113 @@
+"""The catalogue as `create_plans` seeds it: three plans with their prices in XAF and EUR, three ways to pay.
+
+Ids are small integers in this order and never change: clients name them. EUR prices follow from XAF by the
+fixed parity of the CFA franc (1 EUR = 655.957 XAF, Banque de France), half-up to the cent.
+"""
+
+from billing.domain.money import Money, xaf_to_eur
+from billing.domain.plan import FEATURES, QUOTAS, RETENTION, BillingCycle, Method, PaymentMethod, Plan
+
+CATALOGUE_CURRENCY = "XAF"
+"""Currency of the catalogue: orders are priced in it unless the customer pays in another."""
+
+
+def _prices(monthly: int, yearly: int) -> dict[tuple[BillingCycle, str], Money]:
+    prices: dict[tuple[BillingCycle, str], Money] = {}
+    for cycle, amount in ((BillingCycle.MONTHLY, monthly), (BillingCycle.YEARLY, yearly)):
+        price = Money(amount, CATALOGUE_CURRENCY)
+        prices[cycle, CATALOGUE_CURRENCY] = price
+        prices[cycle, "EUR"] = xaf_to_eur(price)
+    return prices
+
+
+def _plan(
+    number: int,
+    name: str,
+    description: tuple[str, str],
+    price: tuple[int, int],
+    quotas: tuple[int, int, int, int, int],
+    features: tuple[bool, bool, bool, bool, bool, bool],
+    retention: tuple[int, int],
+) -> Plan:
+    return Plan(
+        id=number,
+        name=name,
+        display_name=name.capitalize(),
+        description=description[0],
+        description_en=description[1],
+        quotas=dict(zip(QUOTAS, quotas, strict=True)),
+        features=dict(zip(FEATURES, features, strict=True)),
+        retention=dict(zip(RETENTION, retention, strict=True)),
+        prices=_prices(*price),
+    )
+
+
+PLANS = (
+    _plan(
+        1,
+        "bronze",
+        ("Idéal pour les petites entreprises", "Ideal for small companies"),
+        (25_000, 250_000),
+        (2, 10, 100, 100, 2),
+        (False, False, True, False, False, False),
+        (7, 30),
+    ),
+    _plan(
+        2,
+        "silver",
+        ("Pour les moyennes entreprises", "For medium-sized companies"),
+        (50_000, 500_000),
+        (5, 50, 500, 500, 5),
+        (True, True, True, True, False, False),
+        (14, 60),
+    ),
+    _plan(
+        3,
+        "gold",
+        ("Pour les grandes entreprises", "For large companies"),
+        (100_000, 1_000_000),
+        (20, 200, 2_000, 2_000, 20),
+        (True, True, True, True, True, True),
+        (30, 90),
+    ),
+)
+
+METHODS = (
+    PaymentMethod(
+        1,
+        Method.PAYPAL,
+        "PayPal",
+        "Paiement sécurisé via PayPal",
+        "Secure payment by PayPal",
+        is_active=True,
+        is_automatic=True,
+    ),
+    PaymentMethod(
+        2,
+        Method.MTN_MOMO,
+        "MTN Mobile Money",
+        "Paiement via MTN Mobile Money",
+        "Payment by MTN Mobile Money",
+        is_active=True,
+        is_automatic=True,
+    ),
+    PaymentMethod(
+        3,
+        Method.BANK_TRANSFER,
+        "Virement Bancaire",
+        "Virement bancaire (vérification manuelle)",
+        "Bank transfer (checked by a person)",
+        is_active=True,
+        is_automatic=False,
+    ),
+)
+
+FEATURE_LABELS = {
+    "has_replication": ("Réplication de machines virtuelles", "Replication of virtual machines"),
+    "has_surebackup": ("Vérification des sauvegardes par restauration", "Verification of backups by restoring them"),
+    "has_email_notifications": ("Notifications par e-mail", "E-mail notifications"),
+    "has_advanced_monitoring": ("Supervision avancée", "Advanced monitoring"),
+    "has_api_access": ("Accès à l'API", "API access"),
+    "has_priority_support": ("Assistance prioritaire", "Priority support"),
+}
+"""What people read for each feature: French, English."""

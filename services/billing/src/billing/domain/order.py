@@ -1,0 +1,116 @@
+"""An order: one plan for one cycle, at a price that is frozen when it is placed.
+
+Its two states move by the tables in ``domain.transitions`` only. Not here: payments (``domain.payment``).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from billing.domain.money import Money
+from billing.domain.plan import BillingCycle, BoughtPlan
+from billing.domain.pricing import Amounts
+
+SAME_ORDER_WINDOW = timedelta(hours=1)
+"""An unpaid order that is the same in every submitted field is the same order for this long: a reload, not a wish."""
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands."""
+
+    PENDING = "pending"
+    PAYMENT_PENDING = "payment_pending"
+    PAID = "paid"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class OrderPaymentStatus(StrEnum):
+    """What has been paid of an order; derived, see `payment_status`."""
+
+    UNPAID = "unpaid"
+    PENDING = "pending"
+    PAID = "paid"
+    FAILED = "failed"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+
+
+class OrderKind(StrEnum):
+    """What paying the order does."""
+
+    NEW = "new"
+    RENEWAL = "renewal"
+    CHANGE = "change"
+
+
+UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.FAILED})
+"""States in which an order is still offered for payment."""
+
+SETTLED = frozenset({OrderStatus.PAID, OrderStatus.PROCESSING, OrderStatus.COMPLETED, OrderStatus.REFUNDED})
+"""States that only money can have brought about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who buys, as he wrote it; ``name`` becomes the name of a new organization."""
+
+    name: str
+    email: str
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One order, as its row."""
+
+    tenant_id: UUID
+    id: UUID
+    user_id: UUID
+    number: str
+    kind: OrderKind
+    plan: BoughtPlan
+    cycle: BillingCycle
+    customer: Customer
+    language: str
+    amounts: Amounts
+    coupon_id: UUID | None
+    coupon_code: str | None
+    status: OrderStatus
+    payment_status: OrderPaymentStatus
+    allocated_minor: int
+    fingerprint: str
+    effective_at: datetime | None
+    created_at: datetime
+
+    @property
+    def outstanding(self) -> Money:
+        """What is still to pay."""
+        return Money(max(self.amounts.total.amount_minor - self.allocated_minor, 0), self.amounts.currency)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the allocations reach the total."""
+        return self.allocated_minor >= self.amounts.total.amount_minor
+
+
+def payment_status(order: OrderStatus, *, covered: bool, has_open: bool, has_failed: bool) -> OrderPaymentStatus:
+    """Derive what an order says about its payment.
+
+    Args:
+        order: The order's state, already moved.
+        covered: Whether the allocations reach the total.
+        has_open: Whether one of its payments may still succeed and is offered.
+        has_failed: Whether one of them failed.
+    """
+    if order is OrderStatus.REFUNDED:
+        return OrderPaymentStatus.REFUNDED
+    if covered and order in SETTLED:
+        return OrderPaymentStatus.PAID
+    if has_open:
+        return OrderPaymentStatus.PENDING
+    return OrderPaymentStatus.FAILED if has_failed else OrderPaymentStatus.UNPAID

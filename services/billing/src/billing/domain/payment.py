@@ -1,0 +1,100 @@
+"""A payment: one attempt to pay an order, a row made before any provider is called.
+
+Its state moves by rank only (``domain.transitions``). Not here: how a provider is spoken to (``adapters``).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from billing.domain.money import Money
+from billing.domain.plan import Method
+
+
+class PaymentStatus(StrEnum):
+    """Where an attempt stands."""
+
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    UNKNOWN = "unknown"
+    SUPERSEDED = "superseded"
+    QUARANTINED = "quarantined"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+OFFERED = frozenset({PaymentStatus.PENDING, PaymentStatus.SUBMITTED, PaymentStatus.PROCESSING, PaymentStatus.UNKNOWN})
+"""States in which the customer may still be paying by this attempt."""
+
+WATCHED = OFFERED | {PaymentStatus.SUPERSEDED}
+"""States in which money may still arrive: the provider is asked until it says a final word."""
+
+POLL_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 3, 5, 10, 20, 40, 80, 160, 300))
+"""Pauses between questions to a provider while the payer is at it; MTN advises to ask 5 minutes after the request at
+the latest and at most 10 questions a second in all, which a budget per provider sees to."""
+
+SLOW_POLL = timedelta(minutes=15)
+"""Pause after that: a payment may stay pending for days, and is never failed by us while the provider calls it open."""
+
+ESCALATE_AFTER = timedelta(hours=24)
+"""An attempt that is open for longer is shown to a person, and asked about further."""
+
+MINIMUM_GAP = timedelta(milliseconds=900)
+"""A hint (a callback, a webhook) may ask earlier than planned, but not sooner than this after the last question."""
+
+
+def poll_pause(polls: int) -> timedelta:
+    """Return how long to wait after the ``polls``-th question without a final word."""
+    return POLL_PAUSES[polls] if polls < len(POLL_PAUSES) else SLOW_POLL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One attempt, as its row.
+
+    ``amount`` is what it pays of the order, in the order's currency; ``charged`` is what the provider was told,
+    in the currency that it takes, at ``rate_numerator / rate_denominator`` order units per charged unit.
+    """
+
+    tenant_id: UUID
+    id: UUID
+    user_id: UUID
+    order_id: UUID
+    method: Method
+    status: PaymentStatus
+    amount: Money
+    charged: Money
+    rate_numerator: int
+    rate_denominator: int
+    reference: str
+    provider_reference: str | None
+    receipt_reference: str | None
+    create_request_id: str
+    capture_request_id: str
+    captures: int
+    callback_token: str | None
+    phone_number: str | None
+    return_url: str | None
+    cancel_url: str | None
+    redirect_url: str | None
+    reason_code: str | None
+    submitted_by: UUID | None
+    approved_by: UUID | None
+    language: str
+    polls: int
+    next_poll_at: datetime | None
+    created_at: datetime
+    completed_at: datetime | None
+    settled: Money | None = None
+    has_receipt: bool = field(default=False)
+
+    @property
+    def is_offered(self) -> bool:
+        return self.status in OFFERED
+
+    @property
+    def is_watched(self) -> bool:
+        return self.status in WATCHED

@@ -1,0 +1,207 @@
+"""Billing's errors, one class per fact.
+
+DomainError
+├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
+├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
+│            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
+├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
+│            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
+├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid
+├── TooLarge: ReceiptTooLarge
+├── Unsupported: ReceiptTypeUnsupported
+└── Unavailable: MethodUnavailable
+"""
+
+from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unavailable, Unsupported
+
+
+class PlanNotFound(NotFound):
+    code = "plan_not_found"
+    en = "There is no such plan."
+    fr = "Ce plan n'existe pas."
+
+
+class OrderNotFound(NotFound):
+    code = "order_not_found"
+    en = "There is no such order."
+    fr = "Cette commande n'existe pas."
+
+
+class PaymentNotFound(NotFound):
+    code = "payment_not_found"
+    en = "There is no such payment."
+    fr = "Ce paiement n'existe pas."
+
+
+class InvoiceNotFound(NotFound):
+    code = "invoice_not_found"
+    en = "There is no such invoice."
+    fr = "Cette facture n'existe pas."
+
+
+class OrganizationNotFound(NotFound):
+    code = "organization_not_found"
+    en = "There is no such organization."
+    fr = "Cette organisation n'existe pas."
+
+
+class CallbackUnknown(NotFound):
+    code = "callback_unknown"
+    en = "Nothing waits for this callback."
+    fr = "Rien n'attend cette notification."
+
+
+class MethodUnknown(Invalid):
+    code = "payment_method_unknown"
+    en = "This payment method is not offered. See /api/tenants/payment-methods/."
+    fr = "Ce moyen de paiement n'est pas proposé. Voir /api/tenants/payment-methods/."
+
+
+class CurrencyNotSold(Invalid):
+    code = "currency_not_sold"
+    en = "This plan has no price in {currency}."
+    fr = "Ce plan n'a pas de prix en {currency}."
+
+
+class CouponRefused(Invalid):
+    code = "coupon_refused"
+    en = "The coupon does not hold for this purchase ({reason})."
+    fr = "Ce code promo n'est pas valable pour cet achat ({reason})."
+
+
+class ReturnUrlMissing(Invalid):
+    code = "return_url_required"
+    en = "PayPal needs return_url and cancel_url."
+    fr = "PayPal demande return_url et cancel_url."
+
+
+class ReturnUrlRefused(Invalid):
+    code = "return_url_refused"
+    en = "{field} must be an absolute http(s) address of an allowed site, without user name."
+    fr = "{field} doit être une adresse http(s) absolue d'un site autorisé, sans nom d'utilisateur."
+
+
+class PhoneNumberMissing(Invalid):
+    code = "phone_number_required"
+    en = "Give the phone number of the Mobile Money account."
+    fr = "Indiquez le numéro de téléphone du compte Mobile Money."
+
+
+class PhoneNumberInvalid(Invalid):
+    code = "phone_number_invalid"
+    en = "This is not a mobile number that can pay: write it as 2376XXXXXXXX."
+    fr = "Ce numéro ne peut pas payer : écrivez-le sous la forme 2376XXXXXXXX."
+
+
+class OrderIdDiffers(Invalid):
+    code = "order_id_differs"
+    en = "order_id is not the order of the address."
+    fr = "order_id n'est pas la commande de l'adresse."
+
+
+class AmountInvalid(Invalid):
+    code = "amount_invalid"
+    en = "The amount must be a positive number written with {exponent} decimals in {currency}."
+    fr = "Le montant doit être un nombre positif écrit avec {exponent} décimales en {currency}."
+
+
+class WebhookMalformed(Invalid):
+    code = "webhook_malformed"
+    en = "The body is not an event."
+    fr = "Le corps n'est pas un événement."
+
+
+class CouponTermsInvalid(Invalid):
+    code = "coupon_terms_invalid"
+    en = "A coupon takes off either a percentage of at most 100 or fixed amounts."
+    fr = "Un code promo réduit soit d'un pourcentage d'au plus 100, soit de montants fixes."
+
+
+class OrderNotPayable(Conflict):
+    code = "order_not_payable"
+    en = "The order is {status} and takes no new payment. Place a new order if you still want the plan."
+    fr = "La commande est à l'état {status} et n'accepte plus de paiement. Passez une nouvelle commande si besoin."
+
+
+class OrderNotCancellable(Conflict):
+    code = "order_not_cancellable"
+    en = "The order is {status}; only an unpaid order without an open payment can be cancelled."
+    fr = "La commande est à l'état {status} ; seule une commande impayée sans paiement en cours peut être annulée."
+
+
+class PaymentNotSubmitted(Conflict):
+    code = "payment_not_submitted"
+    en = "The payment is {status}: only a bank transfer that was submitted can be checked, and only once."
+    fr = "Le paiement est à l'état {status} : seul un virement soumis peut être vérifié, et une seule fois."
+
+
+class OrganizationNotActive(Conflict):
+    code = "organization_not_active"
+    en = "Switch to this organization first."
+    fr = "Activez d'abord cette organisation."
+
+
+class SubscriptionMissing(Conflict):
+    code = "subscription_missing"
+    en = "The organization has no subscription yet: order with kind «new»."
+    fr = "L'organisation n'a pas encore d'abonnement : commandez avec kind « new »."
+
+
+class DowngradeNotNow(Conflict):
+    code = "downgrade_at_period_end"
+    en = "A smaller plan takes effect at the end of the paid period ({effective_at}): order it without «effective»."
+    fr = "Un plan inférieur prend effet à la fin de la période payée ({effective_at}) : commandez sans « effective »."
+
+
+class CouponCodeTaken(Conflict):
+    code = "coupon_code_taken"
+    en = "There is a coupon with this code already."
+    fr = "Un code promo porte déjà ce code."
+
+
+class ReceiptNotWanted(Conflict):
+    code = "receipt_not_wanted"
+    en = "Only a bank transfer that waits for its check takes a receipt; this payment is {status}."
+    fr = "Seul un virement en attente de vérification accepte un reçu ; ce paiement est à l'état {status}."
+
+
+class ReceiptAlreadyKnown(Conflict):
+    code = "receipt_already_known"
+    en = "This very file was already sent for a payment."
+    fr = "Ce même fichier a déjà été envoyé pour un paiement."
+
+
+class OrganizationOwnerRequired(Forbidden):
+    code = "organization_owner_required"
+    en = "Only the owner orders and pays for an organization. For an organization of your own, order with kind «new»."
+    fr = "Seul le propriétaire commande et paie pour une organisation. Pour la vôtre, commandez avec kind « new »."
+
+
+class SamePersonApproves(Forbidden):
+    code = "same_person"
+    en = "A transfer is checked by another person than the one who submitted it."
+    fr = "Un virement est vérifié par une autre personne que celle qui l'a soumis."
+
+
+class SignatureInvalid(Forbidden):
+    code = "signature_invalid"
+    en = "The signature does not match."
+    fr = "La signature ne correspond pas."
+
+
+class ReceiptTooLarge(TooLarge):
+    code = "receipt_too_large"
+    en = "A receipt has at most {limit_bytes} bytes."
+    fr = "Un reçu a au plus {limit_bytes} octets."
+
+
+class ReceiptTypeUnsupported(Unsupported):
+    code = "receipt_type_unsupported"
+    en = "A receipt is a PDF, PNG or JPEG file."
+    fr = "Un reçu est un fichier PDF, PNG ou JPEG."
+
+
+class MethodUnavailable(Unavailable):
+    code = "payment_method_unavailable"
+    en = "{method} can't be reached right now. Try again or choose another method."
+    fr = "{method} est injoignable pour le moment. Réessayez ou choisissez un autre moyen."

@@ -1,0 +1,91 @@
+"""Tenancy's facts about organizations: a new one completes its order; every one is kept for answers.
+
+The reader models declare only what is read. Deliveries run in the event's tenant, in one transaction each.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from common.messaging import Envelope, Subscriptions
+from pydantic import BaseModel, ConfigDict
+
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.complete_order import complete_order, learn_organization
+
+subscriptions = Subscriptions("billing")
+
+SHOWN = (
+    "id", "name", "slug", "status", "plan", "owner", "email", "billing_cycle", "subscription_start", "subscription_end",
+)  # fmt: skip
+"""Fields of the organization object that billing repeats in its answers."""
+
+
+class OrganizationFact(BaseModel):
+    """What any fact about an organization may say of it; only what it says replaces what is known."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: UUID | None = None
+    name: str | None = None
+    slug: str | None = None
+    status: str | None = None
+    plan: Any = None
+    owner: Any = None
+    email: str | None = None
+    billing_cycle: str | None = None
+    subscription_start: str | None = None
+    subscription_end: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what the event says, as JSON."""
+        said = self.model_dump(mode="json", include=set(SHOWN))
+        return {name: value for name, value in said.items() if value is not None}
+
+    def owner_id(self) -> UUID | None:
+        """Return the owner's user id, however the event spells the owner."""
+        spelled = self.owner.get("id") if isinstance(self.owner, dict) else self.owner
+        return UUID(str(spelled)) if spelled else None
+
+
+class OrganizationProvisioned(OrganizationFact):
+    """A new organization, whole."""
+
+    id: UUID
+    name: str
+    slug: str
+    status: str
+
+
+@subscriptions.on("org.provisioned", source="tenancy")
+async def complete_on_provisioning(event: OrganizationProvisioned, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Complete the order that paid for the organization."""
+    await learn_organization(uow, event.told(), owner_id=event.owner_id(), version=envelope.aggregateversion)
+    await complete_order(uow)
+
+
+async def _learn(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    await learn_organization(uow, event.told(), owner_id=event.owner_id(), version=envelope.aggregateversion)
+
+
+@subscriptions.on("org.plan_changed", source="tenancy")
+async def learn_plan(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep the plan in force for answers."""
+    await _learn(event, uow, envelope)
+
+
+@subscriptions.on("org.suspended", source="tenancy")
+async def learn_suspension(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep the state for answers."""
+    await _learn(event.model_copy(update={"status": event.status or "suspended"}), uow, envelope)
+
+
+@subscriptions.on("org.reactivated", source="tenancy")
+async def learn_reactivation(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep the state for answers."""
+    await _learn(event.model_copy(update={"status": event.status or "active"}), uow, envelope)
+
+
+@subscriptions.on("org.expired", source="tenancy")
+async def learn_expiry(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep the state for answers."""
+    await _learn(event.model_copy(update={"status": event.status or "expired"}), uow, envelope)

@@ -1,0 +1,89 @@
+"""Receipts of bank transfers, and cases for a person of finance."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from common.clock import Clock
+from common.ids import uuid7
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.domain.payment import Payment
+from billing.persistence.tables import cases, receipts
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A stored file that a customer sent as evidence of a transfer."""
+
+    id: UUID
+    payment_id: UUID
+    sha256: str
+    content_type: str
+    size_bytes: int
+    object_name: str
+    uploaded_by: UUID
+
+
+class Evidence:
+    """Receipts and cases of the transaction's tenant."""
+
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+
+    async def add_receipt(self, payment: Payment, receipt: Receipt) -> bool:
+        """Record a receipt; False where the tenant sent this very file before."""
+        added = await self._session.execute(
+            insert(receipts)
+            .values(
+                tenant_id=payment.tenant_id,
+                id=receipt.id,
+                payment_id=receipt.payment_id,
+                sha256=receipt.sha256,
+                content_type=receipt.content_type,
+                size_bytes=receipt.size_bytes,
+                object_name=receipt.object_name,
+                uploaded_by=receipt.uploaded_by,
+                created_at=self._clock.now(),
+            )
+            .on_conflict_do_nothing()
+            .returning(receipts.c.id)
+        )
+        return added.one_or_none() is not None
+
+    async def has_receipt(self, payment_id: UUID) -> bool:
+        """Say whether a receipt was sent for the payment."""
+        return await self.receipt_of(payment_id) is not None
+
+    async def receipt_of(self, payment_id: UUID) -> Receipt | None:
+        """Return the newest receipt of a payment."""
+        row = (
+            await self._session.execute(
+                select(receipts).where(receipts.c.payment_id == payment_id).order_by(receipts.c.id.desc()).limit(1)
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        return Receipt(
+            row.id, row.payment_id, row.sha256, row.content_type, row.size_bytes, row.object_name, row.uploaded_by
+        )
+
+    async def open_case(self, payment: Payment, kind: str, details: dict[str, Any]) -> bool:
+        """Open a case about a payment, once per kind."""
+        opened = await self._session.execute(
+            insert(cases)
+            .values(
+                tenant_id=payment.tenant_id,
+                id=uuid7(),
+                kind=kind,
+                payment_id=payment.id,
+                details=details,
+                opened_at=self._clock.now(),
+            )
+            .on_conflict_do_nothing()
+            .returning(cases.c.id)
+        )
+        return opened.one_or_none() is not None

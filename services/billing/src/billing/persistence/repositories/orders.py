@@ -1,0 +1,191 @@
+"""Orders. A state is written by `move` only, which asks ``domain.transitions``."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.clock import Clock
+from sqlalchemy import Row, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.domain.money import Money
+from billing.domain.order import (
+    UNPAID,
+    Customer,
+    Order,
+    OrderKind,
+    OrderPaymentStatus,
+    OrderStatus,
+)
+from billing.domain.plan import BillingCycle, BoughtPlan
+from billing.domain.pricing import Amounts, TaxLine, TaxRate
+from billing.domain.transitions import order_may_become
+from billing.persistence.tables import orders
+
+
+def taxes_document(amounts: Amounts) -> list[dict[str, Any]]:
+    """Return the tax lines as JSON for a row."""
+    return [
+        {
+            "label": line.rate.label,
+            "label_en": line.rate.label_en,
+            "thousandths": line.rate.thousandths,
+            "amount_minor": line.amount.amount_minor,
+        }
+        for line in amounts.taxes
+    ]
+
+
+def amounts_of(row: Row[Any]) -> Amounts:
+    """Read the amounts that orders and invoices both have."""
+    return Amounts(
+        subtotal=Money(row.subtotal_minor, row.currency),
+        discount=Money(row.discount_minor, row.currency),
+        credit=Money(row.credit_minor, row.currency),
+        taxes=tuple(
+            TaxLine(
+                TaxRate(tax["label"], tax["label_en"], tax["thousandths"]), Money(tax["amount_minor"], row.currency)
+            )
+            for tax in row.taxes
+        ),
+        total=Money(row.total_minor, row.currency),
+    )
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(
+        tenant_id=row.tenant_id,
+        id=row.id,
+        user_id=row.user_id,
+        number=row.order_number,
+        kind=OrderKind(row.kind),
+        plan=BoughtPlan.of(row.plan),
+        cycle=BillingCycle(row.billing_cycle),
+        customer=Customer(row.customer_name, row.customer_email, row.customer_phone),
+        language=row.language,
+        amounts=amounts_of(row),
+        coupon_id=row.coupon_id,
+        coupon_code=row.coupon_code,
+        status=OrderStatus(row.status),
+        payment_status=OrderPaymentStatus(row.payment_status),
+        allocated_minor=row.allocated_minor,
+        fingerprint=row.fingerprint,
+        effective_at=row.effective_at,
+        created_at=row.created_at,
+    )
+
+
+class Orders:
+    """Orders that the transaction's door lets through: a tenant's, or a buyer's own."""
+
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+
+    async def add(self, order: Order) -> None:
+        """Insert a new order."""
+        await self._session.execute(
+            insert(orders).values(
+                tenant_id=order.tenant_id,
+                id=order.id,
+                user_id=order.user_id,
+                order_number=order.number,
+                kind=order.kind,
+                plan_id=order.plan.id,
+                plan=order.plan.document(),
+                billing_cycle=order.cycle,
+                customer_name=order.customer.name,
+                customer_email=order.customer.email,
+                customer_phone=order.customer.phone,
+                language=order.language,
+                currency=order.amounts.currency,
+                subtotal_minor=order.amounts.subtotal.amount_minor,
+                discount_minor=order.amounts.discount.amount_minor,
+                credit_minor=order.amounts.credit.amount_minor,
+                total_minor=order.amounts.total.amount_minor,
+                taxes=taxes_document(order.amounts),
+                coupon_id=order.coupon_id,
+                coupon_code=order.coupon_code,
+                status=order.status,
+                payment_status=order.payment_status,
+                allocated_minor=0,
+                fingerprint=order.fingerprint,
+                effective_at=order.effective_at,
+                created_at=order.created_at,
+                updated_at=order.created_at,
+            )
+        )
+
+    async def find(self, order_id: UUID) -> Order | None:
+        """Return an order, unlocked."""
+        row = (await self._session.execute(select(orders).where(orders.c.id == order_id))).one_or_none()
+        return _order(row) if row else None
+
+    async def lock(self, order_id: UUID) -> Order | None:
+        """Return an order and hold it: the first lock of every transaction about money."""
+        row = (
+            await self._session.execute(select(orders).where(orders.c.id == order_id).with_for_update())
+        ).one_or_none()
+        return _order(row) if row else None
+
+    async def page(self, after: UUID | None, limit: int) -> list[Order]:
+        """Return visible orders, newest first, that are older than ``after``."""
+        query = select(orders).order_by(orders.c.id.desc()).limit(limit)
+        if after is not None:
+            query = query.where(orders.c.id < after)
+        return [_order(row) for row in await self._session.execute(query)]
+
+    async def unpaid_of(self, user_id: UUID, since: datetime) -> list[Order]:
+        """Return a buyer's orders that still wait for payment, newest first."""
+        rows = await self._session.execute(
+            select(orders)
+            .where(orders.c.user_id == user_id, orders.c.status.in_(UNPAID), orders.c.created_at >= since)
+            .order_by(orders.c.created_at.desc(), orders.c.id.desc())
+            .limit(20)
+        )
+        return [_order(row) for row in rows]
+
+    async def of_kind(self, kind: OrderKind) -> list[Order]:
+        """Return the visible orders of one kind, oldest first."""
+        rows = await self._session.execute(select(orders).where(orders.c.kind == kind).order_by(orders.c.id))
+        return [_order(row) for row in rows]
+
+    async def changes_due(self, limit: int) -> list[tuple[UUID, UUID]]:
+        """Return tenant and id of paid changes whose day has come; through the janitor's door."""
+        rows = await self._session.execute(
+            select(orders.c.tenant_id, orders.c.id)
+            .where(orders.c.status == OrderStatus.PROCESSING, orders.c.effective_at <= self._clock.now())
+            .limit(limit)
+        )
+        return [(row.tenant_id, row.id) for row in rows]
+
+    async def move(self, order: Order, wanted: OrderStatus, payment_status: OrderPaymentStatus) -> bool:
+        """Move a locked order where the table allows it; the derived status is written either way.
+
+        Returns:
+            Whether the order's state moved.
+        """
+        moves = order_may_become(order.status, wanted)
+        await self._session.execute(
+            update(orders)
+            .where(orders.c.id == order.id)
+            .values(
+                status=wanted if moves else order.status,
+                payment_status=payment_status,
+                updated_at=self._clock.now(),
+            )
+        )
+        return moves
+
+    async def allocate(self, order: Order, amount: Money) -> None:
+        """Add to what a locked order has received."""
+        assert amount.currency == order.amounts.currency
+        await self._session.execute(
+            update(orders)
+            .where(orders.c.id == order.id)
+            .values(allocated_minor=orders.c.allocated_minor + amount.amount_minor)
+        )
+
+    async def take_effect(self, order: Order, at: datetime) -> None:
+        """Note when a paid change takes effect."""
+        await self._session.execute(update(orders).where(orders.c.id == order.id).values(effective_at=at))

@@ -1,0 +1,53 @@
+"""Billing's unit of work: one transaction with all repositories."""
+
+from uuid import UUID
+
+from common.clock import Clock
+from common.persistence import Scope, Store, Transaction
+from common.persistence.scope import USER_SETTING
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.persistence.repositories.catalogue import Catalogue
+from billing.persistence.repositories.coupons import Coupons
+from billing.persistence.repositories.evidence import Evidence
+from billing.persistence.repositories.invoices import Invoices
+from billing.persistence.repositories.ledger import Ledger
+from billing.persistence.repositories.orders import Orders
+from billing.persistence.repositories.organizations import Organizations
+from billing.persistence.repositories.payments import Payments
+from billing.persistence.repositories.polling import Hints, Polling
+from billing.persistence.repositories.subscriptions import Subscriptions
+from billing.persistence.repositories.webhooks import WebhookEvents
+
+
+class UnitOfWork(Transaction):
+    """What a use case may touch; which rows it sees is the door's business."""
+
+    source = "billing"
+
+    def __init__(self, session: AsyncSession, scope: Scope, clock: Clock) -> None:
+        super().__init__(session, scope, clock)
+        self.catalogue = Catalogue(session)
+        self.coupons = Coupons(session, clock)
+        self.evidence = Evidence(session, clock)
+        self.hints = Hints(session, clock)
+        self.invoices = Invoices(session)
+        self.ledger = Ledger(session, clock)
+        self.orders = Orders(session, clock)
+        self.organizations = Organizations(session, clock)
+        self.payments = Payments(session, clock)
+        self.polling = Polling(session, clock)
+        self.subscriptions = Subscriptions(session)
+        self.webhooks = WebhookEvents(session, clock)
+
+    async def serialize(self, user_id: UUID) -> None:
+        """Let one transaction of a person pass at a time from here on, until this one ends."""
+        await self.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(user_id), 0))))
+
+    async def speak_for(self, user_id: UUID) -> None:
+        """Name the person beside the tenant: his Idempotency-Keys are kept under his id, not the tenant's."""
+        await self.session.execute(select(func.set_config(USER_SETTING, str(user_id), True)))
+
+
+BillingStore = Store[UnitOfWork]

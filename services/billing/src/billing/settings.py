@@ -1,0 +1,194 @@
+"""Billing's settings. The guide's names without prefix are accepted; ours win.
+
+Every method in ``BILLING_PAYMENT_METHODS`` must be configured in full: a missing value stops the start with one line.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from common.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    HttpSettings,
+    MailSettings,
+    ServiceSettings,
+    TokenSettings,
+    service_config,
+)
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+
+from billing.domain.plan import Method
+from billing.domain.return_url import origin_of
+
+MOMO_CURRENCY = {"sandbox": "EUR", "mtncameroon": "XAF", "mtncongo": "XAF"}
+"""Currency of each MTN environment that an order in XAF can be paid in at a fixed rate."""
+
+
+def _also(name: str) -> AliasChoices:
+    """Accept a variable with our prefix, else without."""
+    return AliasChoices(f"BILLING_{name.upper()}", name, name.upper())
+
+
+class PayPalSettings(ServiceSettings):
+    """PayPal: one application of one environment."""
+
+    paypal_mode: Literal["sandbox", "live"] = Field(
+        "sandbox", validation_alias=_also("paypal_mode"), description="PayPal environment"
+    )
+    paypal_client_id: str = Field("", validation_alias=_also("paypal_client_id"), description="REST application")
+    paypal_client_secret: SecretStr = Field(
+        SecretStr(""), validation_alias=_also("paypal_client_secret"), description="Its secret"
+    )
+    paypal_base_url: str = Field("", validation_alias=_also("paypal_base_url"), description="Instead of PayPal's host")
+    paypal_currency: Literal["EUR"] = Field(
+        "EUR", validation_alias=_also("paypal_currency"), description="Charged currency; PayPal takes no XAF"
+    )
+    paypal_merchant_id: str = Field(
+        "", validation_alias=_also("paypal_merchant_id"), description="Payee that captures must name, if set"
+    )
+    paypal_webhook_id: str = Field(
+        "", validation_alias=_also("paypal_webhook_id"), description="Id that PayPal gave to our listener"
+    )
+
+    @property
+    def paypal_url(self) -> str:
+        """Base URL of PayPal's API."""
+        hosts = {"sandbox": "https://api-m.sandbox.paypal.com", "live": "https://api-m.paypal.com"}
+        return self.paypal_base_url or hosts[self.paypal_mode]
+
+
+class MoMoSettings(ServiceSettings):
+    """MTN Mobile Money: host, environment and currency are one set."""
+
+    mtn_momo_environment: Literal["sandbox", "production"] = Field(
+        "production", validation_alias=_also("mtn_momo_environment"), description="sandbox, or the country's system"
+    )
+    mtn_momo_country: str = Field(
+        "mtncameroon", validation_alias=_also("mtn_momo_country"), description="X-Target-Environment in production"
+    )
+    mtn_momo_base_url: str = Field("", validation_alias=_also("mtn_momo_base_url"), description="Instead of MTN's host")
+    mtn_momo_subscription_key: SecretStr = Field(
+        SecretStr(""), validation_alias=_also("mtn_momo_subscription_key"), description="Collection product key"
+    )
+    mtn_momo_user_id: str = Field("", validation_alias=_also("mtn_momo_user_id"), description="API user, UUID v4")
+    mtn_momo_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias=_also("mtn_momo_api_key"), description="The API user's key"
+    )
+
+    @property
+    def mtn_momo_target(self) -> str:
+        """X-Target-Environment."""
+        return "sandbox" if self.mtn_momo_environment == "sandbox" else self.mtn_momo_country
+
+    @property
+    def mtn_momo_url(self) -> str:
+        """Base URL of MTN's API."""
+        hosts = {"sandbox": "https://sandbox.momodeveloper.mtn.com", "production": "https://proxy.momoapi.mtn.com"}
+        return self.mtn_momo_base_url or hosts[self.mtn_momo_environment]
+
+
+class BankSettings(ServiceSettings):
+    """The account that transfers go to, as it is shown to customers."""
+
+    bank_name: str = Field("", validation_alias=_also("bank_name"), description="Bank")
+    bank_account_name: str = Field("", validation_alias=_also("bank_account_name"), description="Holder")
+    bank_account_number: str = Field("", validation_alias=_also("bank_account_number"), description="Account number")
+    bank_swift_code: str = Field("", validation_alias=_also("bank_swift_code"), description="BIC")
+    bank_iban: str = Field("", validation_alias=_also("bank_iban"), description="IBAN")
+    bank_branch: str = Field("", validation_alias=_also("bank_branch"), description="Branch")
+
+    def bank_details(self) -> dict[str, str]:
+        """Return the account for an answer."""
+        return {
+            "bank_name": self.bank_name,
+            "account_name": self.bank_account_name,
+            "account_number": self.bank_account_number,
+            "swift_code": self.bank_swift_code,
+            "iban": self.bank_iban,
+            "branch": self.bank_branch,
+        }
+
+
+class Settings(
+    DatabaseSettings,
+    BrokerSettings,
+    TokenSettings,
+    HttpSettings,
+    MailSettings,
+    PayPalSettings,
+    MoMoSettings,
+    BankSettings,
+):
+    """Everything that billing reads from the environment, once."""
+
+    model_config = service_config("BILLING_")
+
+    payment_methods: list[Method] = Field(
+        list(Method), description="JSON list of the methods that this deployment offers; empty offers none"
+    )
+    provider_calls_per_second: int = Field(
+        10, ge=1, description="Status questions per provider and second, all processes together; MTN allows 10"
+    )
+    app_base_url: str = Field(
+        "http://localhost:5173", validation_alias=_also("app_base_url"), description="Where customers' browsers are"
+    )
+    payment_return_origins: list[str] | None = Field(
+        None,
+        validation_alias=_also("payment_return_origins"),
+        description="JSON list of origins that PayPal may send browsers to; in production by default that of the app",
+    )
+    receipts_folder: Path = Field(description="Folder of the receipts that customers send")
+    receipt_limit_bytes: int = Field(5_000_000, ge=1, le=20_000_000, description="Largest receipt")
+    issuer_code: str = Field("EBM", pattern=r"^[A-Z0-9]{2,12}$", description="Prefix and counter of invoice numbers")
+    issuer_name: str = Field("ESXi Backup Manager SAS", description="Who issues invoices")
+    issuer_address: str = Field("", description="Its address")
+    issuer_email: str = Field("", description="Its address for questions")
+    issuer_rccm: str = Field("", description="Its trade register number")
+    issuer_niu: str = Field("", description="Its taxpayer number")
+    issuer_vat_registered: bool = Field(default=False, description="Whether it charges VAT (17.5 % + 10 % of it)")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = [name for name, value in self._needed().items() if not value]
+        if missing:
+            raise ValueError("missing: " + ", ".join(missing))
+        if Method.MTN_MOMO in self.payment_methods and self.mtn_momo_target not in MOMO_CURRENCY:
+            raise ValueError(f"MTN_MOMO_COUNTRY: no fixed rate is known for {self.mtn_momo_target}")
+        wrong = [origin for origin in self.payment_return_origins or [] if origin_of(origin) != origin]
+        if wrong:
+            raise ValueError(f"PAYMENT_RETURN_ORIGINS: not an origin (scheme://host[:port]): {', '.join(wrong)}")
+        return self
+
+    def _needed(self) -> dict[str, Any]:
+        needed: dict[str, Any] = {}
+        if Method.PAYPAL in self.payment_methods:
+            needed |= {
+                "PAYPAL_CLIENT_ID": self.paypal_client_id,
+                "PAYPAL_CLIENT_SECRET": self.paypal_client_secret.get_secret_value(),
+                "PAYPAL_WEBHOOK_ID": self.paypal_webhook_id,
+            }
+        if Method.MTN_MOMO in self.payment_methods:
+            needed |= {
+                "MTN_MOMO_SUBSCRIPTION_KEY": self.mtn_momo_subscription_key.get_secret_value(),
+                "MTN_MOMO_USER_ID": self.mtn_momo_user_id,
+                "MTN_MOMO_API_KEY": self.mtn_momo_api_key.get_secret_value(),
+            }
+        if Method.BANK_TRANSFER in self.payment_methods:
+            needed |= {
+                "BANK_NAME": self.bank_name,
+                "BANK_ACCOUNT_NAME": self.bank_account_name,
+                "BANK_ACCOUNT_NUMBER": self.bank_account_number,
+            }
+        if self.issuer_vat_registered:
+            needed |= {"BILLING_ISSUER_RCCM": self.issuer_rccm, "BILLING_ISSUER_NIU": self.issuer_niu}
+        return needed
+
+    @property
+    def return_origins(self) -> frozenset[str] | None:
+        """Origins that browsers may be sent to; ``None`` allows any https origin and loopback."""
+        if self.payment_return_origins is not None:
+            return frozenset(self.payment_return_origins)
+        if self.environment != "production":
+            return None
+        origin = origin_of(self.app_base_url)
+        return frozenset({origin} if origin else ())

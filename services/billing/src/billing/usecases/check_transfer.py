@@ -1,0 +1,102 @@
+"""A person of finance says whether a bank transfer arrived: once, from ``submitted``, and not its own maker."""
+
+from uuid import UUID
+
+from billing.domain.invoice import Issuer
+from billing.domain.money import Money
+from billing.domain.order import UNPAID, OrderStatus
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.plan import Method
+from billing.errors import PaymentNotFound, PaymentNotSubmitted, SamePersonApproves
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.mails import transfer_rejected
+from billing.usecases.steps.settlement import restate, settle, take_in
+
+
+async def _submitted(uow: UnitOfWork, payment: Payment, staff_id: UUID) -> Payment:
+    await uow.orders.lock(payment.order_id)
+    locked = await uow.payments.lock(payment.id)
+    assert locked is not None
+    if locked.method is not Method.BANK_TRANSFER or locked.status is not PaymentStatus.SUBMITTED:
+        raise PaymentNotSubmitted(status=locked.status.value)
+    if locked.submitted_by == staff_id:
+        raise SamePersonApproves
+    return locked
+
+
+async def approve_transfer(
+    uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, amount: Money | None, note: str, issuer: Issuer
+) -> Payment:
+    """Take the money of a submitted transfer in: less than due leaves the order open, more becomes credit.
+
+    Args:
+        uow: Open for the payment's tenant.
+        payment_id: The transfer.
+        staff_id: The checker.
+        amount: What arrived; ``None`` for the amount due.
+        note: Kept with the payment and in the audit log.
+        issuer: Who issues the invoice.
+
+    Raises:
+        PaymentNotFound: No such payment in this tenant.
+        PaymentNotSubmitted: It is no transfer, or was checked before.
+        SamePersonApproves: The checker is its maker.
+    """
+    found = await uow.payments.find(payment_id)
+    if found is None:
+        raise PaymentNotFound
+    payment = await _submitted(uow, found, staff_id)
+    arrived = amount or payment.charged
+    await uow.payments.move(
+        payment,
+        PaymentStatus.COMPLETED,
+        settled_minor=arrived.amount_minor,
+        settled_currency=arrived.currency,
+        approved_by=staff_id,
+        note=note,
+        completed_at=uow.clock.now(),
+    )
+    order = await uow.orders.lock(payment.order_id)
+    assert order is not None
+    order = await take_in(uow, order, payment, arrived, arrived)
+    if not await settle(uow, order, issuer, payment):
+        await restate(uow, order)
+    await uow.audit(
+        "payment.transfer_approved",
+        str(payment.id),
+        actor=staff_id,
+        reason=note,
+        details={"amount": arrived.decimal(), "currency": arrived.currency},
+    )
+    return await _now(uow, payment)
+
+
+async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, note: str) -> Payment:
+    """Fail a submitted transfer that did not arrive; the order may be paid otherwise.
+
+    Raises:
+        PaymentNotFound: No such payment in this tenant.
+        PaymentNotSubmitted: It is no transfer, or was checked before.
+        SamePersonApproves: The checker is its maker.
+    """
+    found = await uow.payments.find(payment_id)
+    if found is None:
+        raise PaymentNotFound
+    payment = await _submitted(uow, found, staff_id)
+    await uow.payments.move(
+        payment, PaymentStatus.FAILED, approved_by=staff_id, note=note, reason_code="transfer_rejected"
+    )
+    order = await uow.orders.lock(payment.order_id)
+    assert order is not None
+    watched = any(attempt.is_watched for attempt in await uow.payments.of_order(order.id))
+    dies = order.status in UNPAID and not watched and not order.allocated_minor
+    await restate(uow, order, OrderStatus.FAILED if dies else None)
+    await uow.audit("payment.transfer_rejected", str(payment.id), actor=staff_id, reason=note)
+    await uow.send_mail(transfer_rejected(order, payment, note))
+    return await _now(uow, payment)
+
+
+async def _now(uow: UnitOfWork, payment: Payment) -> Payment:
+    changed = await uow.payments.find(payment.id)
+    assert changed is not None
+    return changed

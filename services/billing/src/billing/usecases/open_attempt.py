@@ -1,0 +1,88 @@
+"""Open an attempt to pay an order: the row with its references and keys, before any provider is called."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from common.ids import uuid7
+
+from billing.domain.charging import charge_for
+from billing.domain.order import UNPAID, OrderStatus
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.plan import Method
+from billing.errors import OrderNotFound, OrderNotPayable
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.settlement import restate
+
+START_PATIENCE = timedelta(seconds=15)
+"""When the janitor asks about an attempt whose start was never recorded: longer than a start may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedPayment:
+    """How a customer wants to pay. ``currency`` is the one that the method takes; ``None`` is the order's."""
+
+    method: Method
+    currency: str | None
+    phone_number: str | None = None
+    return_url: str | None = None
+    cancel_url: str | None = None
+    language: str = "fr"
+
+
+async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *, user_id: UUID) -> Payment:
+    """Add an attempt for what is still due and supersede those before it, which stay watched.
+
+    Raises:
+        OrderNotFound: The tenant has no such order.
+        OrderNotPayable: It takes no new payment.
+    """
+    order = await uow.orders.lock(order_id)
+    if order is None:
+        raise OrderNotFound
+    if order.status not in UNPAID:
+        raise OrderNotPayable(status=order.status.value)
+    former = await uow.payments.of_order(order.id)
+    for attempt in former:
+        if attempt.is_offered:
+            await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
+    payment_id = uuid7()
+    is_momo = wanted.method is Method.MTN_MOMO
+    is_transfer = wanted.method is Method.BANK_TRANSFER
+    now = uow.clock.now()
+    charge = charge_for(order.outstanding, wanted.currency, whole_units=is_momo)
+    payment = Payment(
+        tenant_id=order.tenant_id,
+        id=payment_id,
+        user_id=order.user_id,
+        order_id=order.id,
+        method=wanted.method,
+        status=PaymentStatus.SUBMITTED if is_transfer else PaymentStatus.PENDING,
+        amount=order.outstanding,
+        charged=charge.amount,
+        rate_numerator=charge.rate_numerator,
+        rate_denominator=charge.rate_denominator,
+        reference=f"{order.number}-{len(former) + 1}",
+        provider_reference=str(uuid4()) if is_momo else None,
+        receipt_reference=None,
+        create_request_id=f"create-{payment_id}-1",
+        capture_request_id=f"capture-{payment_id}-1",
+        captures=1,
+        callback_token=secrets.token_urlsafe(32) if is_momo else None,
+        phone_number=wanted.phone_number,
+        return_url=wanted.return_url,
+        cancel_url=wanted.cancel_url,
+        redirect_url=None,
+        reason_code=None,
+        submitted_by=user_id,
+        approved_by=None,
+        language=wanted.language,
+        polls=0,
+        next_poll_at=None if is_transfer else now + START_PATIENCE,
+        created_at=now,
+        completed_at=None,
+    )
+    await uow.payments.add(payment)
+    await restate(uow, order, OrderStatus.PAYMENT_PENDING)
+    return payment

@@ -1,0 +1,161 @@
+"""Place an order: the server computes the price; no field of the request reaches it."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from common.ids import uuid7
+
+from billing.domain.catalogue import CATALOGUE_CURRENCY
+from billing.domain.coupon import Coupon, CouponRefusal
+from billing.domain.money import Money
+from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
+from billing.domain.period import unused_part
+from billing.domain.plan import BillingCycle, Plan
+from billing.domain.pricing import TaxRate, amounts
+from billing.domain.subscription import Subscription
+from billing.errors import CouponRefused, CurrencyNotSold, DowngradeNotNow, PlanNotFound, SubscriptionMissing
+from billing.persistence.unit_of_work import UnitOfWork
+
+NUMBER_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""No character that is mistaken for another when read aloud: people quote these numbers to their bank."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedOrder:
+    """What a customer submits, and nothing that he could set a price with."""
+
+    plan_id: int
+    billing_cycle: BillingCycle
+    customer: Customer
+    coupon_code: str | None
+    kind: OrderKind
+    effective_now: bool
+    language: str
+
+    def fingerprint(self, tenant_id: UUID | None) -> str:
+        """Return what two submissions of the same wish have in common.
+
+        Args:
+            tenant_id: The organization that it is for; ``None`` for a new one.
+        """
+        submitted = asdict(self) | {"tenant": str(tenant_id)}
+        return hashlib.sha256(json.dumps(submitted, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def order_number(at: datetime) -> str:
+    """Return a number that can be read aloud: the day and ten characters (49 bits) of chance."""
+    return f"ORD-{at:%Y%m%d}-" + "".join(secrets.choice(NUMBER_ALPHABET) for _ in range(10))
+
+
+async def _coupon(uow: UnitOfWork, wanted: WantedOrder, user_id: UUID, price: Money) -> Coupon | None:
+    if wanted.coupon_code is None:
+        return None
+    coupon = await uow.coupons.lock(wanted.coupon_code)
+    if coupon is None:
+        raise CouponRefused(reason=CouponRefusal.UNKNOWN.value)
+    refusal = coupon.refusal(
+        plan_id=wanted.plan_id, subtotal=price, now=uow.clock.now()
+    ) or await uow.coupons.customer_refusal(coupon, user_id)
+    if refusal is not None:
+        raise CouponRefused(reason=refusal.value)
+    return coupon
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What an existing subscription means for a new order."""
+
+    credit: Money
+    effective_at: datetime | None
+
+
+async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Plan) -> _Terms:
+    nothing = Money.zero(CATALOGUE_CURRENCY)
+    if wanted.kind is OrderKind.NEW:
+        return _Terms(nothing, None)
+    running = await uow.subscriptions.find(tenant_id)
+    if running is None:
+        raise SubscriptionMissing
+    if wanted.kind is OrderKind.RENEWAL:
+        return _Terms(nothing, None)
+    return await _change(uow, wanted, running, plan)
+
+
+async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, plan: Plan) -> _Terms:
+    now = uow.clock.now()
+    former = await uow.catalogue.plan(running.plan.id)
+    cheaper = former is not None and _monthly(plan) < _monthly(former)
+    if running.ends_at <= now:
+        return _Terms(Money.zero(CATALOGUE_CURRENCY), None)
+    if cheaper and wanted.effective_now:
+        raise DowngradeNotNow(effective_at=running.ends_at.isoformat())
+    if cheaper:
+        return _Terms(Money.zero(CATALOGUE_CURRENCY), running.ends_at)
+    credit = Money.zero(CATALOGUE_CURRENCY)
+    for period, paid in await uow.subscriptions.periods_ahead(now):
+        credit += unused_part(paid, period, now)
+    return _Terms(credit, None)
+
+
+def _monthly(plan: Plan) -> Money:
+    price = plan.price(BillingCycle.MONTHLY, CATALOGUE_CURRENCY)
+    return price if price is not None else Money.zero(CATALOGUE_CURRENCY)
+
+
+async def place_order(
+    uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, user_id: UUID, tax_rates: tuple[TaxRate, ...]
+) -> Order:
+    """Add an order with its frozen price, and count the coupon's use.
+
+    Args:
+        uow: Open for ``tenant_id``.
+        wanted: What the customer submitted, its kind resolved.
+        tenant_id: The organization it is for; for a new one, the id that is reserved for it from now on.
+        user_id: The buyer.
+        tax_rates: What the issuer charges; none where it is not registered for VAT.
+
+    Raises:
+        PlanNotFound: No such plan on sale.
+        CurrencyNotSold: The plan has no price in the catalogue's currency.
+        CouponRefused: The coupon does not hold, or is used up.
+        SubscriptionMissing: A renewal or change of what was never bought.
+        DowngradeNotNow: A smaller plan can't begin before the running period's end.
+    """
+    plan = await uow.catalogue.plan(wanted.plan_id)
+    if plan is None:
+        raise PlanNotFound
+    price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
+    if price is None:
+        raise CurrencyNotSold(currency=CATALOGUE_CURRENCY)
+    coupon = await _coupon(uow, wanted, user_id, price)
+    terms = await _terms(uow, wanted, tenant_id, plan)
+    discount = coupon.discount(price) if coupon else Money.zero(price.currency)
+    now = uow.clock.now()
+    order = Order(
+        tenant_id=tenant_id,
+        id=uuid7(),
+        user_id=user_id,
+        number=order_number(now),
+        kind=wanted.kind,
+        plan=plan.bought(),
+        cycle=wanted.billing_cycle,
+        customer=wanted.customer,
+        language=wanted.language,
+        amounts=amounts(price, discount, tax_rates, terms.credit),
+        coupon_id=coupon.id if coupon else None,
+        coupon_code=coupon.code if coupon else None,
+        status=OrderStatus.PENDING,
+        payment_status=OrderPaymentStatus.UNPAID,
+        allocated_minor=0,
+        fingerprint=wanted.fingerprint(None if wanted.kind is OrderKind.NEW else tenant_id),
+        effective_at=terms.effective_at,
+        created_at=now,
+    )
+    await uow.orders.add(order)
+    if coupon is not None:
+        await uow.coupons.redeem(coupon, order, order.amounts.discount)
+    return order

@@ -1,0 +1,41 @@
+"""Let a paid change of plan take effect at the end of the former period."""
+
+from uuid import UUID
+
+from billing.domain.order import OrderPaymentStatus, OrderStatus
+from billing.events import PaidPeriod, PlanAsBought, SubscriptionPlanChanged
+from billing.persistence.unit_of_work import UnitOfWork
+
+
+async def start_changed_plan(uow: UnitOfWork, order_id: UUID) -> bool:
+    """Switch the subscription to the plan of a paid, scheduled change whose day has come; once.
+
+    Args:
+        uow: Open for the order's tenant.
+        order_id: The change.
+
+    Returns:
+        Whether the plan changed by this call.
+    """
+    order = await uow.orders.lock(order_id)
+    if order is None or order.status is not OrderStatus.PROCESSING:
+        return False
+    if order.effective_at is None or order.effective_at > uow.clock.now():
+        return False
+    subscription = await uow.subscriptions.lock(order.tenant_id)
+    period = await uow.subscriptions.period_of(order.id)
+    assert subscription is not None
+    assert period is not None
+    await uow.subscriptions.switch(order, subscription.ends_at)
+    await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
+    await uow.publish(
+        SubscriptionPlanChanged(
+            order_id=order.id,
+            billing_cycle=order.cycle,
+            plan=PlanAsBought.of(order.plan),
+            period=PaidPeriod.of(period),
+        ),
+        subject=str(order.tenant_id),
+        aggregate_version=subscription.version + 1,
+    )
+    return True

@@ -1,0 +1,156 @@
+"""What follows from money: allocation, surplus, and, once an order is covered, period, invoice and fact.
+
+All in the caller's transaction, with the order locked. Locks go order → attempt → coupon → subscription → counter.
+"""
+
+from common.ids import uuid7
+
+from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
+from billing.domain.ledger import allocated, invoiced, kept_as_credit, received
+from billing.domain.money import Money
+from billing.domain.order import SETTLED, Order, OrderKind, OrderPaymentStatus, OrderStatus, payment_status
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.period import Period
+from billing.domain.subscription import Subscription, period_bought
+from billing.events import PaidPeriod, PaymentConfirmed, PlanAsBought, SubscriptionPlanChanged, SubscriptionRenewed
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.mails import confirmation
+
+
+async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Money, worth: Money) -> Order:
+    """Book a payment that has just become ``completed``: to its order as far as it is due, the rest as credit.
+
+    Args:
+        uow: Open for the order's tenant.
+        order: Locked.
+        payment: Locked, and moved to ``completed`` by this transaction.
+        charged: What the provider took, in its currency.
+        worth: The same in the order's currency.
+
+    Returns:
+        The order with what it has received now.
+    """
+    await uow.ledger.book(order.tenant_id, received(payment.id, payment.method, charged, worth))
+    to_order = min(worth, order.outstanding)
+    if to_order and await uow.payments.allocate(payment, to_order):
+        await uow.orders.allocate(order, to_order)
+        await uow.ledger.book(order.tenant_id, allocated(payment.id, to_order))
+    if surplus := worth - to_order:
+        await uow.ledger.book(order.tenant_id, kept_as_credit(payment.id, surplus))
+        await uow.evidence.open_case(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
+    locked = await uow.orders.lock(order.id)
+    assert locked is not None
+    return locked
+
+
+async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = None) -> None:
+    """Move a locked order if wanted and allowed, and write what it says about its payments."""
+    attempts = await uow.payments.of_order(order.id)
+    has_open = any(attempt.is_offered for attempt in attempts) or (order.allocated_minor > 0 and not order.is_covered)
+    derived = payment_status(
+        wanted or order.status,
+        covered=order.is_covered,
+        has_open=has_open,
+        has_failed=any(attempt.status is PaymentStatus.FAILED for attempt in attempts),
+    )
+    await uow.orders.move(order, wanted or order.status, derived)
+
+
+async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -> Period | None:
+    now = uow.clock.now()
+    at_once = order.kind is OrderKind.CHANGE and order.effective_at is None
+    period = period_bought(running, order.cycle, now, at_once=at_once)
+    if not await uow.subscriptions.add_period(order, period):
+        return None
+    if running is None:
+        await uow.subscriptions.start(order, period)
+    elif order.kind is OrderKind.CHANGE and period.starts_at > now:
+        await uow.subscriptions.prolong(order.tenant_id, period)
+        await uow.orders.take_effect(order, period.starts_at)
+    else:
+        await uow.subscriptions.extend(order, period)
+        if at_once:
+            await uow.subscriptions.replace_periods(now, keep=order.id)
+    return period
+
+
+async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer) -> Invoice:
+    now = uow.clock.now()
+    sequence = await uow.invoices.next_sequence(issuer.code, now.year)
+    invoice = Invoice(
+        tenant_id=order.tenant_id,
+        id=uuid7(),
+        order_id=order.id,
+        order_number=order.number,
+        issuer=issuer.document(),
+        year=now.year,
+        sequence=sequence,
+        number=number_of(issuer.code, now.year, sequence),
+        issued_at=now,
+        customer=order.customer,
+        language=order.language,
+        amounts=order.amounts,
+        lines=invoice_lines(order),
+        period=period,
+    )
+    await uow.invoices.add(invoice)
+    if order.amounts.total:
+        await uow.ledger.book(order.tenant_id, invoiced(invoice.id, order.amounts.net, order.amounts.tax))
+    return invoice
+
+
+def _next_status(order: Order, period: Period, uow: UnitOfWork) -> OrderStatus:
+    if order.kind is OrderKind.NEW:
+        return OrderStatus.PAID
+    scheduled = order.kind is OrderKind.CHANGE and period.starts_at > uow.clock.now()
+    return OrderStatus.PROCESSING if scheduled else OrderStatus.COMPLETED
+
+
+async def _tell(uow: UnitOfWork, order: Order, period: Period, invoice: Invoice, payment: Payment | None) -> None:
+    fact = PaymentConfirmed.of(order, period, invoice_id=invoice.id, payment_id=payment.id if payment else None)
+    await uow.publish(fact, subject=str(order.id))
+    if order.kind is OrderKind.NEW or _next_status(order, period, uow) is OrderStatus.PROCESSING:
+        return
+    state = SubscriptionRenewed if order.kind is OrderKind.RENEWAL else SubscriptionPlanChanged
+    subscription = await uow.subscriptions.find(order.tenant_id)
+    assert subscription is not None
+    await uow.publish(
+        state(
+            order_id=order.id,
+            billing_cycle=order.cycle,
+            plan=PlanAsBought.of(order.plan),
+            period=PaidPeriod.of(period),
+        ),
+        subject=str(order.tenant_id),
+        aggregate_version=subscription.version,
+    )
+
+
+async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment | None) -> bool:
+    """Give a covered order what it paid for, once: period, invoice and ``payment.confirmed`` in this transaction.
+
+    Args:
+        uow: Open for the order's tenant.
+        order: Locked, as after its last allocation.
+        issuer: Who issues the invoice.
+        payment: Whose success covered it; ``None`` for an order of nothing.
+
+    Returns:
+        Whether the order was settled by this call; a settled or uncovered order is left as it is.
+    """
+    if not order.is_covered or order.status in SETTLED:
+        return False
+    period = await _period(uow, order, await uow.subscriptions.lock(order.tenant_id))
+    if period is None:
+        return False
+    invoice = await _invoice(uow, order, period, issuer)
+    for attempt in await uow.payments.of_order(order.id):
+        if attempt.is_offered:
+            await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
+    await uow.orders.move(order, OrderStatus.PAID, OrderPaymentStatus.PAID)
+    settled = await uow.orders.lock(order.id)
+    assert settled is not None
+    await uow.orders.move(settled, _next_status(order, period, uow), OrderPaymentStatus.PAID)
+    await _tell(uow, order, period, invoice, payment)
+    await uow.send_mail(confirmation(order, invoice))
+    return True

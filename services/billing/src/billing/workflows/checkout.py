@@ -1,0 +1,183 @@
+"""Speak with payment providers: record the intent, call, record the outcome; no call inside a transaction.
+
+`Checkout.start` asks for a payment, `Checkout.ask` asks where it stands. Webhook, callback, the customer's return and
+the janitor all end in `ask`; who may ask is decided by one UPDATE (``repositories.polling``).
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from common.clock import Clock
+
+from billing.domain.invoice import Issuer
+from billing.domain.order import Order
+from billing.domain.payment import ESCALATE_AFTER, POLL_PAUSES, Payment
+from billing.domain.plan import Method
+from billing.persistence.unit_of_work import BillingStore
+from billing.ports import (
+    AttemptView,
+    PaymentProvider,
+    ProviderMisconfigured,
+    ProviderRefused,
+    ProviderState,
+    ProviderStatus,
+    ProviderUnavailable,
+    Started,
+)
+from billing.usecases.apply_provider_state import apply_provider_state
+
+log = logging.getLogger(__name__)
+
+RESTART_WITHIN = {Method.MTN_MOMO: timedelta(minutes=5), Method.PAYPAL: timedelta(hours=3)}
+"""How long after its row was made a request that never arrived is sent again with the same keys: as long as the payer
+may still be at it (MoMo's approval window; PayPal's time to send the payer)."""
+
+
+def view_of(payment: Payment, order: Order) -> AttemptView:
+    """Return what an adapter may know of an attempt."""
+    return AttemptView(
+        payment_id=payment.id,
+        reference=payment.reference,
+        amount=payment.charged,
+        created_at=payment.created_at,
+        provider_reference=payment.provider_reference,
+        create_request_id=payment.create_request_id,
+        capture_request_id=payment.capture_request_id,
+        description=f"ESXi Backup Manager {order.plan.display_name}",
+        language=payment.language,
+        return_url=payment.return_url,
+        cancel_url=payment.cancel_url,
+        phone_number=payment.phone_number,
+        callback_token=payment.callback_token,
+    )
+
+
+class Checkout:
+    """The providers of this deployment, and how their answers reach the rows.
+
+    Args:
+        store: The three doors.
+        providers: By method; a method without a provider is never asked about.
+        issuer: Who issues the invoices.
+        clock: The time.
+        calls_per_second: How many questions each provider is asked at most, by all processes together.
+    """
+
+    def __init__(
+        self,
+        store: BillingStore,
+        providers: Mapping[Method, PaymentProvider],
+        issuer: Issuer,
+        clock: Clock,
+        calls_per_second: int,
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._issuer = issuer
+        self._clock = clock
+        self._calls_per_second = calls_per_second
+
+    def provider(self, method: Method) -> PaymentProvider | None:
+        """Return the provider of a method, if this deployment has one."""
+        return self._providers.get(method)
+
+    async def _load(self, tenant_id: UUID, payment_id: UUID) -> tuple[Payment, Order]:
+        async with self._store.for_tenant(tenant_id) as uow:
+            payment = await uow.payments.find(payment_id)
+            assert payment is not None
+            order = await uow.orders.find(payment.order_id)
+            assert order is not None
+            return payment, order
+
+    async def claim(self, payment_id: UUID, method: Method, *, gap: timedelta | None = None) -> UUID | None:
+        """Take the right to ask about an attempt.
+
+        Returns:
+            Its tenant; ``None`` where it is not due, somebody else asks, or the provider's budget is used up.
+        """
+        async with self._store.for_system("janitor") as uow:
+            claimed = await uow.polling.claim(payment_id, gap=gap)
+            if claimed is None:
+                return None
+            if not await uow.polling.spend(method, self._calls_per_second):
+                await uow.session.rollback()
+                return None
+            return claimed.tenant_id
+
+    async def start(self, tenant_id: UUID, payment_id: UUID) -> ProviderState:
+        """Ask the provider for a payment whose row is committed. Repeating it makes no second payment.
+
+        Returns:
+            What is known after the call; it is applied already.
+        """
+        payment, order = await self._load(tenant_id, payment_id)
+        view = view_of(payment, order)
+        state = await self._try_start(self._providers[payment.method], view)
+        await self._apply(payment, view, state)
+        if state.status is not ProviderStatus.FAILED:
+            async with self._store.for_tenant(tenant_id) as uow:
+                await uow.payments.schedule(payment_id, self._clock.now() + POLL_PAUSES[0])
+        return state
+
+    async def _try_start(self, provider: PaymentProvider, view: AttemptView) -> ProviderState:
+        try:
+            started: Started = await provider.start(view)
+        except ProviderUnavailable as error:
+            log.warning("start unanswered", extra={"payment_id": str(view.payment_id), "code": error.code})
+            return ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code)
+        except (ProviderRefused, ProviderMisconfigured) as error:
+            log.warning("start refused", extra={"payment_id": str(view.payment_id), "code": error.code})
+            return ProviderState(
+                status=ProviderStatus.FAILED,
+                provider_status=error.code,
+                reason_code=error.code,
+                needs_operator=error.needs_operator,
+            )
+        return ProviderState(
+            status=ProviderStatus.PENDING,
+            provider_status="started",
+            provider_reference=started.provider_reference,
+            redirect_url=started.redirect_url,
+        )
+
+    async def ask(self, tenant_id: UUID, payment_id: UUID) -> None:
+        """Ask the provider where an attempt stands and apply the answer; a claim was taken before."""
+        payment, order = await self._load(tenant_id, payment_id)
+        provider = self._providers.get(payment.method)
+        if provider is None or payment.next_poll_at is None:
+            return
+        view = view_of(payment, order)
+        try:
+            state = await provider.observe(view)
+        except ProviderUnavailable as error:
+            state = ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code)
+        except ProviderMisconfigured as error:
+            state = ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code, needs_operator=True)
+        if state.not_received:
+            state = await self._start_again(provider, payment, view)
+        await self._apply(payment, view, state)
+        await self._escalate(payment)
+
+    async def _start_again(self, provider: PaymentProvider, payment: Payment, view: AttemptView) -> ProviderState:
+        """Repeat a start that never arrived, with its keys, while the payer may still be waiting for it."""
+        too_late = self._clock.now() - payment.created_at > RESTART_WITHIN[payment.method]
+        if too_late or not payment.is_offered:
+            return ProviderState(
+                status=ProviderStatus.FAILED, provider_status="not_received", reason_code="not_received"
+            )
+        return await self._try_start(provider, view)
+
+    async def _apply(self, payment: Payment, view: AttemptView, state: ProviderState) -> None:
+        provider = self._providers[payment.method]
+        async with self._store.for_tenant(payment.tenant_id) as uow:
+            await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=provider.payee)
+
+    async def _escalate(self, payment: Payment) -> None:
+        if self._clock.now() - payment.created_at < ESCALATE_AFTER:
+            return
+        async with self._store.for_tenant(payment.tenant_id) as uow:
+            current = await uow.payments.find(payment.id)
+            if current is not None and current.is_watched:
+                await uow.evidence.open_case(current, "overdue", {"status": current.status.value})

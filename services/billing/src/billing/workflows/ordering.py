@@ -1,0 +1,116 @@
+"""Place an order for a person: find the same unpaid one, reserve an organization's id, cancel what it replaces."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from common.auth import Principal
+from common.idempotency import once
+from common.ids import uuid7
+
+from billing.domain.invoice import Issuer
+from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind
+from billing.errors import (
+    OrderNotCancellable,
+    OrganizationNotActive,
+    OrganizationNotFound,
+    OrganizationOwnerRequired,
+)
+from billing.persistence.unit_of_work import BillingStore, UnitOfWork
+from billing.usecases.cancel_order import cancel_order
+from billing.usecases.place_order import WantedOrder, place_order
+from billing.usecases.steps.settlement import settle
+
+Answer = Callable[[UnitOfWork, Order], Awaitable[dict[str, Any]]]
+
+
+async def resolve_target(
+    store: BillingStore, who: Principal, wanted: WantedOrder, *, kind: OrderKind | None, organization_id: UUID | None
+) -> tuple[WantedOrder, UUID | None]:
+    """Decide for which organization an order is, and of which kind.
+
+    Returns:
+        The wish with its kind, and the organization; ``None`` for a new one.
+
+    Raises:
+        OrganizationNotFound: The named organization is not the caller's.
+        OrganizationNotActive: It is his, but another one is active.
+        OrganizationOwnerRequired: Only its owner orders for it.
+    """
+    if organization_id is not None and organization_id != who.active_tenant_id:
+        async with store.for_user(who.user_id) as mine:
+            owned = await mine.organizations.document(organization_id)
+        raise OrganizationNotActive if owned is not None else OrganizationNotFound
+    active = who.active_tenant_id
+    if kind is OrderKind.NEW or active is None:
+        if kind not in {None, OrderKind.NEW}:
+            raise OrganizationOwnerRequired
+        return replace(wanted, kind=OrderKind.NEW), None
+    if "owner" not in who.roles:
+        raise OrganizationOwnerRequired
+    if kind is None:
+        async with store.for_tenant(active) as uow:
+            running = await uow.subscriptions.find(active)
+        same = running is not None and running.plan.id == wanted.plan_id
+        kind = OrderKind.RENEWAL if same else OrderKind.CHANGE
+    return replace(wanted, kind=kind), active
+
+
+async def order_for(
+    store: BillingStore,
+    who: Principal,
+    wanted: WantedOrder,
+    organization_id: UUID | None,
+    issuer: Issuer,
+    *,
+    key: str | None,
+    body: bytes,
+    answer: Answer,
+) -> tuple[int, dict[str, Any]]:
+    """Place the order, or return the same unpaid one of the last hour; an older other one is cancelled.
+
+    Two submissions of one person at a time wait for each other, so a double click makes one order.
+
+    Returns:
+        Status and JSON answer; with an Idempotency-Key, those of its first use.
+    """
+    fingerprint = wanted.fingerprint(organization_id)
+    async with store.for_user(who.user_id) as mine:
+        await mine.serialize(who.user_id)
+        unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
+        same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
+        tenant_id = same.tenant_id if same else organization_id or uuid7()
+        async with store.for_tenant(tenant_id) as uow:
+            await uow.speak_for(who.user_id)
+
+            placed: list[Order] = []
+
+            async def act() -> tuple[int, dict[str, Any]]:
+                if same is not None:
+                    return 201, await answer(uow, same)
+                placed.append(await _place(uow, wanted, tenant_id, who.user_id, issuer))
+                return 201, await answer(uow, placed[0])
+
+            answered = await once(uow, who.user_id, "POST /api/tenants/orders/", key, body, act)
+    if placed:
+        await _cancel_replaced(store, unpaid)
+    return answered
+
+
+async def _place(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, issuer: Issuer) -> Order:
+    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, tax_rates=issuer.tax_rates)
+    if not order.amounts.total:
+        await settle(uow, order, issuer, None)
+    placed = await uow.orders.find(order.id)
+    assert placed is not None
+    return placed
+
+
+async def _cancel_replaced(store: BillingStore, unpaid: list[Order]) -> None:
+    for older in unpaid:
+        async with store.for_tenant(older.tenant_id) as uow:
+            try:
+                await cancel_order(uow, older.id)
+            except OrderNotCancellable:
+                continue

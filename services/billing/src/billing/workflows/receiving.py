@@ -1,0 +1,68 @@
+"""Take in the receipt of a bank transfer: type by content, size, once; kept under its tenant's prefix."""
+
+import hashlib
+from uuid import UUID
+
+import puremagic
+from common.ids import uuid7
+
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.plan import Method
+from billing.errors import ReceiptAlreadyKnown, ReceiptNotWanted, ReceiptTooLarge, ReceiptTypeUnsupported
+from billing.persistence.repositories.evidence import Receipt
+from billing.persistence.unit_of_work import BillingStore
+from billing.receipt_store import ReceiptStore
+
+KINDS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
+"""What a receipt may be, and the extension that we give it."""
+
+ENDS = {"application/pdf": b"%%EOF", "image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}
+"""How each kind ends; trailing padding is common, so the end is looked for in the last kilobyte."""
+
+
+def content_type(content: bytes) -> str:
+    """Return what the bytes are, whatever their name says.
+
+    Raises:
+        ReceiptTypeUnsupported: Neither PDF nor PNG nor JPEG, or cut off.
+    """
+    try:
+        found = str(puremagic.from_string(content, mime=True))
+    except (puremagic.PureError, ValueError):
+        raise ReceiptTypeUnsupported from None
+    if found not in KINDS or ENDS[found] not in content[-1024:]:
+        raise ReceiptTypeUnsupported
+    return found
+
+
+async def receive_receipt(
+    store: BillingStore, receipts: ReceiptStore, payment: Payment, content: bytes, *, user_id: UUID, limit_bytes: int
+) -> Receipt:
+    """Keep the file, then record it; a file whose record fails is never named by anything.
+
+    Raises:
+        ReceiptNotWanted: The payment is no transfer that waits for its check.
+        ReceiptTooLarge: More than ``limit_bytes``.
+        ReceiptTypeUnsupported: Not PDF, PNG or JPEG by content.
+        ReceiptAlreadyKnown: The organization sent this very file before.
+    """
+    if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
+        raise ReceiptNotWanted(status=payment.status.value)
+    if len(content) > limit_bytes:
+        raise ReceiptTooLarge(limit_bytes=limit_bytes)
+    kind = content_type(content)
+    receipt_id = uuid7()
+    receipt = Receipt(
+        id=receipt_id,
+        payment_id=payment.id,
+        sha256=hashlib.sha256(content).hexdigest(),
+        content_type=kind,
+        size_bytes=len(content),
+        object_name=f"{payment.tenant_id}/receipts/{receipt_id}.{KINDS[kind]}",
+        uploaded_by=user_id,
+    )
+    await receipts.put(receipt.object_name, content)
+    async with store.for_tenant(payment.tenant_id) as uow:
+        if not await uow.evidence.add_receipt(payment, receipt):
+            raise ReceiptAlreadyKnown
+    return receipt
