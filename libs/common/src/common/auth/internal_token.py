@@ -13,6 +13,7 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
+from joserfc.jws import JWSRegistry
 
 from common.auth.errors import InvalidInternalToken
 
@@ -22,6 +23,10 @@ CLOCK_SKEW_SECONDS = 5
 """How far the gateway's clock may run ahead of a service's."""
 
 CHUNKED = "chunked"
+
+# RFC 9864 renames EdDSA over Ed25519 to «Ed25519» and joserfc warns at each use. The algorithm is the same, and
+# the older name (RFC 8037) is the one that verifiers of today know.
+JWSRegistry.algorithms["EdDSA"].security_warning = None
 
 
 @dataclass(frozen=True, slots=True)

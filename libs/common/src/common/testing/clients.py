@@ -70,6 +70,7 @@ def service_client(
     *,
     user_id: UUID | None = None,
     tenant_id: UUID | None = None,
+    session_id: UUID | None = None,
     roles: Iterable[str] = ("owner",),
     staff: Iterable[str] = (),
     language: str = "en",
@@ -82,6 +83,7 @@ def service_client(
         service: Its name, the tokens' audience.
         user_id: Who asks.
         tenant_id: The active organization.
+        session_id: The sign-in (a new one unless named).
         roles: Roles in it.
         staff: Platform roles.
         language: Accept-Language.
@@ -92,7 +94,7 @@ def service_client(
         tenant_id=tenant_id,
         roles=frozenset(roles if tenant_id else ()),
         staff_roles=frozenset(staff),
-        session_id=uuid7(),
+        session_id=session_id or uuid7(),
         request_id=str(uuid7()),
     )
     return ServiceClient(

@@ -65,15 +65,18 @@ def create_app(
     app.state.verifier = verifier
     problems.install(app)
     for router in routers:
+        _declare_access(router)
         app.include_router(router)
-    _declare_access(app)
     app.add_middleware(RequestContext, service=service)
     return app
 
 
-def _declare_access(app: FastAPI) -> None:
-    """Write each route's demand into its OpenAPI operation, for the merged document and the role matrix."""
-    for route in app.routes:
+def _declare_access(router: APIRouter) -> None:
+    """Write each route's demand into its OpenAPI operation, for the merged document and the role matrix.
+
+    Before the router is included: FastAPI then keeps the routes to itself.
+    """
+    for route in router.routes:
         if isinstance(route, APIRoute):
             demands = [found for child in _flat(route.dependant) if (found := access_of(child.call)) is not None]
             if demands:
