@@ -13,13 +13,15 @@ from common.messaging.inbox import InboxWorker
 from common.persistence import Store
 from common.persistence.mechanisms import inbox, mails, outbox
 from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, update
 
 from tenancy.api.app import application
 from tenancy.api.dependencies import Kit
 from tenancy.domain.people import Credentials, Language, User
-from tenancy.persistence.tables import users
+from tenancy.domain.roles import StaffRole
+from tenancy.persistence.tables import entitlements, organizations, users
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.create_staff import create_staff
 
 PASSWORD = "Une phrase de passe longue"  # noqa: S105
 FEATURES = {"has_replication": True, "has_api_access": False}
@@ -46,6 +48,7 @@ class Tenancy:
         return self.kit.store
 
     def client(self, **principal: Any) -> ServiceClient:
+        """A client for one principal; see `common.testing.service_client`."""
         return service_client(application(self.kit), "tenancy", **principal)
 
     async def person(
@@ -60,14 +63,31 @@ class Tenancy:
             more.get("language", Language.FR),
             self.clock.now(),
             email_verified_at=self.clock.now() if verified else None,
-            staff_roles=frozenset(more.get("staff", ())),
         )
         async with self.store.for_system("auth") as uow:
             await uow.users.add(user)
-            await uow.users.add_credentials(
-                Credentials(user.id, await self.kit.passwords.hash(PASSWORD), more.get("totp"))
-            )
+            await uow.users.add_credentials(Credentials(user.id, await self.kit.passwords.hash(PASSWORD)))
         return user
+
+    async def staff(self, totp_secret: str) -> User:
+        """A platform admin with a second factor."""
+        async with self.store.for_system("auth") as uow:
+            return await create_staff(
+                uow,
+                self.kit.sealer,
+                email=f"{uuid7().hex}@plateforme.cm",
+                roles=[StaffRole.ADMIN],
+                password_hash=await self.kit.passwords.hash(PASSWORD),
+                totp_secret=totp_secret,
+            )
+
+    async def lower_quota(self, tenant_id: UUID, quota: str, limit: int) -> None:
+        async with self.store.for_tenant(tenant_id) as uow:
+            await uow.session.execute(update(entitlements).values(quotas=QUOTAS | {quota: limit}))
+
+    async def set_status(self, tenant_id: UUID, status: str) -> None:
+        async with self.store.for_tenant(tenant_id) as uow:
+            await uow.session.execute(update(organizations).values(status=status))
 
     async def receive(self, *envelopes: Envelope) -> None:
         """Store deliveries and handle what is due."""

@@ -1,13 +1,14 @@
 """`/api/tenants/organizations/` and accepting an invitation."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from common.auth import Principal, requires, requires_person
+from common.idempotency import once
 from common.web import Cursor, Page
 from common.web.pages import InvalidCursor
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Request
 
 from tenancy.api.dependencies import Kit, KitDep
 from tenancy.api.schemas.organizations import (
@@ -86,11 +87,17 @@ async def members(
 
 @router.post(ORGANIZATION + "/invite_member/", status_code=201)
 async def invite(
-    organization_id: UUID, wanted: InviteIn, kit: KitDep, who: Annotated[Principal, requires("owner", "admin")]
+    organization_id: UUID,
+    wanted: InviteIn,
+    request: Request,
+    kit: KitDep,
+    who: Annotated[Principal, requires("owner", "admin")],
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> InvitationOut:
     """Mail somebody a link with which they can join."""
     await _only_active(kit, who, organization_id)
-    async with kit.store.for_tenant(who.tenant_id) as uow:
+
+    async def act() -> tuple[int, Any]:
         invitation = await invite_member(
             uow,
             kit.letters,
@@ -100,7 +107,12 @@ async def invite(
             role=wanted.role,
             lifetime=kit.settings.invitation_lifetime,
         )
-    return InvitationOut.of(invitation)
+        return 201, InvitationOut.of(invitation).model_dump(mode="json")
+
+    body = await request.body()
+    async with kit.store.for_tenant(who.tenant_id) as uow:
+        _status, answer = await once(uow, who.tenant_id, "POST invite_member", idempotency_key, body, act)
+    return InvitationOut.model_validate(answer)
 
 
 @router.get(ORGANIZATION + "/usage/")
