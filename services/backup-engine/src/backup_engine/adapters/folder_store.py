@@ -129,6 +129,7 @@ class FolderStore:
     def _put(self, blobs: Sequence[Blob]) -> list[PutOutcome]:
         finals = [self._path(blob.name) for blob in blobs]
         temporaries: list[Path] = []
+        outcomes: list[PutOutcome] = []
         folders: set[Path] = set()
         try:
             for blob, final in zip(blobs, finals, strict=True):
@@ -137,10 +138,14 @@ class FolderStore:
                 temporaries.append(temporary)
                 _write(temporary, blob)
             _barrier(self._root, temporaries)
-            outcomes = [_link(temporary, final) for temporary, final in zip(temporaries, finals, strict=True)]
+            for temporary, final in zip(temporaries, finals, strict=True):
+                outcomes.append(_link(temporary, final))
             _remove(temporaries)
             _barrier(self._root, [*folders, *{final.parent for final in finals}])
         except OSError as error:
+            # What may not be durable must not be met, and believed, by a later attempt.
+            made = [final for final, outcome in zip(finals, outcomes, strict=False) if outcome is PutOutcome.CREATED]
+            _remove(made)
             raise _translated(error) from error
         finally:
             _remove(temporaries)

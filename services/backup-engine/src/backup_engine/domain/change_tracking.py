@@ -28,6 +28,9 @@ class FullReason(StrEnum):
     """Another changeId UUID: off and on, or reset, since the parent."""
     TRACKING_WENT_BACK = "tracking_went_back"
     """A lower sequence number than the parent's: the VM was reverted."""
+    TRACKING_STANDS_STILL = "tracking_stands_still"
+    """The parent's very sequence number, though a snapshot was made since: tracking was enabled again without a stun,
+    and the host would answer «nothing changed»."""
     CHANGE_ID_UNREADABLE = "change_id_unreadable"
     MACHINE_REPLACED = "machine_replaced"
     """Restored, cloned or registered anew since the parent."""
@@ -84,7 +87,11 @@ class DiskNow:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`since` is the changeId to ask with when `reason` is NONE; `parent` the disk's own past, if it has one."""
+    """What to do with a disk.
+
+    `parent` is the disk's own past, if it has one; `since` the changeId that may be asked with: for an incremental, or
+    to check CBT against a full read that was asked for (D8).
+    """
 
     reason: FullReason
     parent: ParentDisk | None
@@ -113,12 +120,11 @@ def decide(
     past, reason = _past_of(disk, disks, parent)
     if past is None:
         return Decision(reason, None)
-    if force_full:
-        return Decision(FullReason.ASKED_FOR, past)
     reason = _machine_doubt(machine, parent)
     if reason is FullReason.NONE:
         reason = _disk_doubt(disk, past)
-    return Decision(reason, past, past.change_id if reason is FullReason.NONE else None)
+    since = past.change_id if reason is FullReason.NONE else None
+    return Decision(FullReason.ASKED_FOR if force_full and since else reason, past, since)
 
 
 def _past_of(disk: DiskNow, disks: tuple[DiskNow, ...], parent: ParentPoint) -> tuple[ParentDisk | None, FullReason]:
@@ -157,6 +163,8 @@ def _change_id_doubt(now: tuple[str, int] | None, then: tuple[str, int] | None) 
         return FullReason.CHANGE_ID_UNREADABLE
     if now[0] != then[0]:
         return FullReason.TRACKING_RESTARTED
+    if now[1] == then[1]:
+        return FullReason.TRACKING_STANDS_STILL
     return FullReason.TRACKING_WENT_BACK if now[1] < then[1] else FullReason.NONE
 
 

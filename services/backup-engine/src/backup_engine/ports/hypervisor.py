@@ -5,7 +5,7 @@ Here are the protocols and the values that cross them; nothing here knows SOAP, 
 strings. Sizes and offsets are bytes.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,8 +64,6 @@ class About:
     api_version: str
     instance_uuid: str | None
     is_vcenter: bool
-    licence_restricted: bool | None
-    """True when the host is known to refuse write calls (RestrictedVersion, D30); None until one was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +233,7 @@ class BlockStream(Protocol):
         """Bytes received so far, before inflating."""
         ...
 
-    def blocks(self) -> AsyncIterator[tuple[int, bytes]]:
+    def blocks(self) -> AsyncGenerator[tuple[int, bytes], None]:
         """(offset, bytes), increasing, never overlapping, zero blocks left out.
 
         Ends normally only when the whole stream was seen and proven complete (D35); else raises DiskStreamDamaged.
@@ -504,7 +502,7 @@ class DiskSource(Protocol):
         """Exactly `length` bytes; only with random_read. May be called concurrently."""
         ...
 
-    def stream(self) -> AsyncIterator[tuple[int, bytes]]:
+    def stream(self) -> AsyncGenerator[tuple[int, bytes], None]:
         """The whole disk once; only with sequential_read. See BlockStream.blocks."""
         ...
 
@@ -515,6 +513,3 @@ class DiskSource(Protocol):
     async def close(self) -> None:
         """Free it; without `finish` before, what was read must be thrown away. Idempotent."""
         ...
-
-
-OpenSource = Callable[[], Awaitable[DiskSource]]

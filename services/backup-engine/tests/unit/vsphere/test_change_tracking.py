@@ -42,8 +42,10 @@ def test_without_a_committed_point_everything_is_read() -> None:
     assert judged(parent=None) == Decision(FullReason.FIRST_POINT, None)
 
 
-def test_a_full_that_was_asked_for_still_knows_its_parent() -> None:
-    assert judged(force_full=True) == Decision(FullReason.ASKED_FOR, PAST)
+@pytest.mark.invariant("D8")
+def test_a_full_that_was_asked_for_can_still_be_checked_against_the_changes_named_since_its_parent() -> None:
+    assert judged(force_full=True) == Decision(FullReason.ASKED_FOR, PAST, f"{RUN}/5")
+    assert judged(replace(NOW, change_id=None), force_full=True) == Decision(FullReason.TRACKING_OFF, PAST)
 
 
 @pytest.mark.invariant("D3")
@@ -96,7 +98,12 @@ def test_a_restored_reverted_or_cloned_machine_is_read_in_full(
 @pytest.mark.invariant("D13")
 def test_a_sequence_number_that_went_back_betrays_a_revert() -> None:
     assert judged(replace(NOW, change_id=f"{RUN}/4")).reason is FullReason.TRACKING_WENT_BACK
-    assert judged(replace(NOW, change_id=f"{RUN}/5")).incremental
+
+
+@pytest.mark.invariant("D6")
+@pytest.mark.invariant("D7")
+def test_a_snapshot_that_did_not_advance_the_change_id_is_not_an_incremental() -> None:
+    assert judged(replace(NOW, change_id=f"{RUN}/5")).reason is FullReason.TRACKING_STANDS_STILL
 
 
 @pytest.mark.parametrize("change_id", ["*", "nonsense", "/3", f"{RUN}/x", f"{RUN}/-1", f"{RUN}/²"])

@@ -6,8 +6,9 @@ capacity or out of order, tables that disagree with the grains, or no footer is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
@@ -38,6 +39,7 @@ BATCH_BYTES = 1 << 20
 """Packed bytes handed to a thread at once: enough to hide the hand-over, little enough to bound memory."""
 SLACK_BYTES = 16 << 20
 """What tables and descriptors may add to 1.1 × the capacity before the stream is too long to be this disk."""
+_INFLATE_ERROR: Any = isal_zlib.IsalError
 _ZERO_GRAIN = bytes(GRAIN_BYTES)
 
 
@@ -205,7 +207,7 @@ def inflate(grains: list[PackedGrain], capacity_bytes: int) -> list[tuple[int, b
         unpacker = isal_zlib.decompressobj(wbits=15)
         try:
             data = unpacker.decompress(grain.data, GRAIN_BYTES + 1)
-        except isal_zlib.error as error:
+        except _INFLATE_ERROR as error:
             raise DiskStreamDamaged(position=grain.position, reason=f"a grain does not inflate: {error}") from error
         within = min(GRAIN_BYTES, capacity_bytes - grain.offset)
         # The last grain of a disk comes whole, padded with zeros, or as short as the disk.
@@ -219,7 +221,7 @@ def inflate(grains: list[PackedGrain], capacity_bytes: int) -> list[tuple[int, b
     return blocks
 
 
-async def read_blocks(source: AsyncIterator[bytes], parser: StreamParser) -> AsyncIterator[tuple[int, bytes]]:
+async def read_blocks(source: AsyncIterator[bytes], parser: StreamParser) -> AsyncGenerator[tuple[int, bytes], None]:
     """Blocks of the disk in increasing order; receiving goes on while a thread inflates the batch before.
 
     Ends normally only after the whole stream was proven. Raises DiskStreamDamaged, and what `source` raises.

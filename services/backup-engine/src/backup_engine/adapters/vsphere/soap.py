@@ -1,0 +1,114 @@
+"""pyvmomi's SOAP over our own dialled and pinned connections, with bounds on what a host may answer.
+
+Not here: sessions and retries (`session.py`), what is asked.
+"""
+
+import http.client
+import threading
+import time
+
+from backup_engine.adapters.vsphere.dialer import PinnedHost
+from backup_engine.adapters.vsphere.faults import UnsafeAnswer
+from backup_engine.adapters.vsphere.vmodl import VERSIONS, SoapStubAdapter
+
+MOST_ANSWER_BYTES = 32 << 20
+"""An inventory of 10 000 VMs, read page by page, stays far below; more is an attack on memory."""
+
+IDLE_SECONDS = 20.0
+"""Hosts close idle connections after half a minute and more; a connection older than this is not used again."""
+
+OLDEST_VERSION = "vim.version.version11"
+"""6.5: the first with every property that is read."""
+
+_FORBIDDEN = (b"<!DOCTYPE", b"<!ENTITY")
+
+
+class BoundedResponse(http.client.HTTPResponse):
+    """An answer that is cut off when it is too long, too late, or defines entities."""
+
+    deadline = float("inf")
+    _seen = 0
+    _tail = b""
+
+    def read(self, amt: int | None = None) -> bytes:
+        """As the parent's. Raises UnsafeAnswer, TimeoutError."""
+        if time.monotonic() > self.deadline:
+            raise TimeoutError
+        data = super().read(MOST_ANSWER_BYTES + 1 if amt is None or amt < 0 else amt)
+        self._seen += len(data)
+        if self._seen > MOST_ANSWER_BYTES:
+            raise UnsafeAnswer(f"more than {MOST_ANSWER_BYTES >> 20} MiB")
+        # Without its zero bytes UTF-16 reads as ASCII: the XML parser would accept it as well.
+        window = self._tail + data.replace(b"\0", b"")
+        if any(word in window for word in _FORBIDDEN):
+            raise UnsafeAnswer("it has a document type")
+        self._tail = window[-16:]
+        return data
+
+
+class PinnedConnection(http.client.HTTPConnection):
+    """HTTP over a connection that the dialer's pin has accepted."""
+
+    response_class = BoundedResponse
+
+    def __init__(self, pinned: PinnedHost, timeout_seconds: float) -> None:
+        super().__init__(pinned.host.strip("[]"), pinned.port, timeout=timeout_seconds)
+        self._pinned = pinned
+
+    def connect(self) -> None:
+        """Called by the parent when there is no connection yet."""
+        self.sock = self._pinned.connect(self.timeout or 60.0)
+
+
+class PinnedStub(SoapStubAdapter):  # type: ignore[misc]  # made at import, without types
+    """A stub whose connections come from the dialer; one for a session, used by several threads.
+
+    `budget` sets how long the calls of the current thread may take, each.
+    """
+
+    def __init__(self, pinned: PinnedHost, version: str = OLDEST_VERSION) -> None:
+        super().__init__(
+            host=pinned.host.strip("[]"),
+            port=pinned.port,
+            version=version,
+            poolSize=8,
+            connectionPoolTimeout=IDLE_SECONDS,
+            # What is inflated here would pass the bound uncounted.
+            acceptCompressedResponses=False,
+        )
+        self._pinned = pinned
+        self._calls = threading.local()
+
+    def budget(self, seconds: float) -> None:
+        """Seconds that each following call of this thread may take."""
+        self._calls.seconds = seconds
+
+    def GetConnection(self) -> PinnedConnection:  # noqa: N802 - pyvmomi's name
+        """From the pool or new, with the thread's budget as its time-out."""
+        seconds = getattr(self._calls, "seconds", 60.0)
+        with self.lock:
+            self._CloseIdleConnections()
+            connection = self.pool.pop(0)[0] if self.pool else PinnedConnection(self._pinned, seconds)
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        connection.response_class = type("Bounded", (BoundedResponse,), {"deadline": time.monotonic() + seconds})
+        return connection
+
+
+def newest_common_version(api_version: str) -> str:
+    """Pyvmomi's version that both sides speak: a host refuses one that is newer than itself."""
+    wanted = _numbers(api_version)
+    known = [
+        (numbers, version)
+        for version, text in VERSIONS.items()
+        if version.startswith("vim.version.") and (numbers := _numbers(text))
+    ]
+    fitting = [entry for entry in known if entry[0] <= wanted]
+    return str(max(fitting)[1]) if fitting else OLDEST_VERSION
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")
+    numbers = tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()
+    return (*numbers, *([0] * (4 - len(numbers)))) if numbers else ()
