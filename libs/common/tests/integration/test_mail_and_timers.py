@@ -1,0 +1,127 @@
+"""Mails over real SMTP, and timers under a leader lease."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from common import parts
+from common.ids import uuid7
+from common.mail import Mailer
+from common.parts import Every, Group, run
+from common.persistence import MailMessage
+from common.persistence.mechanisms import leader_leases, mails
+from common.settings import MailSettings
+from common.telemetry.context import correlation_id, span, traceparent
+from common.testing import eventually
+from pydantic import SecretStr
+from simulators.mail import MailConfig
+from simulators.mail import start as start_mail
+from sqlalchemy import select
+
+
+@pytest.fixture
+async def sink():
+    running = await start_mail(MailConfig())
+    yield running
+    await running.stop()
+
+
+def settings(port: int) -> MailSettings:
+    return MailSettings(email_host="127.0.0.1", email_port=port, email_use_tls=False, email_host_password=SecretStr(""))
+
+
+async def queue(store, key: str) -> tuple:
+    tenant, address = uuid7(), f"{uuid7().hex}@hotel.example"
+    async with store.for_tenant(tenant) as uow:
+        await uow.send_mail(MailMessage(address, "Réservé", "Bonjour « été »", "<p>Bonjour</p>", key))
+    return tenant, address
+
+
+async def test_a_queued_mail_arrives_once_with_both_bodies(store, sink) -> None:
+    import httpx
+
+    _tenant, address = await queue(store, "booked")
+    mailer = Mailer(store.database, settings(sink.smtp_port))
+    await mailer.send_due()
+    await mailer.send_due()
+    async with httpx.AsyncClient(trust_env=False) as client:
+        found = (await client.get(f"{sink.url}/messages", params={"to": address})).json()["results"]
+    assert [(m["subject"], m["text"].strip(), m["html"].strip()) for m in found] == [
+        ("Réservé", "Bonjour « été »", "<p>Bonjour</p>")
+    ]
+
+
+async def test_a_mail_that_the_server_refuses_stays_queued_with_the_reason(store) -> None:
+    tenant, _address = await queue(store, "booked")
+    await Mailer(store.database, settings(1)).send_due()
+    async with store.for_system("mailer") as uow:
+        row = (await uow.session.execute(select(mails).where(mails.c.tenant_id == tenant))).one()
+    assert row.sent_at is None
+    assert row.attempts == 1
+    assert row.last_error
+
+
+async def test_of_two_leaders_one_acts_and_the_other_takes_over_when_it_is_gone(store, monkeypatch) -> None:
+    acted: list[str] = []
+    name = f"timer-{uuid7().hex}"
+
+    def timer(who: str) -> Every:
+        async def act() -> None:
+            acted.append(who)
+
+        return Every(name, timedelta(milliseconds=20), act, store.database)
+
+    monkeypatch.setattr(parts, "HOLDER", "first")
+    first = timer("first")
+    assert await first._lead(store.database)
+    monkeypatch.setattr(parts, "HOLDER", "second")
+    second = timer("second")
+    assert not await second._lead(store.database)
+    async with store.for_system("inbox") as uow:
+        await uow.session.execute(
+            leader_leases.update()
+            .where(leader_leases.c.name == name)
+            .values(held_until=store.clock.now() - timedelta(hours=1))
+        )
+    stop = asyncio.Event()
+    running = asyncio.create_task(second.run(stop, lambda: None))
+    await eventually(lambda: len(acted) > 2)
+    stop.set()
+    await running
+    assert set(acted) == {"second"}
+
+
+async def test_the_first_part_that_ends_by_itself_stops_the_others() -> None:
+    stopped = asyncio.Event()
+
+    class Steady:
+        name = "steady"
+
+        async def run(self, stop, ready) -> None:
+            ready()
+            await stop.wait()
+            stopped.set()
+
+    class Failing:
+        name = "failing"
+
+        async def run(self, stop, ready) -> None:
+            ready()
+            raise OSError("disk")
+
+    with pytest.raises(ExceptionGroup, match="TaskGroup"):
+        await run([Group("both", [Steady()]), Failing()])
+
+
+def test_a_span_goes_on_with_the_received_trace_and_correlation() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with span("outer", parent=parent, correlation="c-1"):
+        sent = traceparent()
+        assert sent is not None
+        assert sent.split("-")[1] == parent.split("-")[1]
+        assert sent.split("-")[2] != parent.split("-")[2]
+        assert correlation_id() == "c-1"
+        with span("inner"):
+            assert traceparent().split("-")[1] == parent.split("-")[1]
+            assert correlation_id() == "c-1"
+    assert (traceparent(), correlation_id()) == (None, None)

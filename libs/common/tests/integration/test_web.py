@@ -1,0 +1,277 @@
+"""The HTTP kit: problems in two languages, unknown fields, tokens, pages, idempotent creation."""
+
+import asyncio
+import json
+from typing import Annotated
+
+import httpx
+import pytest
+from common.auth import Principal, public, requires, requires_person, requires_staff
+from common.errors import Forbidden, NotFound, TooMany
+from common.idempotency import once
+from common.ids import uuid7
+from common.testing import service_client, test_verifier
+from common.web import Answer, Body, Cursor, HttpPart, OpsPart, create_app
+from fastapi import APIRouter, Header, Request
+from hotel.persistence.tables import rooms
+from sqlalchemy import func, insert, select
+
+
+class Full(Forbidden):
+    code = "hotel_full"
+    en = "All {rooms} rooms are taken. Come back tomorrow."
+    fr = "Les {rooms} chambres sont prises. Revenez demain."
+
+
+class NoRoom(NotFound):
+    code = "room_not_found"
+    en = "There is no such room."
+    fr = "Cette chambre n'existe pas."
+
+
+class Busy(TooMany):
+    code = "busy"
+    en = "Wait."
+    fr = "Patientez."
+
+
+class RoomIn(Body):
+    name: str
+
+
+class RoomOut(Answer):
+    name: str
+
+
+router = APIRouter()
+
+
+@router.get("/rooms/")
+async def all_rooms(who: Principal = requires("owner", "viewer"), cursor: str | None = None) -> dict[str, object]:
+    found = Cursor.decode(cursor)
+    return {"tenant": str(who.tenant_id), "position": list(found.position) if found else None}
+
+
+@router.post("/rooms/", status_code=201)
+async def add_room(
+    request: Request,
+    room: RoomIn,
+    who: Principal = requires("owner"),
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> RoomOut:
+    async with request.app.state.store.for_tenant(who.tenant_id) as uow:
+
+        async def act() -> tuple[int, object]:
+            await uow.session.execute(insert(rooms).values(tenant_id=who.tenant_id, id=uuid7(), name=room.name))
+            return 201, {"name": room.name}
+
+        _status, answer = await once(uow, who.tenant_id, "POST /rooms/", idempotency_key, await request.body(), act)
+    return RoomOut.model_validate(answer)
+
+
+@router.get("/full/")
+async def full(_who: object = public()) -> None:
+    raise Full(rooms=7)
+
+
+@router.get("/busy/")
+async def busy(_who: object = public()) -> None:
+    raise Busy
+
+
+@router.get("/rooms/{room_id}/")
+async def one_room(room_id: str, _who: Principal = requires()) -> None:
+    raise NoRoom
+
+
+@router.get("/me/")
+async def me(who: Principal = requires_person()) -> str:
+    return str(who.user_id)
+
+
+@router.get("/back-office/")
+async def back_office(who: Principal = requires_staff("finance")) -> list[str]:
+    return sorted(who.staff_roles)
+
+
+@router.get("/bug/")
+async def bug(_who: object = public()) -> None:
+    raise ZeroDivisionError("secret detail")
+
+
+@pytest.fixture
+def app(store):
+    return create_app("hotel", title="Hotel", routers=[router], verifier=test_verifier("hotel"), state={"store": store})
+
+
+async def test_a_fact_is_a_problem_in_the_callers_language(app) -> None:
+    for language, text in {
+        "fr-CM,fr;q=0.9": "Les 7 chambres",
+        "en": "All 7 rooms",
+        "de, en;q=0.4, fr;q=0.2": "All 7",
+        "": "Les 7",
+    }.items():
+        async with service_client(app, "hotel", language=language) as client:
+            answer = await client.get("/full/")
+        assert answer.status_code == 403
+        assert answer.headers["content-type"] == "application/problem+json"
+        body = answer.json()
+        assert body["detail"].startswith(text)
+        assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "instance", "rooms"}
+        assert (body["code"], body["status"], body["rooms"], body["instance"]) == ("hotel_full", 403, 7, "/full/")
+        assert body["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_too_many_and_busy_say_when_to_come_back(app) -> None:
+    async with service_client(app, "hotel") as client:
+        assert (await client.get("/busy/")).headers["retry-after"] == "1"
+
+
+async def test_a_bug_tells_nothing_but_the_request_id(app) -> None:
+    async with service_client(app, "hotel") as client:
+        answer = await client.get("/bug/")
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/rooms/", {"name": "a", "price": 1}, "body.price"),
+        ("/rooms/", {}, "body.name"),
+        ("/rooms/?x=1", {"name": "a"}, "query.x"),
+    ],
+)
+async def test_unknown_and_missing_fields_are_422_and_named(app, store, path: str, body: dict, field: str) -> None:
+    tenant = uuid7()
+    async with service_client(app, "hotel", tenant_id=tenant) as client:
+        answer = await client.post(path, json=body)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+    async with store.for_tenant(tenant) as uow:
+        assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 0
+
+
+@pytest.mark.invariant("S63")
+async def test_without_the_gateways_token_every_endpoint_answers_401(app) -> None:
+    paths = ["/rooms/", "/full/", "/me/", "/back-office/", "/rooms/x/"]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        for headers in (
+            {},
+            {"authorization": "Bearer x.y.z"},
+            {"authorization": "Basic eDp5"},
+            {"x-tenant-id": str(uuid7())},
+        ):
+            for path in paths:
+                answer = await client.get(path, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (401, "invalid_internal_token"), path
+
+
+@pytest.mark.invariant("S64")
+async def test_another_tenant_in_the_header_than_in_the_token_is_401(app) -> None:
+    async with service_client(app, "hotel", tenant_id=uuid7()) as client:
+        good = client.build_request("GET", "/rooms/")
+        assert (await client.send(good)).status_code == 200
+        signed = {"authorization": good.headers["authorization"], "x-tenant-id": str(uuid7())}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        assert (await client.get("/rooms/", headers=signed)).status_code == 401
+
+
+async def test_roles_and_an_active_organization_are_demanded(app) -> None:
+    tenant = uuid7()
+    async with service_client(app, "hotel", tenant_id=tenant, roles=["member"]) as client:
+        answer = await client.get("/rooms/")
+        assert (answer.status_code, answer.json()["code"]) == (403, "role_required")
+        assert (await client.get("/me/")).status_code == 200
+    async with service_client(app, "hotel") as client:
+        answer = await client.get("/rooms/")
+        assert (answer.status_code, answer.json()["code"]) == (403, "no_active_organization")
+        assert (await client.get("/back-office/")).json()["code"] == "staff_only"
+    async with service_client(app, "hotel", staff=["finance"]) as client:
+        assert (await client.get("/back-office/")).json() == ["finance"]
+
+
+async def test_every_route_declares_its_access_in_the_openapi_document(app) -> None:
+    paths = app.openapi()["paths"]
+    assert paths["/rooms/"]["post"]["x-access"] == {"level": "organization", "roles": ["owner"]}
+    assert paths["/full/"]["get"]["x-access"] == {"level": "public", "roles": []}
+    assert paths["/back-office/"]["get"]["x-access"] == {"level": "staff", "roles": ["finance"]}
+
+
+async def test_a_cursor_comes_back_as_it_went_and_a_forged_one_is_refused(app) -> None:
+    encoded = Cursor(("2026-11-22", 5)).encode()
+    async with service_client(app, "hotel", tenant_id=uuid7()) as client:
+        assert (await client.get("/rooms/", params={"cursor": encoded})).json()["position"] == ["2026-11-22", 5]
+        for forged in ("%%%", "bm9uc2Vuc2U", json.dumps([1])):
+            answer = await client.get("/rooms/", params={"cursor": forged})
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
+
+
+@pytest.mark.invariant("S43")
+async def test_an_idempotency_key_executes_once_and_answers_the_same(app, store) -> None:
+    tenant, other = uuid7(), uuid7()
+    key = {"idempotency-key": "k-1"}
+    async with service_client(app, "hotel", tenant_id=tenant) as client:
+        answers = await asyncio.gather(*(client.post("/rooms/", json={"name": "a"}, headers=key) for _ in range(8)))
+        assert {(a.status_code, a.text) for a in answers} == {(201, '{"name":"a"}')}
+        changed = await client.post("/rooms/", json={"name": "b"}, headers=key)
+        assert (changed.status_code, changed.json()["code"]) == (422, "idempotency_key_reused")
+        empty = await client.post("/rooms/", json={"name": "b"}, headers={"idempotency-key": "x" * 201})
+        assert empty.json()["code"] == "idempotency_key_malformed"
+    async with service_client(app, "hotel", tenant_id=other) as client:
+        assert (await client.post("/rooms/", json={"name": "c"}, headers=key)).json() == {"name": "c"}
+    for who in (tenant, other):
+        async with store.for_tenant(who) as uow:
+            assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 1
+
+
+async def test_the_ops_port_tells_which_dependency_is_missing() -> None:
+    state = {"broker": "not connected"}
+
+    async def database() -> str | None:
+        return None
+
+    async def broker() -> str | None:
+        return state["broker"]
+
+    async def hanging() -> str | None:
+        raise ConnectionRefusedError("nobody")
+
+    ops = OpsPart({"database": database, "broker": broker, "store": hanging}, "127.0.0.1", 0)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(ops.run(stop, ready.set))
+    await ready.wait()
+    async with httpx.AsyncClient(base_url=ops.url, trust_env=False) as client:
+        unready = await client.get("/readyz")
+        assert unready.status_code == 503
+        assert unready.json()["missing"] == {"broker": "not connected", "store": "ConnectionRefusedError: nobody"}
+        assert (await client.get("/healthz")).status_code == 200
+        assert "http_requests_total" in (await client.get("/metrics")).text
+    stop.set()
+    await running
+
+
+@pytest.mark.invariant("S50")
+async def test_a_stopping_server_finishes_the_request_in_hand() -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+    slow_router = APIRouter()
+
+    @slow_router.get("/slow/")
+    async def slow() -> str:
+        entered.set()
+        await leave.wait()
+        return "done"
+
+    app = create_app("hotel", title="Hotel", routers=[slow_router], verifier=None, state={})
+    part = HttpPart("api", app, "127.0.0.1", 0)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(part.run(stop, ready.set))
+    await ready.wait()
+    async with httpx.AsyncClient(base_url=part.url, trust_env=False) as client:
+        asking = asyncio.create_task(client.get("/slow/"))
+        await entered.wait()
+        stop.set()
+        leave.set()
+        assert (await asking).json() == "done"
+    await running
