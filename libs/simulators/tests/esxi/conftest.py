@@ -56,6 +56,10 @@ class Lab:
             disableSslCertValidation=True,
         )  # fmt: skip
 
+    def reconnect(self) -> None:
+        self.si._stub.DropConnections()
+        self.si = self.connect()
+
     @property
     def cookies(self) -> dict[str, str]:
         return {"vmware_soap_session": f'"{self.si._stub.GetSessionId()}"'}
@@ -155,7 +159,7 @@ def lab(shared_lab: Lab) -> Iterator[Lab]:
     yield shared_lab
     shared_lab.faults()
     if shared_lab.si.content.sessionManager.currentSession is None:
-        shared_lab.si = shared_lab.connect()
+        shared_lab.reconnect()
 
 
 @pytest.fixture(name="done")

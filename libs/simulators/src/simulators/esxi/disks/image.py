@@ -83,8 +83,8 @@ def _make_file_system(path: Path, spec: ImageSpec, length: int) -> None:
     identity = _seeded_uuid(spec.seed, "file system")
     options = f"offset={PARTITION_START},hash_seed={identity},root_owner=0:0,nodiscard,lazy_itable_init=1"
     command = [_tool("mke2fs"), "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-J", "size=4", "-L", "root"]
-    command += ["-U", str(identity), "-E", options, str(path), f"{length // 1024}k"]
-    subprocess.run(command, check=True, env=_environment(), capture_output=True)
+    command += ["-U", str(identity), "-E", options, path.name, f"{length // 1024}k"]
+    subprocess.run(command, check=True, env=_environment(), capture_output=True, cwd=path.parent)
 
 
 def _fill(path: Path, spec: ImageSpec) -> list[tuple[int, int]]:
@@ -97,14 +97,14 @@ def _fill(path: Path, spec: ImageSpec) -> list[tuple[int, int]]:
             parts = file.path.split("/")[:-1]
             folders.update("/".join(parts[: depth + 1]) for depth in range(len(parts)))
         lines = [f"mkdir /{name}" for name in sorted(folders)]
-        lines += [f"write {folder}/{number} /{name}" for number, name in enumerate(names)]
+        lines += [f"write {number} /{name}" for number, name in enumerate(names)]
         lines += [f"ex -l /{name}" for name in names]
         script = folder / "script"
         script.write_text("\n".join(lines) + "\n")
-        target = f"{path}?offset={PARTITION_START}"
+        (folder / "disk").symlink_to(path.resolve())  # names of VMs may hold what debugfs takes for its own syntax
         done = subprocess.run(
-            [_tool("debugfs"), "-w", "-f", str(script), target],
-            check=True, env=_environment(), capture_output=True, text=True,
+            [_tool("debugfs"), "-w", "-f", script.name, f"disk?offset={PARTITION_START}"],
+            check=True, env=_environment(), capture_output=True, text=True, cwd=folder,
         )  # fmt: skip
     ranges = [
         (PARTITION_START + int(first) * BLOCK, (int(last) - int(first) + 1) * BLOCK)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,6 +18,10 @@ class Session:
     user: str | None = None
     seen: float = field(default_factory=time.monotonic)
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+CURRENT: ContextVar[Session | None] = ContextVar("current session", default=None)
+"""The session of the call under way."""
 
 
 class Sessions:

@@ -186,13 +186,13 @@ class Collector:
         """UpdateSet of what moved since the last answer; None when nothing did.
 
         Raises:
-            vmodl.fault.InvalidCollectorVersion: a version that was never given out.
+            vmodl.query.InvalidCollectorVersion: a version that was never given out.
         """
         if version == "":
             for item in self.filters.values():
                 item.told = {}
         elif version != str(self.version):
-            raise fault(vmodl.fault.InvalidCollectorVersion, "The version is not known to this collector")
+            raise fault(vmodl.query.InvalidCollectorVersion, "The version is not known to this collector")
         sets = [found for item in self.filters.values() if (found := self._filter_update(host, item)) is not None]
         if not sets:
             return None

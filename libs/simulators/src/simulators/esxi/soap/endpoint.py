@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simulators.esxi.model.host import EsxHost
-from simulators.esxi.model.sessions import Session
+from simulators.esxi.model.sessions import CURRENT, Session
 from simulators.esxi.soap import calls_data, calls_service, calls_vm, objects, wire
 from simulators.esxi.soap.calls import CALLS, OPEN, WRITES, Call
 from simulators.esxi.soap.collector import Collector
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 HANDLER_MODULES = (calls_data, calls_service, calls_vm)
 """Imported for the handlers that they register."""
 COOKIE = "vmware_soap_session"
-OPEN_PROPERTIES = frozenset({"content", "capability", "serverClock"})
+OPEN_PROPERTIES = {"ServiceInstance": {"content", "capability", "serverClock"}, "ha-sessionmgr": {"currentSession"}}
 SECRET = frozenset({"password"})
 
 
@@ -68,6 +68,7 @@ class Endpoint:
 
     async def _perform(self, message: wire.Message, session: Session) -> Any:
         host, name = self._host, message.name
+        CURRENT.set(session)
         self._demand_session(message, session)
         slow = host.faults.take(name, "delay")
         if slow is not None:
@@ -90,7 +91,7 @@ class Endpoint:
     def _demand_session(self, message: wire.Message, session: Session) -> None:
         if message.name in OPEN:
             return
-        if message.name == "Fetch" and message.target._moId == "ServiceInstance" and message.args["prop"] in OPEN_PROPERTIES:
+        if message.name == "Fetch" and message.args["prop"] in OPEN_PROPERTIES.get(message.target._moId, ()):
             return
         if self._host.faults.take(message.name, "expire") is not None:
             self._host.sessions.end(session.key)

@@ -9,6 +9,7 @@ from typing import Any
 
 from simulators.esxi.model.host import NETWORK, EsxHost
 from simulators.esxi.model.leases import Lease
+from simulators.esxi.model.sessions import CURRENT
 from simulators.esxi.model.tasks import Task
 from simulators.esxi.model.vm import Snapshot, Vm
 from simulators.esxi.soap import hardware
@@ -164,6 +165,11 @@ def user_session(session: Any) -> Any:
         lastActiveTime=now, locale="en", messageLocale="en", extensionSession=False, ipAddress="127.0.0.1",
         userAgent="", callCount=0,
     )  # fmt: skip
+
+
+def _current_session() -> Any:
+    session = CURRENT.get()
+    return user_session(session) if session is not None and session.user is not None else None
 
 
 def licences(host: EsxHost) -> list[Any]:
@@ -390,6 +396,7 @@ PROPERTIES: dict[str, dict[str, Getter]] = {
         "capability": lambda _h, _s: vim.Capability(multiHostSupported=False, userShellAccessSupported=True),
     },
     "vim.SessionManager": {
+        "currentSession": lambda _h, _s: _current_session(),
         "sessionList": lambda h, _s: [user_session(session) for session in h.sessions.authenticated()],
         "supportedLocaleList": lambda _h, _s: ["en"],
         "defaultLocale": lambda _h, _s: "en",
