@@ -123,12 +123,12 @@ def _billing(folder: Path) -> Environment:
 
 def _backup_engine(folder: Path, kept: StackSecrets) -> Environment:
     return {
-        "BACKUP_ENGINE_SEALING_KEY": kept.sealing_key,
+        "BACKUP_ENGINE_CREDENTIALS_KEY": kept.sealing_key,
         "BACKUP_ENGINE_OBJECT_STORE_FOLDER": str(folder / "vaults"),
         "BACKUP_ENGINE_KMS_FOLDER": str(folder / "kms"),
         "BACKUP_ENGINE_EXPORT_FOLDER": str(folder / "exports"),
         "BACKUP_ENGINE_DEPLOYMENT_ID": "devstack",
-        "BACKUP_ENGINE_ALLOW_LOOPBACK_HOSTS": "true",
+        "BACKUP_ENGINE_ESXI_ALLOW_LOOPBACK": "true",
     }
 
 

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from simulators import mail, mtn_momo, paypal
-from simulators.esxi import EsxiConfig, VmSpec
+from simulators.esxi import DiskSpec, HostSpec, VmSpec
 from simulators.esxi import start as start_esxi
 
 Announced = dict[str, Any]
@@ -90,24 +91,20 @@ async def _mail(told: StandIns) -> tuple[Announced, Stop]:
 
 async def _esxi(told: StandIns) -> tuple[Announced, Stop]:
     machine = told.esxi["machine"]
+    disk = DiskSpec(machine["capacity_mib"] * MIB, machine["used_mib"] * MIB)
+    folder = Path(told.esxi["folder"])
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     running = await start_esxi(
-        EsxiConfig(
+        HostSpec(
+            folder,
+            vms=(VmSpec(machine["name"], (disk,)),),
+            password=told.esxi["password"],
             port=told.ports["esxi"],
             control_port=told.ports["esxi_control"],
-            password=told.esxi["password"],
-            folder=Path(told.esxi["folder"]),
-            vms=(VmSpec(machine["name"], machine["capacity_mib"] * MIB, machine["used_mib"] * MIB),),
         )
     )
-    found = {
-        "host": running.host,
-        "port": running.port,
-        "username": running.username,
-        "password": running.password,
-        "thumbprint": running.thumbprint,
-        "control": running.control_url,
-    }
-    return found, running.stop
+    return running.announced(), running.stop
 
 
 STARTERS: dict[str, Callable[[StandIns], Awaitable[tuple[Announced, Stop]]]] = {

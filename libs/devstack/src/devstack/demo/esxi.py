@@ -38,3 +38,14 @@ class EsxiControl:
         async with self._http() as http:
             answer = await http.get(f"/_sim/vms/{moid}/disks/{key}/bytes", params={"offset": offset, "length": length})
             return answer.raise_for_status().content
+
+    async def allocated(self, moid: str, key: int) -> int:
+        """Return how many bytes of a disk are allocated on the host."""
+        machines = (await self.ask("/_sim/vms"))["results"]
+        disks = next(machine["disks"] for machine in machines if machine["moid"] == moid)
+        return int(next(disk["allocated_bytes"] for disk in disks if disk["key"] == key))
+
+    async def recorded(self, task_id: str, key: int) -> str:
+        """Return the hash of a disk at the moment when the task's snapshot was made."""
+        records = (await self.ask("/_sim/recorded"))["results"]
+        return str(next(r["sha256"] for r in reversed(records) if task_id in r["name"] and r["disk_key"] == key))

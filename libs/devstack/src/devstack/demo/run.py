@@ -50,12 +50,10 @@ async def _protect_and_restore(customer: Customer, report: Report, host: JSON) -
         if number == 3:
             await customer.post(f"/api/virtual-machines/{machine.id}/power/", {"action": "shutdown"})
             report.say("the guest was shut down")
-        recorded.append(await control.sha256(machine.moid, machine.disk_key))
-        tasks.append(
-            await backups.back_up(
-                customer, report, machine, configuration, name, await control.allocated(machine.moid, machine.disk_key)
-            )
-        )
+        allocated = await control.allocated(machine.moid, machine.disk_key)
+        task = await backups.back_up(customer, report, machine, configuration, name, allocated)
+        recorded.append(await control.recorded(task["id"], machine.disk_key))
+        tasks.append(task)
     await backups.restore_to_new_machine(customer, report, control, machine, tasks[1]["restore_point_id"], recorded[1])
     await backups.restore_to_files(customer, report, machine, tasks[2]["restore_point_id"], recorded[2])
     return {
