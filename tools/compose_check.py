@@ -1,11 +1,13 @@
 """Checks of docker-compose.yml that need no docker."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from bootstrap import ROOT
+from common.messaging.rabbitmq import permissions
 from manifest_settings import setting_problems
 
 FILE = ROOT / "docker-compose.yml"
@@ -26,7 +28,18 @@ def problems() -> Iterator[str]:
             *_exposure_problems(service, volumes),
         ]
         yield from (f"{name}: {text}" for text in found)
+    yield from _broker_problems(compose)
     yield from _unexplained_variables()
+
+
+def _broker_problems(compose: Document) -> Iterator[str]:
+    """The broker's users and what they may do must be what the code that connects expects."""
+    definitions = json.loads(compose["configs"]["rabbitmq-definitions"]["content"].replace("$$", "$"))
+    users = {user["name"] for user in definitions["users"]}
+    granted = {entry.pop("user"): entry for entry in definitions["permissions"]}
+    for name in sorted(users | set(granted)):
+        if granted.get(name) != {"vhost": "/", **permissions(name)}:
+            yield f"rabbitmq-definitions: the permissions of {name} are not those of common.messaging.rabbitmq"
 
 
 def _dependency_problems(service: Document, services: dict[str, Document]) -> Iterator[str]:

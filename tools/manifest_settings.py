@@ -15,7 +15,10 @@ NOT_SETTINGS = re.compile(r"^(OTEL_|PYTHON|TZ$)")
 def setting_problems(command: list[str], given: set[str]) -> Iterator[str]:
     """Compare variables with the settings of the service that a command (`billing api`) runs."""
     service = command[0] if command else ""
-    if not (ROOT / "services" / service.replace("_", "-")).is_dir():
+    if not service or not (ROOT / "services" / service.replace("_", "-")).is_dir():
+        return
+    if not (ROOT / "services" / service.replace("_", "-") / "src" / service / "settings.py").is_file():
+        yield f"{service} has no settings module"
         return
     known, needed = settings_of(service)
     for name in sorted(given - known):

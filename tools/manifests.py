@@ -16,6 +16,8 @@ from bootstrap import ROOT
 from kubernetes_validate.utils import SchemaNotFoundError, ValidationError, validate
 from manifest_settings import setting_problems
 
+SECRETS = ROOT / "deploy" / "k8s" / "secrets-example"
+"""The keys of all Secrets: overlays name Secrets, but hold none."""
 OVERLAYS = ROOT / "deploy" / "k8s" / "overlays"
 KUBERNETES = "1.34"
 """Version of the schemas: the oldest release that is still maintained."""
@@ -27,12 +29,15 @@ Document = dict[str, Any]
 def problems() -> list[str]:
     """Everything that is wrong, each in one line."""
     found: list[str] = []
+    secrets = render(SECRETS)
+    if isinstance(secrets, str):
+        return [f"{SECRETS.name}: {secrets}"]
     for overlay in sorted(OVERLAYS.iterdir()):
         documents = render(overlay)
         if isinstance(documents, str):
             found.append(f"{overlay.name}: {documents}")
             continue
-        found += [f"{overlay.name}: {text}" for text in overlay_problems(documents)]
+        found += [f"{overlay.name}: {text}" for text in overlay_problems(documents, secrets)]
     return found
 
 
@@ -45,14 +50,16 @@ def render(overlay: Path) -> list[Document] | str:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def overlay_problems(documents: list[Document]) -> Iterator[str]:
+def overlay_problems(documents: list[Document], secrets: list[Document]) -> Iterator[str]:
     for document in documents:
         yield from (f"{name_of(document)}: {text}" for text in schema_problems(document))
     yield from reference_problems(documents)
     for document in documents:
         if (template := pod_template(document)) is not None:
             yield from (f"{name_of(document)}: {text}" for text in hardening_problems(document, template))
-            yield from (f"{name_of(document)}: {text}" for text in pod_setting_problems(template, documents))
+            yield from (
+                f"{name_of(document)}: {text}" for text in pod_setting_problems(template, [*documents, *secrets])
+            )
 
 
 def name_of(document: Document) -> str:
@@ -110,6 +117,10 @@ def reference_problems(documents: list[Document]) -> Iterator[str]:
     templates = [template for document in documents if (template := pod_template(document)) is not None]
     for document in documents:
         yield from (f"{name_of(document)}: {text}" for text in selector_problems(document, templates))
+    claims = {document["metadata"]["name"] for document in documents if document["kind"] == "PersistentVolumeClaim"}
+    volumes = [volume for template in templates for volume in template["spec"].get("volumes", [])]
+    wanted = {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+    yield from (f"no PersistentVolumeClaim is called {claim}" for claim in sorted(wanted - claims))
     accounts = {template["spec"].get("serviceAccountName", "default") for template in templates} - {"default"}
     known = {document["metadata"]["name"] for document in documents if document["kind"] == "ServiceAccount"}
     yield from (f"no ServiceAccount is called {account}" for account in sorted(accounts - known))
