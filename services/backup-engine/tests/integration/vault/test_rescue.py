@@ -20,6 +20,10 @@ MIB = 1 << 20
 OWNER = "0190a2b4-0000-7000-8000-0123456789ab"
 
 
+def left(folder: Path, suffix: str) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix == suffix]
+
+
 async def made(tmp_path: Path) -> tuple[TestVault, FileKms, list[PointManifest], list[bytes]]:
     store, kms = await FolderStore.open(tmp_path / "store"), FileKms(tmp_path / "keys")
     stored = await create_vault(store, kms, vault_id=uuid4(), owner=OWNER, now=datetime.now(UTC))
@@ -51,7 +55,7 @@ async def test_every_point_restores_from_the_folder_and_the_kms_alone(tmp_path: 
         [path] = await rescue.restore(point.point_id, tmp_path)
         assert path.read_bytes() == content
         assert path.stat().st_mode & 0o777 == 0o600
-    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+    assert not left(tmp_path, ".part")
     await vault.store.close()
 
 
@@ -87,5 +91,5 @@ async def test_damage_is_named_and_a_broken_manifest_is_shown_as_broken(tmp_path
     assert [(damage.id, damage.offset) for damage in damages] == [(object_id, 0)]
     with pytest.raises(ChunkDamaged):
         await rescue.restore(points[1].point_id, tmp_path)
-    assert not [name for name in os.listdir(tmp_path) if name.endswith(".raw")]
+    assert not left(tmp_path, ".raw")
     await vault.store.close()
