@@ -192,9 +192,9 @@ class PayPal:
         wanted = requests.json_object(content_type, await request.body(), may_be_empty=True)
         _, capture = _found(self.store.captures, request)
         _mocked(request)
-        refund, new = self.store.refund(capture, wanted, request.headers.get("paypal-request-id"))
-        body = self.store.refund_body(refund, capture, full=_wants_all(request))
-        return JSONResponse(body, 201 if new else 200)
+        refund = self.store.refund(capture, wanted, request.headers.get("paypal-request-id"))
+        # 201 for a repeated key too: PayPal describes no other success here.
+        return JSONResponse(self.store.refund_body(refund, capture, full=_wants_all(request)), 201)
 
     async def _show_refund(self, request: Request) -> Response:
         _, capture, refund = _found(self.store.refunds, request)

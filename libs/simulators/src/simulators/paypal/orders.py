@@ -244,15 +244,15 @@ class Store:
 
     # --- refunds -----------------------------------------------------------------------------------------------
 
-    def refund(self, capture: Capture, request: dict[str, Any], key: str | None) -> tuple[Refund, bool]:
-        """The refund, and whether it is new; without an amount all that is left is refunded.
+    def refund(self, capture: Capture, request: dict[str, Any], key: str | None) -> Refund:
+        """The refund that this key made or makes; without an amount all that is left is refunded.
 
         Raises:
             IssueError: nothing left, too much, wrong currency, too late, not captured yet.
         """
         earlier = self.replayed(f"refund {capture.id}", key, PAYMENT_KEYS_KEPT)
         if isinstance(earlier, Refund):
-            return earlier, False
+            return earlier
         left = capture.value - capture.refunded
         self._check_refundable(capture, left)
         value, currency = (left, capture.currency)
@@ -274,7 +274,7 @@ class Store:
             f"A {currency} {money(value, currency)['value']} capture payment was refunded",
             self.refund_body(refund, capture, full=True),
         )
-        return refund, True
+        return refund
 
     def _check_refundable(self, capture: Capture, left: Decimal) -> None:
         if capture.status == "PENDING":
