@@ -45,7 +45,7 @@ ORDER_KEY_LIFE = timedelta(hours=6)
 ORDER_LIFE = timedelta(hours=72)
 """The longest that PayPal lets an order wait for its payer; once gone after that, it was never paid."""
 RENEW_TOKEN_EARLY = timedelta(minutes=10)
-DESCRIPTION_LENGTH = 127
+TEXT_LENGTH = 127
 LOCALES = {"fr": "fr-FR", "en": "en-US"}
 JSON = {"Content-Type": "application/json"}
 REPRESENTATION = {"Prefer": "return=representation"}
@@ -103,6 +103,8 @@ class PayPal:
         """
         if attempt.amount.currency != self.currency:
             raise ProviderMisconfigured("currency", f"PayPal is charged in {self.currency} here")
+        if attempt.amount.amount_minor <= 0:
+            raise ProviderRefused("CANNOT_BE_ZERO_OR_NEGATIVE", attempt.amount.decimal())
         if attempt.provider_reference is not None:
             order = await self._order(attempt.provider_reference)
             if order is None:
@@ -193,8 +195,8 @@ class PayPal:
         unit = {
             "amount": answers.money_object(attempt.amount),
             "custom_id": str(attempt.payment_id),
-            "invoice_id": attempt.reference,
-            "description": (attempt.description or attempt.reference)[:DESCRIPTION_LENGTH],
+            "invoice_id": attempt.reference[:TEXT_LENGTH],
+            "description": (attempt.description or attempt.reference)[:TEXT_LENGTH],
         }
         context = {
             "brand_name": self._config.brand_name,
