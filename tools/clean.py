@@ -11,7 +11,8 @@ FOLDERS = (".devstack", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothe
 
 
 def main() -> int:
-    if venv_python().exists() and (ROOT / ".devstack").is_dir():
+    # Tests end what they start; anything else in there is a stack's.
+    if venv_python().exists() and any(found.name != "tests" for found in (ROOT / ".devstack").glob("*")):
         ended = subprocess.run([venv_python(), "-m", "devstack", "down"], cwd=ROOT, check=False)
         if ended.returncode != 0:
             print("clean: what `make up` started did not end; nothing was removed")

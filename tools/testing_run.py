@@ -19,7 +19,9 @@ from types import FrameType
 
 from bootstrap import ROOT
 from devstack.servers.errors import RabbitUnavailable
+from devstack.servers.placement import remove_placed
 from devstack.servers.postgres import PostgresServer, postgres
+from devstack.servers.processes import Process
 from devstack.servers.rabbitmq import RabbitServer, rabbitmq
 from pytest_record import KINDS, RECORD_SETTING, WITHOUT_SETTING
 
@@ -83,7 +85,8 @@ def servers(*, wanted: bool = True) -> Iterator[Servers]:
             return
         folder = ROOT / ".devstack" / "tests"
         folder.mkdir(parents=True, exist_ok=True)
-        own = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+        _remove_left_over(folder)
+        own = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=folder))
         # PostgreSQL's unprivileged user goes through it; what lies in it protects itself.
         own.chmod(0o755)
         stack.callback(shutil.rmtree, own, ignore_errors=True)
@@ -93,6 +96,14 @@ def servers(*, wanted: bool = True) -> Iterator[Servers]:
         except RabbitUnavailable as error:
             found.missing = str(error)
         yield found
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove what runs that were killed could not; their servers ended with them."""
+    for found in folder.glob("run-*-*"):
+        if not Process.of(int(found.name.split("-")[1])).alive:
+            shutil.rmtree(found, ignore_errors=True)
+            remove_placed(found)
 
 
 def run_pytest(arguments: list[str], found: Servers) -> Outcome:

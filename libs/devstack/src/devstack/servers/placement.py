@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ def remove_placed(below: Path) -> list[Path]:
             shutil.rmtree(origin_file.parent, ignore_errors=True)
             removed.append(origin_file.parent)
     for place in PLACES:
-        if place.is_dir() and not any(place.iterdir()):
+        # Still used by another checkout, or another user's: it stays.
+        with suppress(OSError):
             place.rmdir()
     return removed
 
