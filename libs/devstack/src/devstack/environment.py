@@ -117,8 +117,19 @@ def _tenancy(kept: StackSecrets) -> Environment:
     return {"TENANCY_TOKEN_PRIVATE_KEYS": json.dumps([kept.token_key]), "TENANCY_SECRET_KEY": kept.tenancy_key}
 
 
+SAMPLE_BANK = {
+    "BANK_NAME": "Votre Banque (exemple)",
+    "BANK_ACCOUNT_NAME": "ESXi Backup Manager SAS (exemple)",
+    "BANK_ACCOUNT_NUMBER": "XXXXXXXXXXXX",
+    "BANK_SWIFT_CODE": "XXXXXXXX",
+    "BANK_IBAN": "XX XX XXXX XXXX XXXX XXXX XXXX XXX",
+    "BANK_BRANCH": "Agence Principale (exemple)",
+}
+"""The guide's sample account, marked as one."""
+
+
 def _billing(folder: Path) -> Environment:
-    return {"BILLING_RECEIPTS_FOLDER": str(folder / "receipts"), "APP_BASE_URL": PUBLIC_BASE_URL}
+    return SAMPLE_BANK | {"BILLING_RECEIPTS_FOLDER": str(folder / "receipts"), "APP_BASE_URL": PUBLIC_BASE_URL}
 
 
 def _backup_engine(folder: Path, kept: StackSecrets) -> Environment:
@@ -159,15 +170,12 @@ def _providers(kept: StackSecrets, ports: Ports) -> Environment:
 
 
 def of_announced(announced: Mapping[str, Mapping[str, object]]) -> Environment:
-    """Return the settings that only a running simulator can tell: PayPal's webhook id and who signs."""
+    """Return the settings that only a running simulator can tell: PayPal's webhook id and payee."""
     values: Environment = {}
     if "paypal" in announced:
         paypal = announced["paypal"]
         values |= {
             "PAYPAL_WEBHOOK_ID": str(paypal["webhook_id"]),
             "PAYPAL_MERCHANT_ID": str(paypal["merchant_id"]),
-            "PAYPAL_WEBHOOK_CA_PEM": str(paypal["ca_pem"]),
-            "PAYPAL_WEBHOOK_COMMON_NAME": str(paypal["common_name"]),
-            "PAYPAL_WEBHOOK_CERT_ORIGIN": str(paypal["url"]),
         }
     return values

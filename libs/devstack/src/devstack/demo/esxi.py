@@ -48,4 +48,8 @@ class EsxiControl:
     async def recorded(self, task_id: str, key: int) -> str:
         """Return the hash of a disk at the moment when the task's snapshot was made."""
         records = (await self.ask("/_sim/recorded"))["results"]
-        return str(next(r["sha256"] for r in reversed(records) if task_id.replace("-", "") in r["name"] and r["disk_key"] == key))
+        return str(
+            next(
+                r["sha256"] for r in reversed(records) if task_id.replace("-", "") in r["name"] and r["disk_key"] == key
+            )
+        )
