@@ -1,18 +1,22 @@
-"""Everything that can go wrong in backup-engine, as one tree; each class is one fact with a stable code and what to do about it.
+"""Everything that can go wrong in backup-engine, as one tree: each class is one fact with a stable code and advice.
 
 DomainError (common)
  ├─ what a caller asked for
  │   ├─ not found: EsxiServerNotFound VirtualMachineNotFound ConfigurationNotFound JobNotFound RestoreJobNotFound
  │   │             RestorePointNotFound DiskNotFound
- │   ├─ conflict:  EsxiServerExists EsxiServerInUse ContentNotReady
+ │   ├─ conflict:  EsxiServerExists EsxiServerInUse EsxiServerInactive ConfigurationNameTaken
+ │   │             ContentNotReady
  │   ├─ forbidden: OrganizationSuspended QuotaReached
- │   └─ invalid:   NoVirtualMachines ServersDiffer NoSuchDatastore
+ │   └─ invalid:   NoVirtualMachines ServersDiffer NoSuchDatastore DatastoreNotChosen ExportFolderMissing
  ├─ what is not yet: OrganizationBeingPrepared VaultBeingPrepared PredecessorMissing
- ├─ what a task met: StaleToken ChunkNotLive StopRequested StorageQuotaReached AttemptsExhausted Cancelled Interrupted
- │                   SnapshotGone VirtualMachineGone ExportFolderMissing CredentialsUnreadable
+ ├─ what a task met: StaleToken LeaseTooOld ChunkNotLive Cancelled Interrupted AttemptsExhausted SnapshotGone
+ │                   DiskLeftOut RestoreLeftOut ConsolidationNeeded
+ │                   UnknownSnapshot CredentialsUnreadable TaskBroke; and the store's and the vault's own errors
+ │                   (ports/vault.py, vault/errors.py)
  └─ HypervisorError: what a host answered (its section is at the end)
 
-A task keeps the error that ended it as ``{code, fields}``; the text is made when it is read, in the reader's language.
+A task keeps the error that ended it as a problem object with both texts (domain/problem.py); the reader's language
+is chosen when it is read.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar
 
-from common.errors import Conflict, Forbidden, Invalid, NotFound, NotYet, Unavailable
+from common.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, NotYet, Unavailable
 
 # --- what a caller asked for -----------------------------------------------------------------------------------------
 
@@ -85,6 +89,12 @@ class EsxiServerInactive(Conflict):
     fr = "Ce serveur est désactivé. Activez-le d'abord (is_active : true)."
 
 
+class ConfigurationNameTaken(Conflict):
+    code = "configuration_name_taken"
+    en = "The organization already has a configuration named {name}."
+    fr = "L'organisation a déjà une configuration nommée {name}."
+
+
 class ContentNotReady(Conflict):
     code = "restore_content_not_ready"
     en = "The disk can be downloaded once the restore job is completed; it is {status}."
@@ -93,15 +103,21 @@ class ContentNotReady(Conflict):
 
 class OrganizationSuspended(Forbidden):
     code = "organization_suspended"
-    en = "The organization is {status}: reading and restoring still work, changes need a paid subscription (/api/tenants/orders/)."
-    fr = "L'organisation est à l'état {status} : lecture et restauration restent possibles, toute modification exige un abonnement payé (/api/tenants/orders/)."
+    en = (
+        "The organization is {status}: reading and restoring still work, changes need a paid subscription "
+        "(/api/tenants/orders/)."
+    )
+    fr = (
+        "L'organisation est à l'état {status} : lecture et restauration restent possibles, toute modification "
+        "exige un abonnement payé (/api/tenants/orders/)."
+    )
 
 
 class QuotaReached(Forbidden):
     """A plan's limit; ``resource`` is the API's word, the text names it in the reader's language."""
 
     code = "quota_reached"
-    en = "Limit of {limit} {label_en} reached. Please upgrade your plan."
+    en = "Limit of {limit} {label} reached. Please upgrade your plan."
     fr = "Limite de {limit} {label} atteinte. Veuillez mettre à niveau votre plan."
 
     LABELS: ClassVar[dict[str, tuple[str, str]]] = {
@@ -112,8 +128,12 @@ class QuotaReached(Forbidden):
     }
 
     def __init__(self, *, resource: str, limit: int, current: int) -> None:
-        label, label_en = self.LABELS[resource]
-        super().__init__(resource=resource, limit=limit, current=current, label=label, label_en=label_en)
+        super().__init__(resource=resource, limit=limit, current=current)
+
+    def text(self, language: str) -> str:
+        fr, en = self.LABELS[str(self.fields["resource"])]
+        template = self.fr if language == "fr" else self.en
+        return template.format(limit=self.fields["limit"], label=fr if language == "fr" else en)
 
 
 class NoVirtualMachines(Invalid):
@@ -130,8 +150,14 @@ class ServersDiffer(Invalid):
 
 class NoSuchDatastore(Invalid):
     code = "datastore_unknown"
-    en = "The server has no datastore named {datastore}. Synchronise it (sync_vms) or choose one of GET /api/datastores/."
-    fr = "Le serveur n'a pas de datastore nommé {datastore}. Synchronisez-le (sync_vms) ou choisissez-en un dans GET /api/datastores/."
+    en = (
+        "The server has no datastore named {datastore}. Synchronise it (sync_vms) or choose one of GET "
+        "/api/datastores/."
+    )
+    fr = (
+        "Le serveur n'a pas de datastore nommé {datastore}. Synchronisez-le (sync_vms) ou choisissez-en un "
+        "dans GET /api/datastores/."
+    )
 
 
 class DatastoreNotChosen(Invalid):
@@ -140,10 +166,13 @@ class DatastoreNotChosen(Invalid):
     fr = "Le serveur a plusieurs datastores : indiquez celui qui recevra la machine virtuelle (champ datastore)."
 
 
-class ExportFolderMissing(Unavailable):
+class ExportFolderMissing(Invalid):
     code = "export_folder_missing"
     en = "This deployment has no export folder: use the download of the restore job, or set EXPORT_FOLDER."
-    fr = "Ce déploiement n'a pas de dossier d'export : utilisez le téléchargement de la restauration, ou définissez EXPORT_FOLDER."
+    fr = (
+        "Ce déploiement n'a pas de dossier d'export : utilisez le téléchargement de la restauration, ou "
+        "définissez EXPORT_FOLDER."
+    )
 
 
 # --- what is not yet -------------------------------------------------------------------------------------------------
@@ -153,14 +182,18 @@ class OrganizationBeingPrepared(Unavailable):
     code = "organization_being_prepared"
     en = "Your organization is being prepared. Try again in a second."
     fr = "Votre organisation est en cours de préparation. Réessayez dans une seconde."
-    retry_after = timedelta(seconds=1)
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=timedelta(seconds=1))
 
 
 class VaultBeingPrepared(Unavailable):
     code = "vault_being_prepared"
     en = "The organization's vault is being prepared. Try again in a few seconds."
     fr = "Le coffre de l'organisation est en cours de préparation. Réessayez dans quelques secondes."
-    retry_after = timedelta(seconds=5)
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=timedelta(seconds=5))
 
 
 class PredecessorMissing(NotYet):
@@ -210,8 +243,14 @@ class Interrupted(Conflict):
 
 class AttemptsExhausted(Conflict):
     code = "attempts_exhausted"
-    en = "{attempts} attempts lost their runner without progress. Check the runner's resources and the network, then start again."
-    fr = "{attempts} tentatives ont perdu leur exécuteur sans progresser. Vérifiez les ressources et le réseau, puis relancez."
+    en = (
+        "{attempts} attempts lost their runner without progress. Check the runner's resources and the "
+        "network, then start again."
+    )
+    fr = (
+        "{attempts} tentatives ont perdu leur exécuteur sans progresser. Vérifiez les ressources et le "
+        "réseau, puis relancez."
+    )
 
 
 class SnapshotGone(Conflict):
@@ -220,22 +259,45 @@ class SnapshotGone(Conflict):
     fr = "L'instantané en cours de lecture a été supprimé par un tiers ; rien n'a été validé. Relancez la sauvegarde."
 
 
-class VaultFull(Conflict):
-    code = "vault_full"
-    en = "The vault's disk is full: free space or enlarge it, then start again. Earlier restore points are intact."
-    fr = "Le disque du coffre est plein : libérez de l'espace ou agrandissez-le, puis relancez. Les points antérieurs sont intacts."
+class DiskLeftOut(Conflict):
+    """A warning, not an end: independent and raw-mapped disks are not part of snapshots."""
+
+    code = "disk_left_out"
+    en = "The disk {disk} is independent, raw-mapped or shared, and not part of this restore point."
+    fr = "Le disque {disk} est indépendant, en mappage direct ou partagé : il ne fait pas partie de ce point."
 
 
-class VaultUnreadable(Conflict):
-    code = "vault_unreadable"
-    en = "The vault could not be read or written: {reason}"
-    fr = "Le coffre n'a pas pu être lu ou écrit : {reason}"
+class RestoreLeftOut(Conflict):
+    """A warning: the machine is made without this device."""
+
+    code = "restore_left_out"
+    en = "The device {device} cannot be made again by a restore; add it by hand."
+    fr = "Le périphérique {device} ne peut être recréé par une restauration ; ajoutez-le à la main."
+
+
+class ConsolidationNeeded(Conflict):
+    """A warning: the snapshot is gone, its files are not."""
+
+    code = "consolidation_needed"
+    en = "The host left delta files of the machine {moid} behind. Consolidate its disks on the host."
+    fr = "L'hôte a laissé des fichiers delta de la machine {moid}. Consolidez ses disques sur l'hôte."
+
+
+class UnknownSnapshot(Conflict):
+    """A warning: it bears our name and nobody asked for it; it goes after 24 hours."""
+
+    code = "unknown_snapshot"
+    en = "The host has a snapshot {name} of ours that is in no ledger; it is removed after 24 hours."
+    fr = "L'hôte a un instantané {name} à notre nom, absent du registre ; il sera supprimé après 24 heures."
 
 
 class CredentialsUnreadable(Conflict):
     code = "credentials_unreadable"
     en = "The server's stored password cannot be opened with this deployment's key. Enter it again."
-    fr = "Le mot de passe enregistré du serveur ne peut être ouvert avec la clé de ce déploiement. Saisissez-le à nouveau."
+    fr = (
+        "Le mot de passe enregistré du serveur ne peut être ouvert avec la clé de ce déploiement. "
+        "Saisissez-le à nouveau."
+    )
 
 
 class TaskBroke(Conflict):
@@ -243,7 +305,223 @@ class TaskBroke(Conflict):
 
     code = "internal_error"
     en = "The task ended by an unexpected error ({reason}). It is logged under this task's id."
-    fr = "La tâche s'est terminée par une erreur inattendue ({reason}). Elle est journalisée sous l'identifiant de la tâche."
+    fr = (
+        "La tâche s'est terminée par une erreur inattendue ({reason}). Elle est journalisée sous "
+        "l'identifiant de la tâche."
+    )
 
 
 # --- what a host answered (HypervisorError and its kinds) ------------------------------------------------------------
+
+
+class HypervisorError(DomainError):
+    """What a host answered, or that it did not; ``retryable``: the same call may succeed later without a person.
+
+    HypervisorError
+     ├─ reaching it:   HostNotAllowed HostUnreachable CertificateChanged CertificateUntrusted HypervisorLoginRefused
+     │                 HypervisorTimeout HypervisorAnswerRefused
+     ├─ being allowed: PrivilegeMissing LicenceRestricted
+     ├─ its objects:   VmNotFound SnapshotNotFound HypervisorBusy HypervisorStateConflict QuiesceFailed DatastoreFull
+     │                 PlacementNotFound
+     ├─ changed areas: ChangeTrackingUnsupported ChangeTrackingUnusable
+     ├─ bytes:         LeaseFailed DiskStreamDamaged LeaseDiskUnidentified RangeRefused DatastoreFileLocked
+     │                 DatastoreFileMissing DatastoreFileTooLarge BackingChanged NoTransport
+     └─ any other:     HypervisorFault
+    """
+
+    retryable: ClassVar[bool] = False
+
+
+class HostNotAllowed(HypervisorError, Invalid):
+    code = "host_not_allowed"
+    en = "{host} is not an address that this service may connect to. Use the host's public or site address."
+    fr = "{host} n'est pas une adresse à laquelle ce service peut se connecter. Utilisez l'adresse publique ou du site."
+
+
+class HostUnreachable(HypervisorError, Unavailable):
+    code = "host_unreachable"
+    en = "{host} cannot be reached ({reason}). Check the name, the port and the firewall."
+    fr = "{host} est injoignable ({reason}). Vérifiez le nom, le port et le pare-feu."
+    retryable = True
+
+
+class CertificateChanged(HypervisorError, Conflict):
+    """``expected`` and ``seen`` are SHA-256 thumbprints; nothing was sent to the host, the password least of all."""
+
+    code = "certificate_changed"
+    en = "The certificate of {host} changed from {expected} to {seen}. If you replaced it, accept the new thumbprint."
+    fr = "Le certificat de {host} est passé de {expected} à {seen}. Si c'est vous, acceptez la nouvelle empreinte."
+
+
+class CertificateUntrusted(HypervisorError, Conflict):
+    code = "certificate_untrusted"
+    en = "No safe TLS connection with {host} is possible: {reason}. Give it a certificate of RSA 2048 or better."
+    fr = "Aucune connexion TLS sûre avec {host} : {reason}. Donnez-lui un certificat RSA 2048 ou mieux."
+
+
+class HypervisorLoginRefused(HypervisorError, Invalid):
+    code = "hypervisor_login_refused"
+    en = "{host} refused the user name or password. Enter them again."
+    fr = "{host} a refusé l'utilisateur ou le mot de passe. Saisissez-les à nouveau."
+
+
+class HypervisorTimeout(HypervisorError, Unavailable):
+    """The host may or may not have acted: look before repeating anything that changes it."""
+
+    code = "hypervisor_timeout"
+    en = "{host} did not answer {operation} in {seconds} s."
+    fr = "{host} n'a pas répondu à {operation} en {seconds} s."
+    retryable = True
+
+
+class HypervisorAnswerRefused(HypervisorError, Unavailable):
+    code = "hypervisor_answer_refused"
+    en = "{host} sent an answer that is not safe to read: {reason}. Check that it is a vSphere host."
+    fr = "{host} a envoyé une réponse qu'il n'est pas sûr de lire : {reason}. Vérifiez que c'est un hôte vSphere."
+
+
+class PrivilegeMissing(HypervisorError, Conflict):
+    """``privilege`` is vSphere's id, such as VirtualMachine.State.CreateSnapshot."""
+
+    code = "privilege_missing"
+    en = "The account lacks the privilege {privilege}. Grant it on the host, then try again."
+    fr = "Il manque au compte le privilège {privilege}. Accordez-le sur l'hôte puis réessayez."
+
+
+class LicenceRestricted(HypervisorError, Conflict):
+    code = "licence_restricted"
+    en = "The licence of {host} forbids this (RestrictedVersion). Only powered-off virtual machines can be read."
+    fr = "La licence de {host} l'interdit (RestrictedVersion). Seules les machines éteintes peuvent être lues."
+
+
+class VmNotFound(HypervisorError, NotFound):
+    code = "vm_not_found"
+    en = "The host no longer has the virtual machine {moid}. Synchronise the server."
+    fr = "L'hôte n'a plus la machine virtuelle {moid}. Synchronisez le serveur."
+
+
+class SnapshotNotFound(HypervisorError, NotFound):
+    code = "snapshot_not_found"
+    en = "The host no longer has the snapshot {moref}."
+    fr = "L'hôte n'a plus l'instantané {moref}."
+
+
+class HypervisorBusy(HypervisorError, Unavailable):
+    code = "hypervisor_busy"
+    en = "Another task is running on the virtual machine. It is tried again."
+    fr = "Une autre tâche est en cours sur la machine virtuelle. Nouvel essai prévu."
+    retryable = True
+
+
+class HypervisorStateConflict(HypervisorError, Conflict):
+    """``fault`` is vSphere's class: InvalidPowerState, InvalidState, ToolsUnavailable, …"""
+
+    code = "hypervisor_state_conflict"
+    en = "The host refuses this in the present state of the object ({fault}): {message}"
+    fr = "L'hôte refuse cela dans l'état actuel de l'objet ({fault}) : {message}"
+
+
+class QuiesceFailed(HypervisorError, Conflict):
+    code = "quiesce_failed"
+    en = "The guest could not be quiesced: {message}. Repair VMware Tools, or allow crash-consistent backups."
+    fr = "Le système invité n'a pu être figé : {message}. Réparez VMware Tools ou permettez les sauvegardes brutes."
+
+
+class DatastoreFull(HypervisorError, Conflict):
+    code = "datastore_full"
+    en = "The datastore {datastore} has no space left. Free some, then try again."
+    fr = "Le datastore {datastore} est plein. Libérez de l'espace puis réessayez."
+
+
+class PlacementNotFound(HypervisorError, Invalid):
+    """``what`` is datastore | network | folder | resource pool; a mapping is asked for, never guessed."""
+
+    code = "placement_not_found"
+    en = "The target host has no {what} named {name}. Say which one to use instead."
+    fr = "L'hôte cible n'a pas de {what} nommé {name}. Indiquez lequel utiliser à la place."
+
+
+class ChangeTrackingUnsupported(HypervisorError, Conflict):
+    code = "change_tracking_unsupported"
+    en = "The virtual machine {moid} does not support change tracking; each backup reads it whole."
+    fr = "La machine {moid} ne permet pas le suivi des blocs ; chaque sauvegarde la lit en entier."
+
+
+class ChangeTrackingUnusable(HypervisorError, Conflict):
+    """One disk's answer cannot be trusted; ``reason`` is stored with its full read."""
+
+    code = "change_tracking_unusable"
+    en = "The host's list of changed areas cannot be used: {reason}"
+    fr = "La liste des zones modifiées de l'hôte est inutilisable : {reason}"
+
+
+class LeaseFailed(HypervisorError, Unavailable):
+    code = "lease_failed"
+    en = "The host ended the transfer: {reason}"
+    fr = "L'hôte a mis fin au transfert : {reason}"
+    retryable = True
+
+
+class DiskStreamDamaged(HypervisorError, Unavailable):
+    """Nothing of the disk may be used as the disk's content; what is stored is only spared work for the next try."""
+
+    code = "disk_stream_damaged"
+    en = "The host's disk stream is damaged at byte {position}: {reason}"
+    fr = "Le flux de disque de l'hôte est endommagé à l'octet {position} : {reason}"
+    retryable = True
+
+
+class LeaseDiskUnidentified(HypervisorError, Conflict):
+    code = "lease_disk_unidentified"
+    en = "The host offers a disk stream ({device}) that cannot be told apart. Nothing was read or written."
+    fr = "L'hôte propose un flux de disque ({device}) impossible à identifier. Rien n'a été lu ni écrit."
+
+
+class RangeRefused(HypervisorError, Conflict):
+    code = "range_refused"
+    en = "The host did not answer with the range that was asked for: {reason}"
+    fr = "L'hôte n'a pas répondu par la plage demandée : {reason}"
+
+
+class DatastoreFileLocked(HypervisorError, Conflict):
+    code = "datastore_file_locked"
+    en = "The host holds {file} locked and does not serve it."
+    fr = "L'hôte tient {file} verrouillé et ne le sert pas."
+
+
+class DatastoreFileMissing(HypervisorError, NotFound):
+    code = "datastore_file_missing"
+    en = "The datastore has no file {file}."
+    fr = "Le datastore n'a pas de fichier {file}."
+
+
+class DatastoreFileTooLarge(HypervisorError, Conflict):
+    code = "datastore_file_too_large"
+    en = "{file} is larger than the {limit} bytes that are expected of it."
+    fr = "{file} dépasse les {limit} octets attendus."
+
+
+class BackingChanged(HypervisorError, Conflict):
+    """The disk is thrown away and read again: what was read may mix two states."""
+
+    code = "backing_changed"
+    en = "The virtual machine's {what} changed while its disk was read; the disk is read again."
+    fr = "L'élément {what} de la machine a changé pendant la lecture du disque ; il sera relu."
+    retryable = True
+
+
+class NoTransport(HypervisorError, Conflict):
+    """``reasons`` says of each transport why it cannot read this disk now."""
+
+    code = "no_transport"
+    en = "No way to read the disk {disk}: {reasons}"
+    fr = "Aucun moyen de lire le disque {disk} : {reasons}"
+
+
+class HypervisorFault(HypervisorError, Unavailable):
+    """A fault without a class of its own; ``fault`` is vSphere's name of it."""
+
+    code = "hypervisor_fault"
+    en = "The host failed with {fault}: {message}"
+    fr = "L'hôte a échoué avec {fault} : {message}"
+    retryable = True

@@ -67,8 +67,3 @@ def loss_counts(stored_before: int, stored_now: int, expected_bytes: int) -> boo
     gained = stored_now - stored_before
     enough = PROGRESS_BYTES if expected_bytes <= 0 else min(PROGRESS_BYTES, expected_bytes * PROGRESS_PERCENT // 100)
     return gained < max(enough, 1)
-
-
-def pause_after(losses: int) -> timedelta:
-    """How long a task rests before the attempt that follows the ``losses``-th loss that counted."""
-    return PAUSES[min(max(losses, 1), len(PAUSES)) - 1]

@@ -21,7 +21,9 @@ class Problem(TypedDict):
 def problem_of(error: BaseException) -> Problem:
     """What happened, in words that may be shown; an error that nobody foresaw shows its type and no more."""
     known = error if isinstance(error, DomainError) else TaskBroke(reason=type(error).__name__)
-    fields = {name: value if isinstance(value, int | float | bool) else str(value) for name, value in known.fields.items()}
+    fields = {
+        name: value if isinstance(value, int | float | bool) else str(value) for name, value in known.fields.items()
+    }
     return Problem(code=known.code, fr=known.text("fr"), en=known.text("en"), fields=fields)
 
 

@@ -75,9 +75,11 @@ class MachineRepository(Repository):
 
     async def many(self, vm_ids: Sequence[UUID], *, lock: bool = False) -> list[Machine]:
         """The machines in the order of their ids (so that two lockers never wait for each other); unknown ones miss."""
-        query = select(virtual_machines).where(
-            self._mine(virtual_machines), virtual_machines.c.id.in_(vm_ids)
-        ).order_by(virtual_machines.c.id)
+        query = (
+            select(virtual_machines)
+            .where(self._mine(virtual_machines), virtual_machines.c.id.in_(vm_ids))
+            .order_by(virtual_machines.c.id)
+        )
         rows = (await self._session.execute(query.with_for_update() if lock else query)).mappings().all()
         disks = await self._disks(vm_ids)
         return [build(Machine, row, disks=tuple(disks.get(row["id"], ()))) for row in rows]
@@ -130,16 +132,16 @@ class MachineRepository(Repository):
         }
         vm_id = await self._session.scalar(
             upsert(virtual_machines)
-            .values(
-                tenant_id=self._uow.tenant_id, id=uuid7(), server_id=machine.server_id, moid=machine.moid, **seen
-            )
+            .values(tenant_id=self._uow.tenant_id, id=uuid7(), server_id=machine.server_id, moid=machine.moid, **seen)
             .on_conflict_do_update(index_elements=["tenant_id", "server_id", "moid"], set_=seen)
             .returning(virtual_machines.c.id)
         )
         await self._session.execute(delete(virtual_disks).where(self._mine(virtual_disks, vm_id=vm_id)))
         for disk in machine.disks:
             values = {name: getattr(disk, name) for name in disk.__dataclass_fields__}
-            await self._session.execute(insert(virtual_disks).values(tenant_id=self._uow.tenant_id, vm_id=vm_id, **values))
+            await self._session.execute(
+                insert(virtual_disks).values(tenant_id=self._uow.tenant_id, vm_id=vm_id, **values)
+            )
         return UUID(str(vm_id))
 
     async def forget_unseen(self, server_id: UUID, since: datetime) -> None:

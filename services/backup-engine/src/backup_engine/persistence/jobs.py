@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,17 +25,7 @@ class JobRepository(Repository):
         values = {name: getattr(job, name) for name in job.__dataclass_fields__}
         await self._session.execute(insert(backup_jobs).values(tenant_id=self._uow.tenant_id, **values))
         for task in job_tasks:
-            await self.add_task(job_id=job.id, **task)
-
-    async def add_task(self, **values: Any) -> None:
-        await self._session.execute(
-            insert(tasks).values(
-                tenant_id=self._uow.tenant_id,
-                status=str(TaskStatus.WAITING),
-                created_at=func.clock_timestamp(),
-                **{"params": {}, **values},
-            )
-        )
+            await TaskRepository(self._uow).add(job_id=job.id, **task)
 
     async def get(self, job_id: UUID, kind: str) -> tuple[Job, list[Task]]:
         row = (
@@ -48,7 +39,9 @@ class JobRepository(Repository):
 
     async def page(self, kind: str, after: UUID | None, size: int) -> list[tuple[Job, list[Task]]]:
         """Newest first."""
-        query = select(backup_jobs).where(self._mine(backup_jobs, kind=kind)).order_by(backup_jobs.c.id.desc()).limit(size)
+        query = (
+            select(backup_jobs).where(self._mine(backup_jobs, kind=kind)).order_by(backup_jobs.c.id.desc()).limit(size)
+        )
         if after is not None:
             query = query.where(backup_jobs.c.id < after)
         rows = (await self._session.execute(query)).mappings().all()
@@ -65,6 +58,17 @@ class JobRepository(Repository):
 
 class TaskRepository(Repository):
     """Single tasks: the lease, the fence and the moves between states."""
+
+    async def add(self, **values: Any) -> None:
+        """Insert a task that waits for the dispatcher."""
+        await self._session.execute(
+            insert(tasks).values(
+                tenant_id=self._uow.tenant_id,
+                status=str(TaskStatus.WAITING),
+                created_at=func.clock_timestamp(),
+                **{"params": {}, **values},
+            )
+        )
 
     async def find(self, task_id: UUID, *, lock: bool = False) -> Task | None:
         query = select(tasks).where(self._mine(tasks, id=task_id))
@@ -86,6 +90,31 @@ class TaskRepository(Repository):
         )
         return await self._uow.count_changed(statement) == 1
 
+    async def claim(
+        self, task: Task, runner: str, lease: timedelta, *, epoch: int, parent_point_id: UUID | None
+    ) -> None:
+        """Begin the next attempt of a task that the caller has locked while ready; its token is one higher."""
+        await self.move(
+            task.id,
+            TaskStatus.RUNNING,
+            token=task.token + 1,
+            attempts=task.attempts + 1,
+            runner=runner,
+            lease_until=func.clock_timestamp() + lease,
+            started_at=func.coalesce(tasks.c.started_at, func.clock_timestamp()),
+            used_epoch=epoch,
+            parent_point_id=parent_point_id,
+            bytes_stored_before=task.bytes_stored,
+            bytes_read=0,
+            bytes_skipped=0,
+            bytes_new=0,
+            phase="starting",
+        )
+
+    async def prolong(self, task_id: UUID, lease: timedelta, **values: Any) -> None:
+        """Let the lease run anew from now, by the database's clock."""
+        await self.change(task_id, lease_until=func.clock_timestamp() + lease, **values)
+
     async def held(self, task_id: UUID, token: int, *states: TaskStatus) -> Task:
         """The task, locked, if ``token`` is its current one, its lease runs and it is in one of ``states``.
 
@@ -101,6 +130,22 @@ class TaskRepository(Repository):
                 tasks.c.lease_until > func.clock_timestamp(),
             )
             .with_for_update()
+        )
+        row = (await self._session.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise StaleToken
+        return _task(row)
+
+    async def current(self, task_id: UUID, token: int) -> Task:
+        """The task if ``token`` is its current one and its lease runs, without a lock: for calls made in numbers.
+
+        Raises:
+            StaleToken: as `held`.
+        """
+        query = select(tasks).where(
+            self._mine(tasks, id=task_id, token=token),
+            tasks.c.status.in_([str(state) for state in HELD]),
+            tasks.c.lease_until > func.clock_timestamp(),
         )
         row = (await self._session.execute(query)).mappings().one_or_none()
         if row is None:

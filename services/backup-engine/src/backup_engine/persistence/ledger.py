@@ -87,7 +87,9 @@ class LedgerRepository(Repository):
         return {row.name: row for row in rows}
 
     async def change(self, row_id: UUID, **values: Any) -> None:
-        await self._session.execute(update(snapshot_ledger).where(self._mine(snapshot_ledger, id=row_id)).values(values))
+        await self._session.execute(
+            update(snapshot_ledger).where(self._mine(snapshot_ledger, id=row_id)).values(values)
+        )
 
     async def removed(self, row_id: UUID) -> None:
         await self.change(row_id, state="removed", removed_at=func.clock_timestamp())

@@ -56,6 +56,10 @@ class QuotaRepository(Repository):
             .values(used=func.greatest(literal(0), quota_counters.c.used - count))
         )
 
+    async def stored_bytes(self) -> int:
+        """Stored bytes of chunks that restore points refer to."""
+        return await self.used(Resource.STORAGE)
+
     async def add_storage(self, size_bytes: int) -> int:
         """Count stored bytes; returns the new sum. Never refuses: whether there is room is decided at prepare."""
         await self._ensure(Resource.STORAGE, ALWAYS)

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from common.persistence import Transaction
 from sqlalchemy import ColumnElement, Table, and_
 from sqlalchemy.engine import RowMapping
-
-from common.persistence import Transaction
 
 T = TypeVar("T")
 
 
-def build(kind: type[T], row: RowMapping | Mapping[str, Any], **more: Any) -> T:
+def build(kind: type[T], row: RowMapping | Mapping[str, Any], /, **more: Any) -> T:
     """An object of ``kind`` from the columns that are named like its fields; ``more`` gives what the row lacks."""
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # every kind here is a dataclass
     plain = {name: row[name] for name in names - more.keys() if name in row}

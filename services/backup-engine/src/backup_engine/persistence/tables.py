@@ -323,7 +323,7 @@ snapshot_ledger = Table(
     metadata,
     tenant_id(),
     _id(),
-    _id("task_id"),
+    _id("task_id"),  # no foreign key: a snapshot may name a task that a restored database does not know
     Column("token", BigInteger, nullable=False),
     _id("server_id"),
     _id("vm_id"),
@@ -338,7 +338,6 @@ snapshot_ledger = Table(
     at("removed_at", nullable=True),
     _key("id"),
     UniqueConstraint("tenant_id", "name"),
-    _to("tasks", "task_id"),
     Index("ix_snapshot_ledger_open", "state", postgresql_where=text("state <> 'removed'")),
 )
 """Written before the host is asked for a snapshot, so that none can exist that nobody knows of."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backup_engine.domain.job import TaskKind
 from backup_engine.domain.problem import Problem
+from backup_engine.ports.hypervisor import VirtualMachine
 from backup_engine.ports.vault import StoredObject
 
 BATCH = 1000
@@ -74,6 +75,8 @@ class BackupOrder:
     vm_moid: str
     quiesce: str
     parent: PointKey | None
+    force_full: bool
+    """Changed areas of this machine are not to be believed: they were caught lying (D8)."""
     first_full: bool
     prefer_resumable: bool
 
@@ -180,6 +183,14 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a renewal brings back. ``problem`` says why, where the stop is not a person's wish."""
+
+    stop: Stop | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A task and everything an attempt needs to begin."""
 
@@ -203,7 +214,7 @@ class ControlPlane(Protocol):
         """Take a ready task; None when it is not claimable (taken, ended, another site's): acknowledge and go on."""
         ...
 
-    async def renew(self, grant: Grant, progress: Progress) -> Stop | None:
+    async def renew(self, grant: Grant, progress: Progress) -> Renewal:
         """Prolong the lease, tell the progress, hear whether to stop."""
         ...
 
@@ -255,12 +266,18 @@ class ControlPlane(Protocol):
         """
         ...
 
-    async def restored(self, grant: Grant, result: dict[str, Any], warnings: Sequence[Problem]) -> None:
-        """End a restore well."""
+    async def restored(
+        self,
+        grant: Grant,
+        result: dict[str, Any],
+        warnings: Sequence[Problem],
+        machine: VirtualMachine | None = None,
+    ) -> None:
+        """End a restore well; ``machine`` is what was made, as the host shows it."""
         ...
 
     async def fail(self, grant: Grant, problem: Problem, *, retry: bool) -> None:
-        """End the attempt: the task fails, is cancelled (code `cancelled`), or with ``retry`` rests and is tried again."""
+        """End the attempt: the task fails, is cancelled (code `cancelled`), or with ``retry`` is tried again later."""
         ...
 
     async def hand_back(self, grant: Grant) -> None:

@@ -20,9 +20,9 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
     # table: verbs of the tenants' door, verbs of system roles
     "tenant_state": (WRITE, {"dispatcher": READ}),
     "sites": ("select,insert", {}),
-    "vaults": (WRITE, {"dispatcher": "select(tenant_id,id,state)"}),
+    "vaults": (WRITE, {"dispatcher": READ}),
     "vault_keys": ("select,insert", {}),
-    "esxi_servers": (WRITE_DELETE, {"reconciler": "select(tenant_id,id,is_active)"}),
+    "esxi_servers": (WRITE_DELETE, {"reconciler": READ}),
     "virtual_machines": (WRITE_DELETE, {}),
     "virtual_disks": (WRITE_DELETE, {}),
     "datastores": (WRITE_DELETE, {}),
@@ -34,7 +34,7 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
         WRITE,
         {
             "dispatcher": "select,update(status,ready_at,publish_at)",
-            "runner": "select(tenant_id,id,queue,status)",
+            "runner": READ,
         },
     ),
     "snapshot_ledger": (WRITE, {"reconciler": READ}),
@@ -52,7 +52,8 @@ def upgrade() -> None:
         tenant_table(op, table, service=SERVICE, app=app, system=system)
     for remainder, partition in enumerate(PARTITIONS):
         op.execute(
-            f"create table {partition} partition of chunks for values with (modulus {CHUNK_PARTITIONS}, remainder {remainder})"
+            f"create table {partition} partition of chunks"
+            f" for values with (modulus {CHUNK_PARTITIONS}, remainder {remainder})"
         )
         # Nobody is granted a partition; forced all the same, so that a later grant opens nothing.
         op.execute(f"alter table {partition} enable row level security, force row level security")

@@ -1,0 +1,1 @@
+"""The facts of others, and what we do about them."""

@@ -1,0 +1,154 @@
+"""What the dispatcher, the runners and the reconciler see across tenants; each under its own system role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, func, or_, select, tuple_, update
+
+from backup_engine.domain.admission import Candidate
+from backup_engine.domain.job import ADMITTED, HELD, TaskKind, TaskStatus
+from backup_engine.domain.lease import REPUBLISH_AFTER
+from backup_engine.persistence.tables import esxi_servers, snapshot_ledger, tasks, tenant_state, vaults
+from backup_engine.persistence.unit_of_work import UnitOfWork
+
+WINDOW = 5000
+"""Waiting tasks looked at in one pass: more than any deployment admits at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A ready task whose message is due."""
+
+    tenant_id: UUID
+    task_id: UUID
+    queue: str
+
+
+async def tenant_of_ready(uow: UnitOfWork, task_id: UUID, queue: str) -> UUID | None:
+    """Whose the ready task of this queue is; None when it is not ready, or another site's. Role: runner."""
+    found = await uow.session.scalar(
+        select(tasks.c.tenant_id).where(
+            tasks.c.id == task_id, tasks.c.queue == queue, tasks.c.status == str(TaskStatus.READY)
+        )
+    )
+    return None if found is None else UUID(str(found))
+
+
+async def waiting_and_taken(uow: UnitOfWork) -> tuple[list[Candidate], list[Candidate]]:
+    """Tasks that may be admitted now, oldest first, and those that hold a place. Role: dispatcher.
+
+    Backups wait while their organization is not active; removals and restores do not. Removals come first: a
+    snapshot grows for as long as it stays.
+    """
+    removal_first = tasks.c.kind != str(TaskKind.REMOVE_SNAPSHOT)
+    columns = (tasks.c.tenant_id, tasks.c.id, tasks.c.server_id, tasks.c.datastore, tasks.c.vm_id, tasks.c.kind)
+    allowed = or_(
+        tasks.c.kind != str(TaskKind.BACKUP),
+        select(tenant_state.c.tenant_id)
+        .where(tenant_state.c.tenant_id == tasks.c.tenant_id, tenant_state.c.status == "active")
+        .exists(),
+    )
+    has_vault = (
+        select(vaults.c.id)
+        .where(vaults.c.tenant_id == tasks.c.tenant_id, vaults.c.id == tasks.c.vault_id, vaults.c.state == "ready")
+        .exists()
+    )
+    waiting = await uow.session.execute(
+        select(*columns)
+        .where(
+            tasks.c.status == str(TaskStatus.WAITING),
+            or_(tasks.c.not_before.is_(None), tasks.c.not_before <= func.clock_timestamp()),
+            allowed,
+            has_vault,
+        )
+        .order_by(removal_first, tasks.c.created_at, tasks.c.id)
+        .limit(WINDOW)
+    )
+    taken = await uow.session.execute(select(*columns).where(tasks.c.status.in_([str(status) for status in ADMITTED])))
+    return [_candidate(row) for row in waiting], [_candidate(row) for row in taken]
+
+
+def _candidate(row: Row[*tuple[Any, ...]]) -> Candidate:
+    # A restore writes elsewhere than to the machine that its point is of: it keeps no backup of it waiting.
+    vm_id = None if row.kind == str(TaskKind.RESTORE) else row.vm_id
+    return Candidate(row.tenant_id, row.id, row.server_id, row.datastore, vm_id)
+
+
+async def make_ready(uow: UnitOfWork, chosen: Sequence[Candidate]) -> int:
+    """Waiting → ready: only this makes a message due. Role: dispatcher."""
+    if not chosen:
+        return 0
+    return await uow.count_changed(
+        update(tasks)
+        .where(
+            tuple_(tasks.c.tenant_id, tasks.c.id).in_([(one.tenant_id, one.task_id) for one in chosen]),
+            tasks.c.status == str(TaskStatus.WAITING),
+        )
+        .values(status=str(TaskStatus.READY), ready_at=func.clock_timestamp(), publish_at=func.clock_timestamp())
+    )
+
+
+async def due_messages(uow: UnitOfWork) -> list[Due]:
+    """Ready tasks to be published, for the first time or because nobody claimed them for 5 minutes."""
+    rows = await uow.session.execute(
+        select(tasks.c.tenant_id, tasks.c.id, tasks.c.queue)
+        .where(tasks.c.status == str(TaskStatus.READY), tasks.c.publish_at <= func.clock_timestamp())
+        .order_by(tasks.c.publish_at, tasks.c.id)
+        .limit(WINDOW)
+    )
+    return [Due(row.tenant_id, row.id, row.queue) for row in rows]
+
+
+async def published(uow: UnitOfWork, sent: Sequence[Due], again_after: timedelta = REPUBLISH_AFTER) -> None:
+    """Note that the messages went out; a crash before this sends them twice, which a claim survives."""
+    if sent:
+        await uow.session.execute(
+            update(tasks)
+            .where(
+                tuple_(tasks.c.tenant_id, tasks.c.id).in_([(one.tenant_id, one.task_id) for one in sent]),
+                tasks.c.status == str(TaskStatus.READY),
+            )
+            .values(publish_at=func.clock_timestamp() + again_after)
+        )
+
+
+async def expired_leases(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
+    """(tenant, task) whose lease is over by the database's clock. Role: dispatcher."""
+    rows = await uow.session.execute(
+        select(tasks.c.tenant_id, tasks.c.id).where(
+            tasks.c.status.in_([str(status) for status in HELD]), tasks.c.lease_until < func.clock_timestamp()
+        )
+    )
+    return [(row.tenant_id, row.id) for row in rows]
+
+
+async def vaults_to_prepare(uow: UnitOfWork) -> list[UUID]:
+    """Tenants with a vault whose objects are not written. Role: dispatcher."""
+    rows = await uow.session.scalars(select(vaults.c.tenant_id).where(vaults.c.state == "preparing").distinct())
+    return [UUID(str(row)) for row in rows]
+
+
+async def open_ledger(uow: UnitOfWork, older_than: timedelta) -> list[tuple[UUID, UUID]]:
+    """(tenant, ledger row) of snapshots that were intended long ago and are not removed. Role: reconciler."""
+    rows = await uow.session.execute(
+        select(snapshot_ledger.c.tenant_id, snapshot_ledger.c.id).where(
+            and_(
+                snapshot_ledger.c.state != "removed",
+                snapshot_ledger.c.intended_at < func.clock_timestamp() - older_than,
+            )
+        )
+    )
+    return [(row.tenant_id, row.id) for row in rows]
+
+
+async def active_servers(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
+    """(tenant, server) of every active server. Role: reconciler."""
+    rows = await uow.session.execute(
+        select(esxi_servers.c.tenant_id, esxi_servers.c.id).where(esxi_servers.c.is_active)
+    )
+    return [(row.tenant_id, row.id) for row in rows]
