@@ -1,0 +1,102 @@
+"""Make a new virtual machine from a restore point: tag, import, bytes, prepare, and power last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from common.errors import DomainError
+
+from backup_engine.domain.machine_configuration import MachineConfiguration
+from backup_engine.errors import RestoreLeftOut
+from backup_engine.ports.control_plane import RestoreMachineOrder
+from backup_engine.ports.hypervisor import Hypervisor, ImportRequest
+from backup_engine.ports.vault import Buffer
+from backup_engine.runner.attempt import Attempt
+from backup_engine.vault.manifest import load_manifest
+from backup_engine.vault.reader import PointReader
+
+log = logging.getLogger(__name__)
+
+
+async def restore_machine(attempt: Attempt) -> None:
+    """Execute a RestoreMachineOrder. On any error nothing that it made stays on the host."""
+    order = attempt.claim.order
+    assert isinstance(order, RestoreMachineOrder)
+    keyring = await attempt.keyring()
+    manifest = await load_manifest(attempt.store, keyring, order.point.point_id, order.point.token)
+    configuration = MachineConfiguration.from_json(manifest.machine["configuration"])
+    attempt.tell(phase="preparing", mode="restore", bytes_total=sum(d.capacity_bytes for d in manifest.disks))
+    for left_out in configuration.not_restorable:
+        attempt.warn(RestoreLeftOut(device=left_out))
+    reader = PointReader(attempt.store, keyring, manifest, generations=attempt.catalogue)
+    async with reader, attempt.host() as host:
+        await _destroy_earlier(attempt, host)
+        moid = await _import(attempt, host, order, configuration, reader)
+        try:
+            await attempt.tools.control.prepare(attempt.grant, None)
+            if order.power_on:
+                attempt.tell(phase="powering on")
+                await host.power_on(moid)
+            machine = await host.virtual_machine(moid)
+            await attempt.tools.control.restored(attempt.grant, {"name": order.name}, attempt.warnings, machine)
+        except DomainError:
+            await _destroy(host, moid)
+            raise
+
+
+async def _destroy_earlier(attempt: Attempt, host: Hypervisor) -> None:
+    """What attempts of lower tokens left behind; their leases are over, and their fences up."""
+    for machine in await host.tagged(str(attempt.grant.task_id)):
+        _task, _, token = (machine.task_tag or "").rpartition(".")
+        if token.isdigit() and int(token) < attempt.grant.token:
+            log.info("task %s: destroying what attempt %s left", attempt.grant.task_id, token)
+            await host.destroy(machine.moid)
+
+
+async def _destroy(host: Hypervisor, moid: str) -> None:
+    try:
+        await host.destroy(moid)
+    except DomainError as error:
+        # The next attempt, or the fence's owner, finds it by its tag.
+        log.warning("a half-made machine could not be destroyed: %s", error)
+
+
+async def _import(
+    attempt: Attempt,
+    host: Hypervisor,
+    order: RestoreMachineOrder,
+    configuration: MachineConfiguration,
+    reader: PointReader,
+) -> str:
+    request = ImportRequest(
+        configuration=configuration,
+        name=order.name,
+        tag=f"{attempt.grant.task_id}.{attempt.grant.token}",
+        datastore=order.datastore,
+        networks=order.networks,
+    )
+    lease = await host.import_machine(request)
+    try:
+        attempt.tell(phase="writing", transport="lease", transport_reason="a new machine is written by import")
+        for key in lease.disk_keys:
+            async with aclosing(_blocks(attempt, reader, key)) as blocks:
+                await lease.write_disk(key, blocks)
+        return await lease.complete()
+    finally:
+        await lease.close()
+
+
+async def _blocks(attempt: Attempt, reader: PointReader, key: int) -> AsyncGenerator[tuple[int, Buffer], None]:
+    """The disk's chunks in order; what is left out reads as zeros."""
+    base = attempt.progress.bytes_read + attempt.progress.bytes_skipped
+    reached = 0
+    read = attempt.progress.bytes_read
+    async for offset, data in reader.stream(key):
+        yield offset, data
+        read += len(data)
+        reached = offset + len(data)
+        attempt.tell(bytes_read=read, bytes_skipped=base + reached - read)
+    capacity = reader.disk(key).capacity_bytes
+    attempt.tell(bytes_read=read, bytes_skipped=base + capacity - read)
