@@ -1,0 +1,29 @@
+"""``python -m backup_engine api | worker | runner | migrate | create-database | contracts | vault …``."""
+
+from __future__ import annotations
+
+import sys
+
+from common.cli import Program, main
+
+from backup_engine.bootstrap import PACKAGE_FOLDER, build
+from backup_engine.contracts import documents
+from backup_engine.persistence.unit_of_work import SYSTEM_ROLES
+from backup_engine.rescue_command import run
+from backup_engine.settings import NAME, PREFIX, Settings
+
+PROGRAM = Program(
+    name=NAME,
+    prefix=PREFIX,
+    package_folder=PACKAGE_FOLDER,
+    settings=Settings,
+    build=build,
+    parts=("api", "worker", "runner"),
+    documents=documents,
+    system_roles=SYSTEM_ROLES,
+)
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["vault"]:  # works without database and settings, hence before anything reads them
+        sys.exit(run(sys.argv[2:]))
+    main(PROGRAM)

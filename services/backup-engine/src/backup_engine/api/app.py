@@ -1,0 +1,37 @@
+"""The application: every route of backup-engine."""
+
+from __future__ import annotations
+
+from common.auth import InternalTokenVerifier
+from common.web import create_app
+from fastapi import FastAPI
+
+from backup_engine.api.dependencies import Tools
+from backup_engine.api.routes import (
+    backup_configs,
+    backup_jobs,
+    esxi_servers,
+    restore_points,
+    restores,
+    virtual_machines,
+)
+
+ROUTERS = (
+    esxi_servers.router,
+    virtual_machines.router,
+    backup_configs.router,
+    backup_jobs.router,
+    restore_points.router,
+    restores.router,
+)
+
+
+def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:
+    """The application; without tools it serves only to be described (contracts)."""
+    return create_app(
+        "backup-engine",
+        title="ESXi Backup Manager: backup engine",
+        routers=ROUTERS,
+        verifier=verifier,
+        state={"tools": tools},
+    )

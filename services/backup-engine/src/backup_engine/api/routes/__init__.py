@@ -1,0 +1,1 @@
+"""Routes: parse, open the transaction, call one use case, shape the answer."""

@@ -1,0 +1,181 @@
+"""Builds backup-engine from its settings; the only module that names every concrete class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from common.auth import InternalTokenVerifier
+from common.clock import SystemClock
+from common.messaging import Broker
+from common.messaging.inbox import InboxWorker
+from common.messaging.parts import BrokerPart
+from common.messaging.rabbitmq import RabbitBroker
+from common.messaging.relay import Relay
+from common.parts import Every, Group, Part, Service, database_check
+from common.persistence import Database, Store
+from common.persistence.startup import check_database
+from common.web import HttpPart
+from fastapi import FastAPI
+
+from backup_engine.adapters.file_kms import FileKms
+from backup_engine.adapters.folder_store import FolderStore
+from backup_engine.adapters.secret_box import AesSecretBox
+from backup_engine.adapters.sql_control_plane import SqlControlPlane
+from backup_engine.adapters.vsphere.dialer import DialPolicy
+from backup_engine.adapters.vsphere.hypervisor import VSphereConnector
+from backup_engine.api.app import make_app
+from backup_engine.api.dependencies import Tools
+from backup_engine.domain.admission import Limits
+from backup_engine.messaging.handlers import subscriptions
+from backup_engine.persistence.unit_of_work import SYSTEM_ROLES, UnitOfWork
+from backup_engine.runner.part import Runner
+from backup_engine.runner.tools import RunnerTools
+from backup_engine.settings import NAME, PREFIX, Settings
+from backup_engine.usecases.dispatch import Dispatcher, VaultMaker
+from backup_engine.usecases.read_point import PointReaders
+from backup_engine.usecases.reconcile_snapshots import SnapshotReconciler
+
+PACKAGE_FOLDER = Path(__file__).parent
+DOORS = ("app", "relay", "inbox", *SYSTEM_ROLES)
+HOURLY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Everything that was made of the settings; tests take it apart, `build` hands out its parts."""
+
+    settings: Settings
+    database: Database
+    store: Store[UnitOfWork]
+    events: Broker
+    """Of the worker: publishes facts and messages of tasks, and takes facts in."""
+    tasks: Broker
+    """Of the runner: takes messages of tasks. The same object where one process has everything."""
+    own_brokers: bool
+    blobs: FolderStore
+    kms: FileKms
+    connector: VSphereConnector
+    box: AesSecretBox
+
+    @property
+    def pauses(self) -> tuple[timedelta, ...]:
+        return tuple(timedelta(seconds=seconds) for seconds in self.settings.retry_pauses_seconds)
+
+    def readers(self) -> PointReaders:
+        return PointReaders(self.store, self.blobs, self.kms)
+
+    def app(self) -> FastAPI:
+        tools = Tools(self.store, self.connector, self.box, self.readers(), self.settings.export_folder is not None)
+        return make_app(tools, InternalTokenVerifier(self.settings.gateway_public_keys, NAME))
+
+    def dispatcher(self) -> Dispatcher:
+        limits = Limits(
+            per_server=self.settings.limit_per_server,
+            per_datastore=self.settings.limit_per_datastore,
+            per_organization=self.settings.limit_per_organization,
+            in_all=self.settings.limit_in_all,
+        )
+        return Dispatcher(self.store, self.events, limits, self.pauses)
+
+    def reconciler(self) -> SnapshotReconciler:
+        return SnapshotReconciler(self.store, self.connector, self.box, self.settings.deployment_id)
+
+    def control_plane(self) -> SqlControlPlane:
+        return SqlControlPlane(self.store, self.box, self.settings.deployment_id, self.pauses)
+
+    def runner(self) -> Runner:
+        idle = self.settings.runner_exit_when_idle_seconds
+        return Runner(
+            RunnerTools(self.control_plane(), self.connector, self.blobs, self.kms, self.settings.export_folder),
+            self.tasks,
+            site=self.settings.runner_site,
+            slots=self.settings.runner_slots,
+            idle=None if idle is None else timedelta(seconds=idle),
+        )
+
+    def worker(self) -> list[Part]:
+        inbox = InboxWorker(self.store, subscriptions)
+        relay = Relay(self.database, self.events)
+        self.events.subscribe(subscriptions, inbox.receive)
+        turn = timedelta(seconds=self.settings.dispatch_seconds)
+        reconcile = timedelta(minutes=self.settings.reconcile_minutes)
+        makers = VaultMaker(self.store, self.blobs, self.kms)
+        return [
+            relay,
+            inbox,
+            Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
+            Every("backup-engine.vaults", turn, makers.turn, self.database),
+            Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),
+            Every("backup-engine.inbox", HOURLY, inbox.forget_handled, self.database),
+            Every("backup-engine.outbox", HOURLY, relay.forget_published, self.database),
+        ]
+
+    def parts(self) -> dict[str, Part]:
+        """What runs; a broker of our own is connected by the part that uses it, a given one by its giver."""
+        worker, runner = self.worker(), self.runner()
+        if self.own_brokers:
+            return {
+                "api": self._api(),
+                "worker": Group("worker", [BrokerPart(self.events), *worker]),
+                "runner": Group("runner", [BrokerPart(self.tasks), runner]),
+            }
+        return {"api": self._api(), "worker": Group("worker", worker), "runner": runner}
+
+    def _api(self) -> Part:
+        return HttpPart("api", self.app(), self.settings.http_host, self.settings.http_port)
+
+    async def close(self) -> None:
+        await self.connector.aclose()
+        await self.blobs.close()
+        await self.database.close()
+
+
+async def assemble(settings: Settings, broker: Broker | None = None) -> Built:
+    """Open what the parts share.
+
+    Raises:
+        UnsafeDatabase: see `common.persistence.startup`.
+        StoreRefused: the folder cannot hold vaults.
+        ValueError: neither a broker nor its address was given.
+    """
+    database = Database(settings, PREFIX)
+    await check_database(database, DOORS, PACKAGE_FOLDER, production=settings.environment == "production")
+    for folder in (settings.kms_folder, settings.object_store_folder, settings.export_folder):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    policy = DialPolicy(allow=settings.esxi_allow, deny=settings.esxi_deny, allow_loopback=settings.esxi_allow_loopback)
+    return Built(
+        settings=settings,
+        database=database,
+        store=Store(database, UnitOfWork, SystemClock()),
+        events=broker or _rabbit(settings),
+        tasks=broker or _rabbit(settings),
+        own_brokers=broker is None,
+        blobs=await FolderStore.open(settings.object_store_folder),
+        kms=FileKms(settings.kms_folder),
+        connector=VSphereConnector(policy),
+        box=AesSecretBox(settings.credentials_key.get_secret_value()),
+    )
+
+
+def _rabbit(settings: Settings) -> RabbitBroker:
+    if settings.broker_url is None:
+        raise ValueError("BACKUP_ENGINE_BROKER_URL is not set")
+    return RabbitBroker(settings.broker_url.get_secret_value(), NAME)
+
+
+async def build(settings: Settings, broker: Broker | None = None) -> Service:
+    """Make the parts `api`, `worker` and `runner`.
+
+    Args:
+        settings: read from the environment.
+        broker: the one broker of a process that runs everything; without it, RabbitMQ by `broker_url`.
+    """
+    built = await assemble(settings, broker)
+
+    async def database_answers() -> str | None:
+        return await database_check(built.database)
+
+    return Service(NAME, built.parts(), built.close, {"database": database_answers})
