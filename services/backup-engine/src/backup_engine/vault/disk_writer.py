@@ -6,14 +6,14 @@ names, the root after the pages (§11, O2).
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import Literal
 
-from backup_engine.ports.vault import ObjectType
+from backup_engine.ports.vault import Buffer, ObjectType
 from backup_engine.vault.codec import Codec, is_zero
 from backup_engine.vault.errors import SourceBroken
 from backup_engine.vault.extents import Extent, Positions, chunk_positions, flatten, union
@@ -23,7 +23,7 @@ from backup_engine.vault.nodes import DEFAULT_CHUNK_SIZE, PAGE_ENTRIES, ZERO, En
 from backup_engine.vault.objects import Fetch, compute
 from backup_engine.vault.pipeline import Keeper, Plain
 from backup_engine.vault.progress import Meter, Stage
-from backup_engine.vault.sources import ChunkCutter, RandomSource, StreamSource
+from backup_engine.vault.sources import ChunkCutter, RandomSource, StreamSource, closing_pieces
 
 _WINDOW = 32
 """Chunks of one disk between being asked for and entering the map; more would only wait for buffers."""
@@ -98,7 +98,7 @@ class DiskWriter:
         self._cutting = Plain(b"")
         self._parent: MapReader | None = None
         self._hinted: Positions | None = None
-        self._read = self._new = self._stored = self._unexpected = 0
+        self._read = self._skipped = self._new = self._stored = self._unexpected = 0
 
     async def write(self) -> DiskRecord:
         """Store the disk and return its record. Errors of source, store and catalogue pass through."""
@@ -107,6 +107,7 @@ class DiskWriter:
             async with asyncio.TaskGroup() as tasks:
                 root_id, root = await self._write(tasks)
         except BaseExceptionGroup as group:
+            self._take_out_of_progress()
             raise _first(group) from group
         finally:
             for plain in tuple(self._held):  # Of chunks that an error or a cancellation left half-way.
@@ -153,7 +154,7 @@ class DiskWriter:
         wanted = chunk_positions(whole, capacity=geometry.capacity_bytes, chunk_size=geometry.chunk_size)
         wanted = union(wanted, [range(at, at + 1) for at in await self._distrusted_positions()])
         to_read = sum(len(part) for part in wanted) * geometry.chunk_size
-        self._meter.bytes_skipped += max(geometry.capacity_bytes - to_read, 0)
+        self._count_skipped(max(geometry.capacity_bytes - to_read, 0))
         for position in flatten(wanted):
             if len(self._window) >= _WINDOW:
                 await self._settle(tasks, builder)
@@ -185,28 +186,38 @@ class DiskWriter:
     async def _read_stream(self, tasks: asyncio.TaskGroup, builder: MapBuilder, source: StreamSource) -> None:
         geometry = self._geometry
         cutter = ChunkCutter(geometry)
-        pieces = aiter(source.stream())
+        async with closing_pieces(source) as pieces:
+            await self._cut_pieces(tasks, builder, cutter, pieces)
+        if cutter.position != -1:
+            await self._cut(tasks, builder, cutter)
+        self._count_skipped(geometry.capacity_bytes - self._read)
+
+    async def _cut_pieces(
+        self,
+        tasks: asyncio.TaskGroup,
+        builder: MapBuilder,
+        cutter: ChunkCutter,
+        pieces: AsyncIterator[tuple[int, Buffer]],
+    ) -> None:
+        size = self._geometry.chunk_size
         while True:
             with self._meter.within(Stage.READ):
                 piece = await anext(pieces, None)
             if piece is None:
-                break
+                return
             offset, content = piece[0], memoryview(piece[1])
             cutter.check(offset, len(content))
             self._count_read(len(content))
             while content:
-                position = offset // geometry.chunk_size
+                position = offset // size
                 if cutter.position not in (-1, position):
                     await self._cut(tasks, builder, cutter)
                 if cutter.position == -1:
                     self._cutting = await self._take()
                     cutter.begin(position)
-                room = (position + 1) * geometry.chunk_size - offset
+                room = (position + 1) * size - offset
                 cutter.put(offset, content[:room])
                 offset, content = offset + room, content[room:]
-        if cutter.position != -1:
-            await self._cut(tasks, builder, cutter)
-        self._meter.bytes_skipped += geometry.capacity_bytes - self._read
 
     async def _cut(self, tasks: asyncio.TaskGroup, builder: MapBuilder, cutter: ChunkCutter) -> None:
         plain = self._cutting
@@ -290,6 +301,15 @@ class DiskWriter:
             at * PAGE_ENTRIES for at in self._parent.root.present_pages() if self._parent.root[at] in self._distrusted
         ]
         return pages + [at async for at, object_id in self._parent.data() if object_id in self._distrusted]
+
+    def _take_out_of_progress(self) -> None:
+        """Let a disk that will be written again count only for what was read of it."""
+        self._meter.bytes_total += self._read - self._plan.capacity_bytes
+        self._meter.bytes_skipped -= self._skipped
+
+    def _count_skipped(self, amount: int) -> None:
+        self._skipped += amount
+        self._meter.bytes_skipped += amount
 
     def _count_read(self, amount: int) -> None:
         self._read += amount

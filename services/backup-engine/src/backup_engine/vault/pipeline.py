@@ -30,6 +30,8 @@ MIB = 1 << 20
 _RECENT = 65536
 _LEAST_COST = 64 * 1024
 """What the smallest object counts against the budget, so that their number is bounded too."""
+CLOSING_SECONDS = 5
+"""How long closing waits for batches under way: a cancelled backup shall end within 10 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,13 @@ class Batches:
         self._urgent -= 1
 
     async def close(self) -> None:
-        """Give up what has not been sent, and wait until what has been is finished or cancelled."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Give up what has not been sent, and let what has been come to its end, but not for long."""
+        self._forming.clear()
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=CLOSING_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _start(self) -> None:
         while self._forming and len(self._running) < self._limits.batches and self._due:

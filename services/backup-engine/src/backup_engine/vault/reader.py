@@ -6,7 +6,7 @@ What is done with the bytes (a virtual machine, a file, a mount) is the caller's
 import asyncio
 import os
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +21,9 @@ from backup_engine.vault.manifest import DiskRecord, PointManifest
 from backup_engine.vault.maps import MapReader
 from backup_engine.vault.nodes import PAGE_ENTRIES, EntryKind
 from backup_engine.vault.objects import ObjectReader
+
+SEEN = 1 << 20
+"""Ids that verification remembers so as to read each once: some 100 MiB. Beyond, some are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class PointReader:
 
     async def stream(
         self, disk_key: int, *, holes: bool = False, read_ahead: int = 4
-    ) -> AsyncIterator[tuple[int, Buffer]]:
+    ) -> AsyncGenerator[tuple[int, Buffer], None]:
         """Yield (offset, bytes) chunk by chunk, ascending, fetching ``read_ahead`` chunks in advance.
 
         Zeros and holes are left out, unless ``holes`` wants them as zeros.
@@ -255,6 +258,8 @@ class PointReader:
             async for position, object_id, generation in self._located(disk_map, [index]):
                 if object_id in seen:
                     continue
+                if len(seen) >= SEEN:
+                    seen.clear()
                 seen.add(object_id)
                 try:
                     await self._chunk(object_id, geometry.chunk_length(position), generation)

@@ -1,6 +1,7 @@
 """Where a disk's bytes come from: the two kinds of source, and cutting a stream into chunks. No I/O of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol, runtime_checkable
 
 from backup_engine.ports.vault import Buffer
@@ -27,6 +28,17 @@ class StreamSource(Protocol):
         A buffer may be used again by the source as soon as the next one is asked for.
         """
         ...
+
+
+@asynccontextmanager
+async def closing_pieces(source: StreamSource) -> AsyncIterator[AsyncIterator[tuple[int, Buffer]]]:
+    """Give the stream, and end it afterwards, so that its connection does not wait for the garbage collector."""
+    pieces = aiter(source.stream())
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 class ChunkCutter:

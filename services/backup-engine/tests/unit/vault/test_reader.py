@@ -67,7 +67,7 @@ async def test_a_stream_may_be_left_early() -> None:
     async with vault.reader(point) as reader:
         stream = reader.stream(2000)
         offset, _ = await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
         assert offset == 0
         assert [extent async for extent in reader.extents(2000)] == [(0, 2 * MIB), (4 * MIB, MIB + 4321)]
 
