@@ -1,6 +1,6 @@
 """A self-signed certificate made at start, as a freshly installed host has one."""
 
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 from dataclasses import dataclass
@@ -30,15 +30,15 @@ def self_signed(folder: Path, name: str, address: str) -> Certificate:
         names.append(x509.IPAddress(ipaddress.ip_address(address)))
     except ValueError:
         names.append(x509.DNSName(address))
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=365))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=365))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -48,9 +48,7 @@ def self_signed(folder: Path, name: str, address: str) -> Certificate:
     certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     secret.touch(mode=0o600)
     secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     digest = hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
     return Certificate(certificate, secret, ":".join(digest[at : at + 2] for at in range(0, 64, 2)))

@@ -40,7 +40,9 @@ class Lab:
         self.control = httpx.Client(base_url=self.running.control_url, trust_env=False, timeout=30)
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self.https = httpx.Client(verify=context, trust_env=False, timeout=30, base_url=f"https://127.0.0.1:{self.running.port}")
+        self.https = httpx.Client(
+            verify=context, trust_env=False, timeout=30, base_url=f"https://127.0.0.1:{self.running.port}"
+        )
         self.si = self.connect()
 
     @staticmethod

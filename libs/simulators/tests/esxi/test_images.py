@@ -1,4 +1,4 @@
-"""Disks hold a real partition table and a real ext4 file system, the same for the same seed, and the guest keeps it so."""
+"""Disks hold a real partition table and a real ext4 file system, the same for a seed, and the guest keeps it so."""
 
 import binascii
 import shutil
@@ -95,7 +95,10 @@ def test_control_answers_what_is_wrong(lab: Any) -> None:
 
 def test_specifications_are_read_from_text() -> None:
     spec = VmSpec.parse("web:2g:400m:1g:0:gpt:off")
-    assert [(disk.size, disk.used, disk.table) for disk in spec.disks] == [(2 << 30, 400 * MIB, "gpt"), (1 << 30, 0, "gpt")]
+    assert [(disk.size, disk.used, disk.table) for disk in spec.disks] == [
+        (2 << 30, 400 * MIB, "gpt"),
+        (1 << 30, 0, "gpt"),
+    ]
     assert not spec.running
     assert parse_size("1.5 TiB") == 3 << 39
     for bad in ("web", "web:2g", ":2g:1g", "web:2x:1g"):
@@ -120,6 +123,8 @@ def test_a_stream_may_come_in_pieces_of_any_size() -> None:
 
 
 def test_the_program_explains_itself() -> None:
-    done = subprocess.run([sys.executable, "-m", "simulators.esxi", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "simulators.esxi", "--help"], capture_output=True, text=True, check=True
+    )
     for option in ("--host", "--port", "--control-port", "--username", "--password", "--folder", "--vm", "--announce"):
         assert option in done.stdout

@@ -40,7 +40,7 @@ def covered(found: list[tuple[int, int]]) -> set[int]:
 
 
 def test_a_snapshot_stays_bit_exact_while_the_chain_grows(lab: Any, done: Any) -> None:
-    vm = lab.add("chain:32m:4m")
+    vm = lab.add("chain:16m:2m")
     views = []
     for number in range(4):
         snapshot = lab.snapshot(vm, f"s{number}")
@@ -70,7 +70,7 @@ def test_the_backing_names_the_chain(lab: Any) -> None:
     assert backing.fileName == "[datastore1] named/named-000002.vmdk"
     assert backing.parent.fileName == "[datastore1] named/named-000001.vmdk"
     assert backing.parent.parent.fileName == "[datastore1] named/named.vmdk"
-    frozen = [item for item in second.config.hardware.device if item.key == 2000][0].backing
+    frozen = disk_of(second).backing
     assert frozen.fileName == "[datastore1] named/named-000001.vmdk"
     tree = vm.snapshot.rootSnapshotList
     assert (tree[0].snapshot, tree[0].childSnapshotList[0].snapshot) == (first, second)
@@ -79,10 +79,10 @@ def test_the_backing_names_the_chain(lab: Any) -> None:
 
 
 def test_removing_a_snapshot_under_write_load_loses_nothing(lab: Any, done: Any, eventually: Any) -> None:
-    vm = lab.add("loaded:32m:8m")
+    vm = lab.add("loaded:16m:4m")
     snapshot = lab.snapshot(vm)
     lab.write(vm, 0.5, seed=3)
-    lab.faults({"match": "RemoveSnapshot_Task", "action": "rate", "bytes_per_second": 8 << 20})
+    lab.faults({"match": "RemoveSnapshot_Task", "action": "rate", "bytes_per_second": 4 << 20})
     task = snapshot.RemoveSnapshot_Task(removeChildren=False)
     marks = {}
     for number in range(60):
@@ -200,15 +200,15 @@ def test_cbt_is_off_without_the_setting(lab: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_changed_areas_are_a_superset_of_what_changed(lab: Any, done: Any, seed: int) -> None:
-    vm = lab.add(f"superset{seed}:32m:4m", cbt=True)
+    vm = lab.add(f"superset{seed}:16m:2m", cbt=True)
     chance = random.Random(seed)
     points = []
     for number in range(4):
         snapshot = lab.snapshot(vm, f"p{number}")
         points.append((snapshot, disk_of(snapshot).backing.changeId, lab.image(vm, snapshot)))
         for _ in range(chance.randint(1, 12)):
-            at = chance.randrange(32 << 20)
-            lab.poke(vm, at, chance.randbytes(min(chance.randint(1, 200_000), (32 << 20) - at)))
+            at = chance.randrange(16 << 20)
+            lab.poke(vm, at, chance.randbytes(min(chance.randint(1, 200_000), (16 << 20) - at)))
         if number == 1:
             done(points[0][0].RemoveSnapshot_Task(removeChildren=False))
     for older in range(4):
@@ -218,7 +218,7 @@ def test_changed_areas_are_a_superset_of_what_changed(lab: Any, done: Any, seed:
             assert truth <= covered(found)
             assert len(covered(found)) <= len(truth) + 2 * 12 * 3
     everything = covered(areas(vm, points[3][0], "*"))
-    assert changed_blocks(bytes(32 << 20), points[3][2]) <= everything
+    assert changed_blocks(bytes(16 << 20), points[3][2]) <= everything
 
 
 def test_answers_are_paged(lab: Any) -> None:

@@ -83,7 +83,9 @@ def test_disks_are_added_extended_and_removed(lab: Any, done: Any) -> None:
     assert [item.key for item in disks_of(vm)] == [2000]
 
 
-@pytest.mark.parametrize("what", ["shrink", "taken unit", "reserved unit", "too large", "no controller", "with snapshot"])
+@pytest.mark.parametrize(
+    "what", ["shrink", "taken unit", "reserved unit", "too large", "no controller", "with snapshot"]
+)
 def test_impossible_disk_changes_are_refused(lab: Any, done: Any, what: str) -> None:
     vm = lab.add(f"refused {what}:16m:0")
     item = disks_of(vm)[0]
@@ -97,7 +99,9 @@ def test_impossible_disk_changes_are_refused(lab: Any, done: Any, what: str) -> 
     else:
         unit = {"taken unit": 0, "reserved unit": 7}.get(what, 1)
         size = 63 << 40 if what == "too large" else 16 << 20
-        wanted = change("add", disk(size, unit=unit, controller=1009 if what == "no controller" else 1000), files="create")
+        wanted = change(
+            "add", disk(size, unit=unit, controller=1009 if what == "no controller" else 1000), files="create"
+        )
     with pytest.raises(vim.fault.InvalidDeviceSpec):
         done(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[wanted])))
 

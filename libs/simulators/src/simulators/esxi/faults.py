@@ -31,7 +31,20 @@ from simulators.esxi.vmodl import vim, vmodl
 
 LOG_ENTRIES = 20_000
 ACTIONS = frozenset(
-    "fault delay status rate cut corrupt page_size no_stun whole_disk keep_files miss_changes expire".split()
+    {
+        "fault",
+        "delay",
+        "status",
+        "rate",
+        "cut",
+        "corrupt",
+        "page_size",
+        "no_stun",
+        "whole_disk",
+        "keep_files",
+        "miss_changes",
+        "expire",
+    }
 )
 
 
@@ -56,7 +69,9 @@ class Rule:
         """
         if not isinstance(raw, dict) or not isinstance(raw.get("match"), str) or raw.get("action") not in ACTIONS:
             raise ValueError(f"a rule needs match and action, one of {', '.join(sorted(ACTIONS))}")
-        own = {name: raw[name] for name in ("match", "action", "skip", "times", "probability", "in_task") if name in raw}
+        own = {
+            name: raw[name] for name in ("match", "action", "skip", "times", "probability", "in_task") if name in raw
+        }
         rule = cls(**own, detail={name: value for name, value in raw.items() if name not in own})
         if rule.action == "fault":
             rule.make_fault()
@@ -89,7 +104,7 @@ class Faults:
         """
         listed = raw.get("rules") if isinstance(raw, dict) else raw
         if not isinstance(listed, list):
-            raise ValueError("expected a list of rules")
+            raise ValueError("expected a list of rules")  # noqa: TRY004 -- malformed data, not a wrong call
         self.rules = [Rule.parse(entry) for entry in listed]
         self._chance = random.Random(raw.get("seed", 0) if isinstance(raw, dict) else 0)
 

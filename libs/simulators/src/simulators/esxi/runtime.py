@@ -91,7 +91,7 @@ class Wire:
         except Exception as error:
             if not _is_cut(error):
                 raise
-            # ASGI has no word for «cut the connection»; uvicorn's cycle object, whose method `receive` is, holds the socket.
+            # ASGI has no word for «cut the connection»; uvicorn's cycle object holds the socket.
             receive.__self__.transport.abort()  # type: ignore[attr-defined]
             while (await receive())["type"] != "http.disconnect":
                 pass

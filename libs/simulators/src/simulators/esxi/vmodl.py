@@ -18,6 +18,16 @@ def fault(kind: Any, message: str, **fields: Any) -> Any:
     return kind(msg=message, **fields)
 
 
-def reference(kind: Any, moid: str) -> Any:
-    """A managed object reference."""
-    return kind(moid)
+def moid_of(reference: Any) -> str:
+    """The id in a managed object reference."""
+    return str(reference._moId)  # noqa: SLF001 -- pyvmomi's documented, if underscored, way
+
+
+def property_info(kind: Any, name: str) -> Any:
+    """Type and flags of a property; AttributeError when the type has none of this name."""
+    return kind._GetPropertyInfo(name)  # noqa: SLF001 -- as above
+
+
+def property_list(kind: Any) -> Any:
+    """All properties of a type, inherited ones included."""
+    return kind._GetPropertyList()  # noqa: SLF001 -- as above

@@ -30,7 +30,7 @@ class BlockSet:
 
     def update(self, other: "BlockSet") -> None:
         """Add all blocks of another set of the same block size."""
-        for page, bits in other._pages.items():
+        for page, bits in other._pages.items():  # noqa: SLF001 -- of the same class
             mine = self._pages.get(page)
             self._pages[page] = bits.copy() if mine is None else mine | bits
 

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 import numpy as np
 
 POOL_BYTES = 8 << 20
-WORDS = (
-    "the of and to in is request for backup on with server error as at by from this user that session connection be or "
-    "an timeout not are was address have service it kernel which started one disk were all there can been has when who "
-    "will more no if out so said what up its about into than them only other new some could time these two may then do "
-    "invoice payment douala yaounde first any my now such like our over me even most made after also did many before"
-).split()
-FOLDERS = ("etc", "var/log", "var/lib/app", "home/marie/documents", "home/paul/pictures", "usr/lib", "opt/archive", "srv")
+WORDS = """
+the of and to in is request for backup on with server error as at by from this user that session connection be or an
+timeout not are was address have service it kernel which started one disk were all there can been has when who will
+more no if out so said what up its about into than them only other new some could time these two may then do invoice
+payment douala yaounde first any my now such like our over me even most made after also did many before
+""".split()  # noqa: SIM905 -- a word list reads better as text
+FOLDERS = (
+    "etc",
+    "var/log",
+    "var/lib/app",
+    "home/marie/documents",
+    "home/paul/pictures",
+    "usr/lib",
+    "opt/archive",
+    "srv",
+)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def _make_file_system(path: Path, spec: ImageSpec, length: int) -> None:
 def _fill(path: Path, spec: ImageSpec) -> list[tuple[int, int]]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fill-") as scratch:
         folder = Path(scratch)
-        names, folders = [], set()
+        names: list[str] = []
+        folders: set[str] = set()
         for file in content.files(spec.seed, int(spec.used * 0.985)):
             (folder / f"{len(names)}").write_bytes(file.data)
             names.append(file.path)

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from isal import isal_zlib
 
@@ -25,6 +25,7 @@ DIRECTORY_AT_END: Final = 0xFFFFFFFFFFFFFFFF
 OVERHEAD_SECTORS: Final = 128
 DESCRIPTOR_SECTORS: Final = 20
 MARK_END, MARK_TABLE, MARK_DIRECTORY, MARK_FOOTER = 0, 1, 2, 3
+BAD_DATA: Final[Any] = (isal_zlib.error, zlib.error)
 HEADER = struct.Struct("<IIIQQQQIQQQBccccH433x")
 
 
@@ -45,7 +46,7 @@ def descriptor(capacity: int, name: str, content_id: int) -> bytes:
     sectors = -(-capacity // SECTOR)
     text = (
         "# Disk DescriptorFile\nversion=1\n"
-        f"CID={content_id:08x}\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n\n"
+        f'CID={content_id:08x}\nparentCID=ffffffff\ncreateType="streamOptimized"\n\n'
         f'# Extent description\nRDONLY {sectors} SPARSE "{name}"\n\n'
         "# The Disk Data Base\n#DDB\n\n"
         f'ddb.adapterType = "lsilogic"\nddb.geometry.cylinders = "{max(1, min(65535, sectors // 16065))}"\n'
@@ -226,7 +227,7 @@ class StreamReader:
         packed = self._take(length + -length % SECTOR)[12:length]
         try:
             data = isal_zlib.decompress(packed)
-        except (isal_zlib.error, zlib.error) as error:
+        except BAD_DATA as error:
             raise BadStreamError(f"grain at sector {at} does not decompress") from error
         offset = sector * SECTOR
         room = min(GRAIN_BYTES, self.capacity - offset)

@@ -83,7 +83,8 @@ class Control:
         found = [
             record
             for record in self._host.records.entries
-            if query.get("name", record.name) == record.name and query.get("snapshot", record.snapshot) == record.snapshot
+            if query.get("name", record.name) == record.name
+            and query.get("snapshot", record.snapshot) == record.snapshot
         ]
         for record in found:
             await record.settle()
@@ -97,7 +98,8 @@ class Control:
     async def leases(self, _: Request) -> Response:
         shown = [
             {
-                "moid": lease.moid, "kind": lease.kind, "state": lease.state, "vm": lease.vm.moid, "percent": lease.percent,
+                "moid": lease.moid, "kind": lease.kind, "state": lease.state, "vm": lease.vm.moid,
+                "percent": lease.percent,
                 "streamed_bytes": sum(device.streamed for device in lease.devices),
             }
             for lease in self._host.leases.values()
@@ -117,7 +119,9 @@ class Control:
         disks = [device.disk for device in vm.disks if device.key in keys]
         files = bool(wanted.get("files", True))
         done = await asyncio.to_thread(lambda: [write_fraction(disk, fraction, seed, files=files) for disk in disks])
-        return JSONResponse({"bytes_written": sum(d.bytes_written for d in done), "extents": sum(d.extents for d in done)})
+        return JSONResponse(
+            {"bytes_written": sum(d.bytes_written for d in done), "extents": sum(d.extents for d in done)}
+        )
 
     async def guest(self, request: Request) -> Response:
         """The guest writes by itself at `{write_rate_mib_s}`, until null."""

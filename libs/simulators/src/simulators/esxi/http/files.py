@@ -66,7 +66,7 @@ def descriptor(disk: Disk, layer: Layer) -> bytes:
     if disk.tracker.requested:
         lines += ["# Change Tracking File", f'changeTrackPath="{layer.name.removesuffix(".vmdk")}-ctk.vmdk"', ""]
     pairs = [disk.uuid.replace("-", "")[at : at + 2] for at in range(0, 32, 2)]
-    lines += ["# The Disk Data Base", "#DDB", "", f'ddb.adapterType = "lsilogic"']
+    lines += ["# The Disk Data Base", "#DDB", "", 'ddb.adapterType = "lsilogic"']
     lines += [f'ddb.uuid = "{" ".join(pairs[:8])}-{" ".join(pairs[8:])}"', 'ddb.virtualHWVersion = "19"']
     if disk.thin and layer.parent is None:
         lines.append('ddb.thinProvisioned = "1"')

@@ -52,7 +52,7 @@ class Folder:
     def __init__(self, host: EsxHost) -> None:
         self._host = host
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> Response:  # noqa: PLR0911 -- one refusal after the other
         if not authorized(self._host, request):
             return unauthorized()
         path = request.path_params.get("path", "").strip("/")
@@ -60,7 +60,9 @@ class Folder:
         if request.query_params.get("dcPath", DATACENTER) != DATACENTER or ".." in path.split("/"):
             return Response("Not Found", 404)
         if not store:
-            return self._index(path, [f"<a href='/folder?dsName={quote(s)}'>{html.escape(s)}</a>" for s in self._host.spec.datastores])
+            return self._index(
+                path, [f"<a href='/folder?dsName={quote(s)}'>{html.escape(s)}</a>" for s in self._host.spec.datastores]
+            )
         if store not in self._host.spec.datastores:
             return Response("Not Found", 404)
         if request.method == "PUT":
@@ -80,7 +82,9 @@ class Folder:
     @staticmethod
     def _index(path: str, rows: list[str]) -> Response:
         body = "".join(f"<tr><td>{row}</td></tr>" for row in rows)
-        return Response(f"<html><title>Index of {html.escape(path)}</title><table>{body}</table></html>", media_type="text/html")
+        return Response(
+            f"<html><title>Index of {html.escape(path)}</title><table>{body}</table></html>", media_type="text/html"
+        )
 
     def _send(self, request: Request, entry: files.Entry) -> Response:
         start, stop, status = 0, entry.size, 200

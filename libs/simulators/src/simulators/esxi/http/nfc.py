@@ -36,7 +36,7 @@ class Nfc:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request) -> Response:  # noqa: PLR0911 -- one refusal after the other
         lease = self._host.leases.get(request.path_params["lease"])
         if lease is None or lease.state != READY:
             return Response("Not Found", 404)
@@ -115,7 +115,9 @@ class Nfc:
         try:
             async for chunk in request.stream():
                 lease.check()
-                await asyncio.get_running_loop().run_in_executor(self._pool, self._store, reader, device, await flow.one(chunk))
+                await asyncio.get_running_loop().run_in_executor(
+                    self._pool, self._store, reader, device, await flow.one(chunk)
+                )
                 device.streamed += len(chunk)
                 flow.check_cut()
             reader.close()

@@ -56,10 +56,15 @@ def reconfigure(host: EsxHost, vm: Vm, spec: Any) -> None:
     """Apply a VirtualMachineConfigSpec."""
     if spec.name and spec.name != vm.name:
         if any(other.name == spec.name for other in host.vms.values()):
-            raise fault(vim.fault.DuplicateName, f"The name '{spec.name}' already exists.", name=spec.name, object=vim.VirtualMachine(vm.moid))
+            raise fault(
+                vim.fault.DuplicateName,
+                f"The name '{spec.name}' already exists.",
+                name=spec.name,
+                object=vim.VirtualMachine(vm.moid),
+            )
         vm.name = spec.name
     for number, change in enumerate(spec.deviceChange or []):
-        _change_device(host, vm, change, number)
+        _change_device(vm, change, number)
     if spec.changeTrackingEnabled is not None:
         vm.cbt = bool(spec.changeTrackingEnabled)
         for item in vm.disks:
@@ -79,7 +84,7 @@ def _invalid(text: str, number: int) -> Any:
     return fault(vim.fault.InvalidDeviceSpec, text, deviceIndex=number, property=f"deviceChange[{number}]")
 
 
-def _change_device(host: EsxHost, vm: Vm, change: Any, number: int) -> None:
+def _change_device(vm: Vm, change: Any, number: int) -> None:
     item = change.device
     if isinstance(item, device.VirtualDisk):
         {"add": _add_disk, "remove": _remove_disk, "edit": _edit_disk}[change.operation](vm, change, number)
@@ -119,7 +124,7 @@ def _add_disk(vm: Vm, change: Any, number: int) -> None:
     key = item.key if item.key is not None and item.key > 0 else vm.fresh_disk_key(controller, unit)
     if vm.disk(key) is not None:
         raise _invalid(f"Key {key} is taken", number)
-    disk = _reattached(vm, item, number) if change.fileOperation is None else _blank(vm, item, key, number)
+    disk = _reattached(vm, item) if change.fileOperation is None else _blank(vm, item, key, number)
     disk.tracker.request(enabled=vm.cbt)
     if vm.power == POWERED_ON:
         disk.tracker.stun()
@@ -137,12 +142,14 @@ def _blank(vm: Vm, item: Any, key: int, number: int) -> Disk:
     return Disk(key, vm.fresh_disk_name(), vm.folder, capacity, uuid=identity, thin=thin)
 
 
-def _reattached(vm: Vm, item: Any, number: int) -> Disk:
+def _reattached(vm: Vm, item: Any) -> Disk:
     """A disk of this VM whose device was removed while its files stayed."""
     name = (item.backing.fileName or "").rpartition("/")[2]
     found = next((disk for disk in vm.detached if disk.current.name == name), None)
     if found is None:
-        raise fault(vim.fault.FileNotFound, f"File {item.backing.fileName} was not found", file=item.backing.fileName or "")
+        raise fault(
+            vim.fault.FileNotFound, f"File {item.backing.fileName} was not found", file=item.backing.fileName or ""
+        )
     vm.detached.remove(found)
     found.tracker.restart()
     return found
@@ -195,5 +202,9 @@ def _change_nic(vm: Vm, change: Any) -> None:
         return
     key = item.key if item.key is not None and item.key > 0 else 4000 + len(vm.nics)
     tail = ":".join(f"{random.randrange(256):02x}" for _ in range(3))
-    mac = item.macAddress if item.macAddress and re.fullmatch(r"(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", item.macAddress) else f"00:0c:29:{tail}"
+    mac = (
+        item.macAddress
+        if item.macAddress and re.fullmatch(r"(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}", item.macAddress)
+        else f"00:0c:29:{tail}"
+    )
     vm.nics.append(Nic(key, mac, network, type(item).__name__.rpartition(".")[2]))

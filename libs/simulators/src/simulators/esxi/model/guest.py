@@ -28,7 +28,8 @@ class Written:
 
 def _ranges(disk: Disk, *, files: bool) -> list[tuple[int, int]]:
     """Where the guest may write. Without a record of file contents (or when not asked to spare the file system): any
-    allocated block, or the whole of a blank disk."""
+    allocated block, or the whole of a blank disk.
+    """
     if files and disk.data_map:
         return disk.data_map
     return list(disk.allocated().ranges(0, disk.capacity)) or [(0, disk.capacity)]
@@ -58,7 +59,7 @@ def _runs(ranges: list[tuple[int, int]], fraction: float, chance: random.Random)
     return runs
 
 
-def _position(ranges: list[tuple[int, int]], starts: np.ndarray, block: int) -> int:  # type: ignore[type-arg]
+def _position(ranges: list[tuple[int, int]], starts: np.ndarray, block: int) -> int:
     index = int(np.searchsorted(starts, block, side="right")) - 1
     return ranges[index][0] + (block - int(starts[index])) * BLOCK
 

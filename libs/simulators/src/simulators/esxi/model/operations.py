@@ -79,7 +79,9 @@ def demand_snapshot_possible(vm: Vm, name: str) -> None:
         raise fault(vim.fault.SnapshotFault, "Detected too many levels of snapshots.")
 
 
-def create_snapshot(host: EsxHost, vm: Vm, name: str, description: str, *, quiesce: bool, stun: bool = True) -> Snapshot:
+def create_snapshot(
+    host: EsxHost, vm: Vm, name: str, description: str, *, quiesce: bool, stun: bool = True
+) -> Snapshot:
     """Freeze every disk. Unless `stun` is refused by a rule, this makes a requested CBT effective on a running VM."""
     disks = {}
     for device in vm.disks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from simulators.esxi.vmodl import MethodFault, fault, vmodl
+from simulators.esxi.vmodl import MethodFault, fault, moid_of, vmodl
 
 log = logging.getLogger(__name__)
 KEPT = 2000
@@ -43,7 +43,7 @@ class Tasks:
 
     def start(self, name: str, entity: Any, user: str, work: Callable[[Task], Awaitable[Any]]) -> Task:
         """Begin `work(task)`; what it returns is the result, a fault it raises is the error."""
-        task = Task(f"haTask-{entity._moId}-{name}-{next(self._numbers)}", name, entity, user)
+        task = Task(f"haTask-{moid_of(entity)}-{name}-{next(self._numbers)}", name, entity, user)
         self.by_moid[task.moid] = task
         while len(self.by_moid) > KEPT:
             self.by_moid.pop(next(iter(self.by_moid)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulators.esxi.disks.bitmap import BlockSet
@@ -11,7 +11,7 @@ from simulators.esxi.disks.layers import Disk, Layer
 from simulators.esxi.model import devices, operations
 from simulators.esxi.model.leases import DONE, EXPORT, IMPORT, READY, Lease, LeaseDevice
 from simulators.esxi.model.vm import POWERED_OFF, FrozenDisk, Snapshot, Vm
-from simulators.esxi.soap import objects
+from simulators.esxi.soap import objects, properties
 from simulators.esxi.soap.calls import Call, call
 from simulators.esxi.vmodl import fault, vim, vmodl
 
@@ -31,7 +31,11 @@ def query_changed_disk_areas(c: Call) -> Any:
     disk, capacity = frozen.device.disk, frozen.capacity
     start, change_id = c.args["startOffset"], c.args["changeId"]
     if not 0 <= start < capacity:
-        raise fault(vmodl.fault.InvalidArgument, "A specified parameter was not correct: startOffset", invalidProperty="startOffset")
+        raise fault(
+            vmodl.fault.InvalidArgument,
+            "A specified parameter was not correct: startOffset",
+            invalidProperty="startOffset",
+        )
     page = c.host.faults.take(c.name, "page_size")
     limit = int(page.detail["extents"]) if page else PAGE_EXTENTS
     areas = list(_areas(c, vm, disk, frozen, start, change_id))
@@ -41,7 +45,7 @@ def query_changed_disk_areas(c: Call) -> Any:
         end = areas[-1][0] + areas[-1][1]
     if c.host.faults.take(c.name, "miss_changes") is not None:
         areas = areas[::2]
-    extent = vim.vm.Runtime if False else vim.VirtualMachine.DiskChangeInfo.DiskChangeExtent
+    extent = vim.VirtualMachine.DiskChangeInfo.DiskChangeExtent
     return vim.VirtualMachine.DiskChangeInfo(
         startOffset=start, length=end - start,
         changedArea=[extent(start=at, length=length) for at, length in areas],
@@ -54,18 +58,28 @@ def _frozen(c: Call, vm: Vm) -> FrozenDisk:
         snapshot: Snapshot = objects.demand(c.host, c.args["snapshot"])
         found = snapshot.disks.get(key)
         if found is None or vm.snapshot(snapshot.moid) is not snapshot:
-            raise fault(vmodl.fault.InvalidArgument, "A specified parameter was not correct: deviceKey", invalidProperty="deviceKey")
+            raise fault(
+                vmodl.fault.InvalidArgument,
+                "A specified parameter was not correct: deviceKey",
+                invalidProperty="deviceKey",
+            )
         return found
     device = vm.disk(key)
     if device is None:
-        raise fault(vmodl.fault.InvalidArgument, "A specified parameter was not correct: deviceKey", invalidProperty="deviceKey")
+        raise fault(
+            vmodl.fault.InvalidArgument, "A specified parameter was not correct: deviceKey", invalidProperty="deviceKey"
+        )
     if vm.running:
         raise _file_fault(device.disk, "The disk of a running virtual machine can be queried only at a snapshot")
     return FrozenDisk(device, device.disk.current, device.disk.tracker.change_id, device.disk.capacity)
 
 
 def _file_fault(disk: Disk, text: str) -> Any:
-    return fault(vim.fault.FileFault, f"Error caused by file {disk.folder.name}/{disk.name}.vmdk: {text}", file=f"{disk.name}.vmdk")
+    return fault(
+        vim.fault.FileFault,
+        f"Error caused by file {disk.folder.name}/{disk.name}.vmdk: {text}",
+        file=f"{disk.name}.vmdk",
+    )
 
 
 def _areas(c: Call, vm: Vm, disk: Disk, frozen: FrozenDisk, start: int, change_id: str) -> Iterator[tuple[int, int]]:
@@ -78,7 +92,9 @@ def _areas(c: Call, vm: Vm, disk: Disk, frozen: FrozenDisk, start: int, change_i
             return iter([(start, capacity - start)])
         return _blocks(disk.allocated(frozen.layer), start, capacity)
     if not _CHANGE_ID.fullmatch(change_id):
-        raise fault(vmodl.fault.InvalidArgument, "A specified parameter was not correct: changeId", invalidProperty="changeId")
+        raise fault(
+            vmodl.fault.InvalidArgument, "A specified parameter was not correct: changeId", invalidProperty="changeId"
+        )
     if not disk.tracker.active:
         return iter(())  # asked between the setting and the stun: «nothing changed», as the real host says
     try:
@@ -98,7 +114,7 @@ def _blocks(found: BlockSet, start: int, capacity: int) -> Iterator[tuple[int, i
 # -- leases -----------------------------------------------------------------------------------------------------------
 
 
-def _lease_devices(vm: Vm, views: list[tuple[Any, Layer | None, int]]) -> list[LeaseDevice]:
+def _lease_devices(vm: Vm, views: Sequence[tuple[Any, Layer | None, int]]) -> list[LeaseDevice]:
     out = []
     for number, (item, layer, capacity) in enumerate(views):
         controller = vm.controller(item.controller_key)
@@ -122,7 +138,7 @@ def _grant(c: Call, lease: Lease) -> Any:
 @call("ExportSnapshot", writes=True)
 def export_snapshot(c: Call) -> Any:
     snapshot: Snapshot = c.state
-    vm = objects.owner(c.host, snapshot)
+    vm = properties.owner(c.host, snapshot)
     views = [(item.device, item.layer, item.capacity) for item in snapshot.disks.values()]
     return _grant(c, Lease(EXPORT, vm, _lease_devices(vm, views), c.host.spec.lease_timeout, snapshot))
 
@@ -145,7 +161,7 @@ def import_vapp(c: Call) -> Any:
         raise fault(vmodl.fault.NotSupported, "Only virtual machines can be imported by a host.")
     vm = devices.create(c.host, spec.configSpec)
     c.host.register(vm)
-    views: list[tuple[Any, Layer | None, int]] = [(item, None, item.disk.capacity) for item in vm.disks]
+    views = [(item, None, item.disk.capacity) for item in vm.disks]
     return _grant(c, Lease(IMPORT, vm, _lease_devices(vm, views), c.host.spec.lease_timeout))
 
 
@@ -193,6 +209,8 @@ def lease_manifest(c: Call) -> list[Any]:
     lease: Lease = c.state
     _demand_ready(lease)
     return [
-        vim.HttpNfcLease.ManifestEntry(key=f"/{lease.vm.moid}/{item.slot}", sha1="", size=item.streamed, disk=True, capacity=item.capacity)
+        vim.HttpNfcLease.ManifestEntry(
+            key=f"/{lease.vm.moid}/{item.slot}", sha1="", size=item.streamed, disk=True, capacity=item.capacity
+        )
         for item in lease.devices
     ]

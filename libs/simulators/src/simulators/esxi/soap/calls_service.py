@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 from simulators.esxi.http import files
-from simulators.esxi.soap import objects
+from simulators.esxi.soap import objects, properties
 from simulators.esxi.soap.calls import Call, call
 from simulators.esxi.soap.collector import Filter, View, query, retrieve
-from simulators.esxi.vmodl import fault, vim, vmodl
+from simulators.esxi.vmodl import fault, moid_of, vim, vmodl
 
 _ids = itertools.count(1)
 IDLE_WAIT_SECONDS = 1800
@@ -18,7 +18,7 @@ IDLE_WAIT_SECONDS = 1800
 
 @call("RetrieveServiceContent", open_to_all=True)
 def retrieve_service_content(c: Call) -> Any:
-    return objects.content(c.host)
+    return properties.content(c.host)
 
 
 @call("CurrentTime")
@@ -33,7 +33,7 @@ def login(c: Call) -> Any:
     if not c.host.sessions.accepts(c.args["userName"], c.args["password"]):
         raise fault(vim.fault.InvalidLogin, "Cannot complete login due to an incorrect user name or password.")
     c.session.user = c.args["userName"]
-    return objects.user_session(c.session)
+    return properties.user_session(c.session)
 
 
 @call("Logout")
@@ -105,13 +105,13 @@ def find_child(c: Call) -> Any:
 def create_container_view(c: Call) -> Any:
     objects.demand(c.host, c.args["container"])
     reference = vim.view.ContainerView(f"session[{c.session.key[:12]}]{next(_ids)}")
-    c.host.views[reference._moId] = View(reference, c.args["container"], c.args["type"], c.args["recursive"])
+    c.host.views[moid_of(reference)] = View(reference, c.args["container"], c.args["type"], c.args["recursive"])
     return reference
 
 
 @call("DestroyView")
 def destroy_view(c: Call) -> None:
-    c.host.views.pop(c.target._moId, None)
+    c.host.views.pop(moid_of(c.target), None)
 
 
 # -- property collector ---------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def create_filter(c: Call) -> Any:
 
 @call("DestroyPropertyFilter")
 def destroy_property_filter(c: Call) -> None:
-    if c.collector.filters.pop(c.target._moId, None) is None:
+    if c.collector.filters.pop(moid_of(c.target), None) is None:
         raise fault(vmodl.fault.ManagedObjectNotFound, "The filter is gone", obj=c.target)
 
 
@@ -194,7 +194,7 @@ async def _wait(c: Call, seconds: float) -> Any:
 
 
 @call("CancelTask")
-def cancel_task(c: Call) -> None:
+def cancel_task(_: Call) -> None:
     raise fault(vmodl.fault.NotSupported, "The task cannot be canceled.")
 
 
@@ -237,7 +237,12 @@ def _search(c: Call, *, recursive: bool) -> Any:
 
 def _file_info(entry: files.Entry) -> Any:
     browser = vim.host.DatastoreBrowser
-    kinds = {".vmdk": browser.VmDiskInfo, ".vmx": browser.VmConfigInfo, ".nvram": browser.VmNvramInfo, ".log": browser.VmLogInfo}
+    kinds = {
+        ".vmdk": browser.VmDiskInfo,
+        ".vmx": browser.VmConfigInfo,
+        ".nvram": browser.VmNvramInfo,
+        ".log": browser.VmLogInfo,
+    }
     kind = browser.FolderInfo if entry.is_folder else kinds.get(entry.suffix, browser.FileInfo)
     return kind(path=entry.name, fileSize=entry.size, modification=entry.modified, owner="root")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from simulators.esxi.model import devices, operations
 from simulators.esxi.model.vm import POWERED_OFF, POWERED_ON, SUSPENDED, Snapshot, Vm
-from simulators.esxi.soap import objects
+from simulators.esxi.soap import properties
 from simulators.esxi.soap.calls import Call, call
 from simulators.esxi.vmodl import fault, vim, vmodl
 
@@ -106,7 +106,7 @@ def _create_snapshot(c: Call, *, quiesce: bool) -> Any:
 @call("RemoveSnapshot_Task", writes=True)
 def remove_snapshot(c: Call) -> Any:
     snapshot: Snapshot = c.state
-    vm = objects.owner(c.host, snapshot)
+    vm = properties.owner(c.host, snapshot)
     doomed = list(snapshot.walk()) if c.args["removeChildren"] else [snapshot]
     return _remove(c, vm, doomed)
 
@@ -135,7 +135,7 @@ def rename_snapshot(c: Call) -> None:
 
 @call("RevertToSnapshot_Task", writes=True)
 def revert_to_snapshot(c: Call) -> Any:
-    return _revert(c, objects.owner(c.host, c.state), c.state)
+    return _revert(c, properties.owner(c.host, c.state), c.state)
 
 
 @call("RevertToCurrentSnapshot_Task", writes=True)

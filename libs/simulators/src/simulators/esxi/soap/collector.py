@@ -10,7 +10,7 @@ from typing import Any
 
 from simulators.esxi.model.host import EsxHost
 from simulators.esxi.soap import objects, wire
-from simulators.esxi.vmodl import fault, vim, vmodl
+from simulators.esxi.vmodl import fault, moid_of, property_info, vim, vmodl
 
 query: Any = vmodl.query.PropertyCollector
 PAGE_OBJECTS = 100
@@ -33,7 +33,7 @@ class View:
 
 
 def _below(host: EsxHost, container: Any, *, recursive: bool) -> Iterator[Any]:
-    moid = container._moId
+    moid = moid_of(container)
     if isinstance(container, vim.Datacenter):
         children = [vim.Folder(f"ha-folder-{name}") for name in ("vm", "host", "datastore", "network")]
     elif isinstance(container, vim.ComputeResource):
@@ -83,14 +83,14 @@ def _visit(
     *, skip: bool, seen: set[tuple[str, int]],
 ) -> None:  # fmt: skip
     if not skip:
-        chosen.setdefault((type(obj).__name__, obj._moId), obj)
+        chosen.setdefault((type(obj).__name__, moid_of(obj)), obj)
     for item in specs or []:
         spec = item if _is_traversal(item) else named.get(item.name)
         if spec is None:
             raise fault(vmodl.fault.InvalidArgument, f"no selection named {item.name}", invalidProperty="selectSet")
-        if not isinstance(obj, spec.type) or (obj._moId, id(spec)) in seen:
+        if not isinstance(obj, spec.type) or (moid_of(obj), id(spec)) in seen:
             continue
-        seen.add((obj._moId, id(spec)))
+        seen.add((moid_of(obj), id(spec)))
         value = objects.read_property(host, obj, spec.path)
         for child in value if isinstance(value, list) else [value]:
             if wire.is_reference(child):
@@ -120,7 +120,7 @@ def _typed(obj: Any, path: str, value: Any) -> Any:
     info: Any = None
     kind = type(obj)
     for part in path.split("."):
-        info = kind._GetPropertyInfo(part.partition("[")[0])
+        info = property_info(kind, part.partition("[")[0])
         kind = info.type
     typed = info.type()
     typed.extend(value)
@@ -133,7 +133,9 @@ def object_content(host: EsxHost, obj: Any, spec: Any) -> Any | None:
     if values is None:
         return None
     named = [
-        vmodl.DynamicProperty(name=path, val=_typed(obj, path, value)) for path, value in values.items() if value is not None
+        vmodl.DynamicProperty(name=path, val=_typed(obj, path, value))
+        for path, value in values.items()
+        if value is not None
     ]
     return query.ObjectContent(obj=obj, propSet=named)
 
@@ -206,7 +208,7 @@ class Collector:
             values = properties(host, obj, item.spec.propSet)
             if values is None:
                 continue
-            key = (type(obj).__name__, obj._moId)
+            key = (type(obj).__name__, moid_of(obj))
             present.add(key)
             typed = {path: _typed(obj, path, value) for path, value in values.items()}
             now = {path: wire.signature(value) for path, value in typed.items()}

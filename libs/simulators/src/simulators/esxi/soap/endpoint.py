@@ -13,7 +13,7 @@ from simulators.esxi.model.sessions import CURRENT, Session
 from simulators.esxi.soap import calls_data, calls_service, calls_vm, objects, wire
 from simulators.esxi.soap.calls import CALLS, OPEN, WRITES, Call
 from simulators.esxi.soap.collector import Collector
-from simulators.esxi.vmodl import MethodFault, fault, vim, vmodl
+from simulators.esxi.vmodl import MethodFault, fault, moid_of, vim, vmodl
 
 log = logging.getLogger(__name__)
 HANDLER_MODULES = (calls_data, calls_service, calls_vm)
@@ -42,7 +42,7 @@ class Endpoint:
         try:
             message = wire.parse(bytes(body), request.headers.get("soapaction", ""))
             version = message.version
-            entry = self._host.log.add("soap", message.name, target=str(message.target._moId), args=_shown(message))
+            entry = self._host.log.add("soap", message.name, target=str(moid_of(message.target)), args=_shown(message))
             refused = self._host.faults.take(message.name, "status")
             if refused is not None:
                 return Response(refused.detail.get("body", ""), refused.detail["status"])
@@ -55,7 +55,10 @@ class Endpoint:
         except Exception as error:  # our bug: tell the caller and keep the stack
             log.exception("call failed")
             entry["outcome"] = "internal error"
-            answer, status = wire.fault_response(fault(vmodl.fault.SystemError, f"internal error: {error}", reason="")), 500
+            answer, status = (
+                wire.fault_response(fault(vmodl.fault.SystemError, f"internal error: {error}", reason="")),
+                500,
+            )
         response = Response(answer, status, media_type="text/xml")
         if fresh:
             response.set_cookie(COOKIE, f'"{session.key}"', path="/", httponly=True, secure=True)
@@ -82,7 +85,10 @@ class Endpoint:
         if handler is None:
             raise fault(vmodl.fault.MethodNotFound, f"{name} is not simulated", receiver=message.target, method=name)
         if name in WRITES and host.spec.licence == "free":
-            raise fault(vim.fault.RestrictedVersion, "Current license or ESXi version prohibits execution of the requested operation.")
+            raise fault(
+                vim.fault.RestrictedVersion,
+                "Current license or ESXi version prohibits execution of the requested operation.",
+            )
         state = None if name == "DestroyPropertyFilter" else objects.demand(host, message.target)
         collector = self._collectors.setdefault(session.key, Collector())
         result = handler(Call(host, name, message.target, state, message.args, session, collector))
@@ -91,7 +97,7 @@ class Endpoint:
     def _demand_session(self, message: wire.Message, session: Session) -> None:
         if message.name in OPEN:
             return
-        if message.name == "Fetch" and message.args["prop"] in OPEN_PROPERTIES.get(message.target._moId, ()):
+        if message.name == "Fetch" and message.args["prop"] in OPEN_PROPERTIES.get(moid_of(message.target), ()):
             return
         if self._host.faults.take(message.name, "expire") is not None:
             self._host.sessions.end(session.key)
@@ -112,5 +118,5 @@ def _shown(message: wire.Message) -> dict[str, Any]:
         elif isinstance(value, str | int | bool):
             shown[name] = value
         elif wire.is_reference(value):
-            shown[name] = value._moId
+            shown[name] = moid_of(value)
     return shown

@@ -13,7 +13,9 @@ device: Any = vim.vm.device
 def controller_object(vm: Vm, controller: Controller) -> Any:
     kind = getattr(device, controller.kind)
     units = [disk.key for disk in vm.disks if disk.controller_key == controller.key]
-    out = kind(key=controller.key, busNumber=controller.bus, controllerKey=100, unitNumber=3 + controller.bus, device=units)
+    out = kind(
+        key=controller.key, busNumber=controller.bus, controllerKey=100, unitNumber=3 + controller.bus, device=units
+    )
     prefix = "SCSI" if controller.is_scsi else controller.kind.removeprefix("Virtual").removesuffix("Controller")
     out.deviceInfo = vim.Description(label=f"{prefix} controller {controller.bus}", summary=controller.kind)
     if controller.is_scsi:
@@ -81,7 +83,9 @@ def hardware_object(vm: Vm, snapshot: Snapshot | None = None) -> Any:
     )
     fixed = [
         device.VirtualIDEController(key=200, busNumber=0, deviceInfo=vim.Description(label="IDE 0", summary="IDE 0")),
-        device.VirtualPCIController(key=100, busNumber=0, deviceInfo=vim.Description(label="PCI controller 0", summary="")),
+        device.VirtualPCIController(
+            key=100, busNumber=0, deviceInfo=vim.Description(label="PCI controller 0", summary="")
+        ),
     ]
     devices = [*fixed, *(controller_object(vm, controller) for controller in vm.controllers)]
     devices += [*disks, *(nic_object(nic, connected=vm.running) for nic in vm.nics)]
@@ -93,7 +97,8 @@ def config_object(vm: Vm, snapshot: Snapshot | None = None) -> Any:
     if vm.cbt:
         extra["ctkEnabled"] = "true"
     return vim.vm.ConfigInfo(
-        changeVersion=vm.changed_at.isoformat(), modified=vm.changed_at, name=vm.name, guestFullName="Debian GNU/Linux 12 (64-bit)",
+        changeVersion=vm.changed_at.isoformat(), modified=vm.changed_at, name=vm.name,
+        guestFullName="Debian GNU/Linux 12 (64-bit)",
         version=vm.version, uuid=vm.uuid, instanceUuid=vm.instance_uuid, template=vm.template, guestId=vm.guest_id,
         alternateGuestName="", annotation=vm.annotation, firmware=vm.firmware, changeTrackingEnabled=vm.cbt,
         files=vim.vm.FileInfo(
@@ -125,7 +130,10 @@ def layout_object(vm: Vm) -> Any:
     def chain(layer: Layer) -> list[Any]:
         parts = []
         for part in layer.chain():
-            pair = [key(part.name, "diskDescriptor", 600), key(part.file.path.name, "diskExtent", part.file.allocated_bytes())]
+            pair = [
+                key(part.name, "diskDescriptor", 600),
+                key(part.file.path.name, "diskExtent", part.file.allocated_bytes()),
+            ]
             parts.append(vim.vm.FileLayoutEx.DiskUnit(fileKey=pair))
         return parts
 

@@ -8,12 +8,11 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from lxml import etree
-
-from simulators.esxi.vmodl import fault, vim, vmodl
+from simulators.esxi.vmodl import fault, property_info, property_list, vim, vmodl
 
 _adapter: Any = importlib.import_module("pyVmomi.SoapAdapter")
 _support: Any = importlib.import_module("pyVmomi.VmomiSupport")
+etree: Any = importlib.import_module("lxml.etree")
 
 API_VERSION = "8.0.3.0"
 NAMESPACE = "urn:vim25"
@@ -21,7 +20,8 @@ ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
 LARGEST_MESSAGE = 32 << 20
 _NSMAP = {**_adapter.SOAP_NSMAP, NAMESPACE: ""}
 _START = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n<soapenv:Envelope xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" '
+    '<?xml version="1.0" encoding="UTF-8"?>\n<soapenv:Envelope '
+    'xmlns:soapenc="http://schemas.xmlsoap.org/soap/encoding/" '
     f'xmlns:soapenv="{ENVELOPE}" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n<soapenv:Body>\n'
 )
@@ -81,7 +81,7 @@ def _arguments(call: Any, info: Any) -> dict[str, Any]:
                 args[param.name] = [_deserialize(child, param.type.Item) for child in found]
             else:
                 args[param.name] = _deserialize(found[0], param.type) if found else None
-        except Exception as error:  # pyvmomi raises whatever it trips over
+        except Exception as error:  # noqa: BLE001 -- pyvmomi raises whatever it trips over
             raise fault(vmodl.fault.InvalidRequest, f"bad argument {param.name}: {error}") from None
         if not found and not param.flags & _support.F_OPTIONAL:
             raise fault(
@@ -112,14 +112,16 @@ def _element(name: str, value: Any, kind: Any, flags: int, version: str) -> str:
 
 def response(message: Message, result: Any) -> bytes:
     """The answer to a call; `result` must be of the method's type."""
-    kind, flags = (object, _support.F_OPTIONAL) if message.info is None else (message.info.result, message.info.resultFlags)
+    kind, flags = (
+        (object, _support.F_OPTIONAL) if message.info is None else (message.info.result, message.info.resultFlags)
+    )
     if message.info is None:
         kind = _property_type(message)
     return answer(message.name, _element("returnval", result, kind, flags | _support.F_OPTIONAL, message.version))
 
 
 def _property_type(message: Message) -> Any:
-    return type(message.target)._GetPropertyInfo(message.args["prop"]).type
+    return property_info(type(message.target), message.args["prop"]).type
 
 
 def answer(name: str, inner: str) -> bytes:
@@ -132,14 +134,16 @@ def fault_response(error: Any, version: str | None = None) -> bytes:
     kind = _support.GetWsdlName(type(error))
     text = error.msg or kind
     copy = type(error)()
-    for prop in error._GetPropertyList():
+    for prop in property_list(error):
         if prop.name != "msg":
             setattr(copy, prop.name, getattr(error, prop.name))
     out = io.StringIO()
     writer = _adapter.SoapSerializer(out, version, _NSMAP)
     writer.outermostAttrs = ""
     info = _support.Object(name=f"{kind}Fault", type=object, version=version, flags=0)
-    writer._SerializeDataObject(copy, info, f' xmlns="{NAMESPACE}"', NAMESPACE)
+    writer._SerializeDataObject(  # noqa: SLF001 -- the public way wraps it in a LocalizedMethodFault
+        copy, info, f' xmlns="{NAMESPACE}"', NAMESPACE
+    )
     return (
         f"{_START}<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>{_adapter.XmlEscape(text)}"
         f"</faultstring><detail>{out.getvalue()}</detail></soapenv:Fault>{_END}"
@@ -177,4 +181,15 @@ def signature(value: Any) -> str:
     return _element("v", value, object, _support.F_OPTIONAL, _support.versionMap[f"vim25/{API_VERSION}"])
 
 
-__all__ = ["Message", "answer", "array", "fault_response", "is_data", "is_reference", "parse", "response", "signature", "vim"]
+__all__ = [
+    "Message",
+    "answer",
+    "array",
+    "fault_response",
+    "is_data",
+    "is_reference",
+    "parse",
+    "response",
+    "signature",
+    "vim",
+]
