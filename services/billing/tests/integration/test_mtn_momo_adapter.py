@@ -39,7 +39,7 @@ class World:
         self.momo = self.adapter()
 
     def adapter(self, **changes: Any) -> MtnMoMo:
-        facts = {
+        facts: dict[str, Any] = {
             "base_url": self.running.url,
             "subscription_key": self.config.subscription_key,
             "api_user": self.config.api_user,

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from billing.adapters.paypal import PayPal, PayPalConfig
-from billing.adapters.paypal_webhooks import OnlineVerifier
+from billing.adapters.paypal_webhooks import OfflineConfig, OfflineVerifier, OnlineVerifier
 from billing.adapters.provider_http import MixedSettings
 from billing.domain.money import Money
 from billing.ports import (
@@ -45,7 +45,7 @@ class World:
         self.paypal = self.adapter()
 
     def adapter(self, **changes: Any) -> PayPal:
-        facts = {
+        facts: dict[str, Any] = {
             "base_url": self.running.url,
             "client_id": DEFAULT.client_id,
             "client_secret": DEFAULT.client_secret,
@@ -56,7 +56,7 @@ class World:
 
     def attempt(self, **changes: Any) -> AttemptView:
         payment_id = uuid.uuid4()
-        facts = {
+        facts: dict[str, Any] = {
             "payment_id": payment_id,
             "reference": f"ORD-2026-{payment_id.hex[:8]}-1",
             "amount": Money(3811, "EUR"),
@@ -368,3 +368,19 @@ async def test_paypal_itself_tells_true_events_from_false_ones(world: World) -> 
     await world.faults({"match": {"path": "*/verify-webhook-signature"}, "status": 503, "times": 1})
     with pytest.raises(ProviderUnavailable):
         await verifier.verify(headers, event.body)
+
+
+@pytest.mark.invariant("S27")
+async def test_an_event_is_verified_offline_with_the_certificate_that_it_names(world: World) -> None:
+    await world.approved()
+    webhooks = world.running.paypal.webhooks
+    event = next(iter(webhooks.events.values()))
+    headers = webhooks.headers(event.body, str(uuid.uuid4()))
+    config = OfflineConfig(DEFAULT.webhook_id, (world.running.url,), (world.running.common_name,), world.running.ca_pem)
+    verifier = OfflineVerifier(config, world.http, lambda: world.now)
+    await verifier.verify(headers, event.body)
+    with pytest.raises(SignatureRejected):
+        await verifier.verify(headers, event.body + b" ")
+    public = replace(config, trust_anchors_pem=None)
+    with pytest.raises(SignatureRejected, match="certificate_chain"):
+        await OfflineVerifier(public, world.http, lambda: world.now).verify(headers, event.body)

@@ -5,12 +5,15 @@ covers only a CRC32 of the body, so after either the order is read again from Pa
 """
 
 import base64
+import contextlib
 import json
+import re
+import warnings
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +23,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -133,12 +137,6 @@ class OfflineConfig:
     trust_anchors_pem: str | None = None
     """Authorities to trust instead of the public ones."""
 
-    @cached_property
-    def store(self) -> Store:
-        pem = self.trust_anchors_pem
-        data = pem.encode() if pem is not None else open(certifi.where(), "rb").read()  # noqa: SIM115, PTH123
-        return Store(x509.load_pem_x509_certificates(data))
-
 
 class OfflineVerifier:
     """The `WebhookVerifier` that needs PayPal only for its certificate, which is fetched once and kept."""
@@ -147,6 +145,7 @@ class OfflineVerifier:
         self._config = config
         self._http = http
         self._clock = clock
+        self._store = Store(_anchors(config.trust_anchors_pem))
         self._cache: OrderedDict[str, tuple[x509.Certificate, ...]] = OrderedDict()
 
     async def verify(self, headers: Mapping[str, str], body: bytes) -> None:
@@ -206,11 +205,29 @@ class OfflineVerifier:
         names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if len(names) != 1 or names[0].value not in self._config.common_names:
             raise SignatureRejected("certificate_name")
-        policy = PolicyBuilder().store(self._config.store).time(self._clock())
+        policy = PolicyBuilder().store(self._store).time(self._clock())
         try:
             policy.build_server_verifier(x509.DNSName(str(names[0].value))).verify(leaf, intermediates)
         except VerificationError as error:
             raise SignatureRejected("certificate_chain", str(error)) from error
+
+
+def _anchors(pem: str | None) -> list[x509.Certificate]:
+    """The authorities in `pem`; without it the public ones, except those too odd to be read."""
+    if pem is not None:
+        return x509.load_pem_x509_certificates(pem.encode())
+    anchors = []
+    for block in re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", _public_roots(), re.DOTALL):
+        with warnings.catch_warnings():
+            # Some public roots have a serial number of zero, which is reported as an error to be.
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            with contextlib.suppress(ValueError, CryptographyDeprecationWarning):
+                anchors.append(x509.load_pem_x509_certificate(block))
+    return anchors
+
+
+def _public_roots() -> bytes:
+    return Path(certifi.where()).read_bytes()
 
 
 def _certificates(data: bytes) -> tuple[x509.Certificate, ...]:
