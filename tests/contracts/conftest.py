@@ -169,19 +169,17 @@ async def recording() -> AsyncIterator[tuple[Recording, httpx.AsyncClient, str]]
 
 def attempt(amount: Money, **facts: Any) -> AttemptView:
     payment_id = uuid.uuid4()
-    return AttemptView(
-        **{
-            "payment_id": payment_id,
-            "reference": f"ORD-2026-{payment_id.hex[:6]}-1",
-            "amount": amount,
-            "created_at": datetime.now(UTC),
-            "provider_reference": None,
-            "create_request_id": f"create-{payment_id}-1",
-            "capture_request_id": f"capture-{payment_id}-1",
-            "description": "Plan « Argent », mensuel – période d'août",
-        }
-        | facts
-    )
+    usual: dict[str, Any] = {
+        "payment_id": payment_id,
+        "reference": f"ORD-2026-{payment_id.hex[:6]}-1",
+        "amount": amount,
+        "created_at": datetime.now(UTC),
+        "provider_reference": None,
+        "create_request_id": f"create-{payment_id}-1",
+        "capture_request_id": f"capture-{payment_id}-1",
+        "description": "Plan « Argent », mensuel – période d'août",
+    }
+    return AttemptView(**(usual | facts))
 
 
 # --- the walks ------------------------------------------------------------------------------------------------------

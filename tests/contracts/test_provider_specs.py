@@ -112,9 +112,8 @@ def faults(spec: OpenAPI, host: str, exchange: Any, *, request: bool = True, ans
 def _why(error: Exception) -> str:
     """The error with what the schema said, which openapi-core keeps in its cause."""
     details = getattr(error.__cause__, "schema_errors", ())
-    return "; ".join(
-        [type(error).__name__, str(error)[:80], *(f"{one.json_path}: {one.message[:120]}" for one in details)]
-    )
+    said = [f"{one.json_path}: {one.message[:120]}" for one in details]
+    return "; ".join([type(error).__name__, str(error)[:80], *said])
 
 
 def test_paypals_own_specifications_agree(paypal_exchanges: Any, paypal_contract: Any) -> None:
