@@ -61,7 +61,7 @@ check: ## format, lint, types, boundaries, contracts, manifests
 	$(SETUP) && $(PY) tools/check.py
 
 contracts: ## write each service's contracts/ from its code
-	$(SETUP) && $(PY) tools/services.py contracts
+	$(SETUP) && $(PY) tools/services.py contracts && $(PY) -m devstack.access
 
 k8s-check: ## render and validate deploy/k8s and docker-compose.yml
 	$(SETUP) && $(PY) tools/check.py manifests

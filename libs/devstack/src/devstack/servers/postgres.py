@@ -88,7 +88,7 @@ class PostgresServer:
 
 def _ask_version(url: str) -> str | Exception:
     async def ask() -> str:
-        connection = await connect(url, timeout=10)  # type: ignore[no-untyped-call]  # asyncpg has no types
+        connection = await connect(url, timeout=10)
         try:
             return str(await connection.fetchval("SHOW server_version")).split()[0]
         finally:
