@@ -63,7 +63,8 @@ def test_keys_of_tenant_tables_lead_with_the_tenant(query) -> None:
         select c.relname, k.conname, k.contype::text as kind, (select array_agg(a.attname::text order by u.ord)
                from unnest(k.conkey) with ordinality u(num, ord)
                join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.num) as columns,
-               exists (select 1 from pg_attribute a where a.attrelid = k.confrelid and a.attname = 'tenant_id') as to_tenant
+               exists (select 1 from pg_attribute a
+                       where a.attrelid = k.confrelid and a.attname = 'tenant_id') as to_tenant
         from pg_constraint k join pg_class c on c.oid = k.conrelid
         where c.relnamespace = 'public'::regnamespace and k.contype in ('p', 'u', 'f') and not c.relispartition
           and exists (select 1 from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id'

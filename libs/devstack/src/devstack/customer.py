@@ -149,7 +149,7 @@ class Customer:
         """Approve as the payer's browser would; return the address that PayPal sends the browser back to."""
         async with httpx.AsyncClient(trust_env=False, timeout=30) as browser:
             answer = await browser.post(redirect_url, data={"decision": "approve"})
-        location = answer.headers.get("location", "")
+        location: str = answer.headers.get("location", "")
         if not urlsplit(location).query:
             raise Refused(answer)
         return location

@@ -16,7 +16,7 @@ PATH = ROOT / "endpoints.json"
 
 def write(ports: Ports, announced: dict[str, Any], staff: list[dict[str, Any]]) -> dict[str, Any]:
     """Write the endpoints of a running stack, readable by its owner only, and return them."""
-    found = {
+    found: dict[str, Any] = {
         "gateway": ports.url("gateway"),
         **{name: announced[name]["url"] for name in ("paypal", "mtn_momo", "mail") if name in announced},
         "esxi": [announced["esxi"]] if "esxi" in announced else [],

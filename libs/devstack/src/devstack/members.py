@@ -9,6 +9,7 @@ import backup_engine.bootstrap
 import billing.bootstrap
 import gateway.bootstrap
 import tenancy.bootstrap
+from backup_engine.persistence.unit_of_work import SYSTEM_ROLES as backup_engine_roles  # noqa: N811
 from backup_engine.settings import Settings as BackupEngineSettings
 from billing.settings import Settings as BillingSettings
 from common.parts import Service
@@ -72,8 +73,8 @@ BACKUP_ENGINE = Member(
     backup_engine.bootstrap.build,
     parts=("api", "worker", "runner"),
     prefix="backup_engine",
-    system_roles=backup_engine.bootstrap.SYSTEM_ROLES,
-    package_folder=backup_engine.bootstrap.PACKAGE_FOLDER,
+    system_roles=backup_engine_roles,
+    package_folder=backup_engine.bootstrap.PACKAGE,
 )
 GATEWAY = Member("gateway", "gateway", GatewaySettings, gateway.bootstrap.build, parts=("api",))
 
