@@ -6,9 +6,11 @@ Marking as used and looking up are one UPDATE, so that the row lock decides ever
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, LargeBinary, any_, cast, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backup_engine.persistence.rows import Repository
@@ -21,9 +23,21 @@ class ChunkRepository(Repository):
 
     async def known(self, vault_id: UUID, ids: Sequence[bytes]) -> dict[bytes, int]:
         """Highest live generation of each id, marked as used in the vault's current epoch; absent means unknown."""
+        # Locked in the order of their keys: two tasks that mark the same chunks never wait for each other in a circle.
+        locked = (
+            select(chunks.c.id, chunks.c.generation)
+            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == any_(_array(ids)))
+            .order_by(chunks.c.id, chunks.c.generation)
+            .with_for_update()
+            .cte("locked")
+        )
         rows = await self._session.execute(
             update(chunks)
-            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id.in_(_locked_in_order(ids)))
+            .where(
+                self._mine(chunks, vault_id=vault_id, state="live"),
+                chunks.c.id == locked.c.id,
+                chunks.c.generation == locked.c.generation,
+            )
             .values(used_epoch=func.greatest(chunks.c.used_epoch, self._epoch(vault_id)))
             .returning(chunks.c.id, chunks.c.generation)
         )
@@ -64,7 +78,7 @@ class ChunkRepository(Repository):
         """Highest live generation of each id, for readers: nothing is marked."""
         rows = await self._session.execute(
             select(chunks.c.id, func.max(chunks.c.generation))
-            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id.in_(ids))
+            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == any_(_array(ids)))
             .group_by(chunks.c.id)
         )
         return {bytes(chunk_id): generation for chunk_id, generation in rows}
@@ -73,6 +87,6 @@ class ChunkRepository(Repository):
         return select(vaults.c.gc_epoch).where(self._mine(vaults, id=vault_id)).scalar_subquery()
 
 
-def _locked_in_order(ids: Sequence[bytes]) -> list[bytes]:
-    # Two tasks that mark the same chunks lock them in the same order and never wait for each other in a circle.
-    return sorted(set(ids))
+def _array(ids: Sequence[bytes]) -> ColumnElement[Any]:
+    """The ids as one parameter, so that every number of them is the same prepared statement."""
+    return cast(list(ids), ARRAY(LargeBinary))

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
-    SmallInteger,
     String,
     Table,
     Text,
@@ -407,7 +406,7 @@ chunks = Table(
     _id("vault_id"),
     Column("id", LargeBinary, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("type", SmallInteger, nullable=False),  # 1 chunk, 2 page (roots are pages)
+    Column("type", String(5), nullable=False),  # chunk | page (roots are pages)
     Column("state", String(10), nullable=False, server_default="live"),  # live | deleting
     Column("used_epoch", BigInteger, nullable=False),
     Column("plain_bytes", Integer, nullable=False),
