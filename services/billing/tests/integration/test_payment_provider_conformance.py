@@ -177,6 +177,13 @@ async def test_trouble_at_the_provider_is_retryable_and_changes_nothing(world: W
     assert (await world.provider.observe(attempt)).status is ProviderStatus.PENDING
 
 
+async def test_a_question_that_is_refused_calls_for_a_person(world: World) -> None:
+    attempt = await world.started()
+    await world.faults(match={"method": "GET"}, status=400, body={})
+    with pytest.raises(ProviderMisconfigured):
+        await world.provider.observe(attempt)
+
+
 async def test_wrong_credentials_call_for_a_person(world: World) -> None:
     with pytest.raises(ProviderMisconfigured) as refused:
         await world.stranger.start(world.attempt())

@@ -267,6 +267,15 @@ async def test_a_cancelled_order_stays_open_until_it_expires(world: World) -> No
     assert expired.reason_code == "ORDER_EXPIRED"
 
 
+async def test_an_order_that_vanished_before_its_capture_is_read_again(world: World) -> None:
+    attempt = await world.approved()
+    await world.faults(
+        {"match": {"path": "*/capture"}, "status": 404, "body": {"name": "RESOURCE_NOT_FOUND"}, "times": 1}
+    )
+    assert (await world.paypal.observe(attempt)).status is ProviderStatus.PENDING
+    assert (await world.paypal.observe(attempt)).status is ProviderStatus.COMPLETED
+
+
 async def test_an_approved_order_that_was_voided_has_failed(world: World) -> None:
     attempt = await world.approved()
     world.now += dt.timedelta(hours=4)

@@ -24,6 +24,7 @@ from billing.adapters.provider_http import (
     is_loopback,
     require_https,
     token_for,
+    unexpected,
 )
 from billing.domain.money import EXPONENTS, Money, MoneyError
 from billing.ports import (
@@ -176,7 +177,7 @@ class MtnMoMo:
         """Read the status of the request to pay.
 
         Raises:
-            ProviderUnavailable, ProviderRefused, ProviderMisconfigured: as the port says.
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
         """
         reference = _reference(attempt)
         answer = await self._client.call("GET", f"/collection/v1_0/requesttopay/{reference}", self._headers())
@@ -191,7 +192,8 @@ class MtnMoMo:
                 reason_code="RESOURCE_NOT_FOUND",
                 not_received=True,
             )
-        raise _refusal(answer)
+        problem = _refusal(answer)
+        raise unexpected(problem) if isinstance(problem, ProviderRefused) else problem
 
     async def is_active(self, msisdn: str) -> bool | None:
         """Whether the number has a wallet; None where MTN does not say, which must not stop a payment.

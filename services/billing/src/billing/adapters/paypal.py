@@ -21,6 +21,7 @@ from billing.adapters.provider_http import (
     Token,
     require_https,
     token_for,
+    unexpected,
 )
 from billing.domain.money import EXPONENTS
 from billing.ports import (
@@ -123,7 +124,13 @@ class PayPal:
         """
         if attempt.provider_reference is None:
             return self._never_created(attempt)
-        order = await self._order(attempt.provider_reference)
+        try:
+            return await self._observe(attempt, attempt.provider_reference)
+        except ProviderRefused as refused:
+            raise unexpected(refused) from refused
+
+    async def _observe(self, attempt: AttemptView, order_id: str) -> ProviderState:
+        order = await self._order(order_id)
         if order is None:
             return self._gone(attempt)
         state = answers.order_state(order)
@@ -132,7 +139,7 @@ class PayPal:
         if state.amount != attempt.amount or state.payment_id != attempt.payment_id:
             # Approved, but for another sum or payment than ours: taking it would only make a case of it.
             return answers.held(state, "order_mismatch")
-        return await self._capture(attempt, state)
+        return await self._capture(attempt, order_id, state)
 
     async def refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
         """Send back part or all of a capture.
@@ -225,9 +232,8 @@ class PayPal:
             return None
         raise _refusal(answer)
 
-    async def _capture(self, attempt: AttemptView, approved: ProviderState) -> ProviderState:
-        assert attempt.provider_reference is not None
-        path = f"/v2/checkout/orders/{_part(attempt.provider_reference)}/capture"
+    async def _capture(self, attempt: AttemptView, order_id: str, approved: ProviderState) -> ProviderState:
+        path = f"/v2/checkout/orders/{_part(order_id)}/capture"
         headers = self._headers(attempt.capture_request_id) | REPRESENTATION
         answer = await self._client.call("POST", path, headers, b"{}")
         if answer.is_success:
@@ -238,10 +244,10 @@ class PayPal:
             body = _object(answer)
             if answers.issue(body) != "ORDER_ALREADY_CAPTURED":
                 return answers.declined(approved, body)
-        else:
+        elif answer.status_code != httpx.codes.NOT_FOUND:
             raise _refusal(answer)
-        # Captured, by this call or by another that was faster: the order itself tells how it went.
-        order_now = await self._order(attempt.provider_reference)
+        # Captured, by this call or by another that was faster, or gone: the order itself tells how it went.
+        order_now = await self._order(order_id)
         return self._gone(attempt) if order_now is None else answers.order_state(order_now)
 
     def _headers(self, request_id: str) -> dict[str, str]:

@@ -12,12 +12,17 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from billing.ports import ProviderMisconfigured, ProviderUnavailable
+from billing.ports import ProviderMisconfigured, ProviderRefused, ProviderUnavailable
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that may be another tomorrow; a provider whose 500 can be final decides that before asking here."""
 
 Clock = Callable[[], datetime]
+
+
+def unexpected(refused: ProviderRefused) -> ProviderMisconfigured:
+    """A question that cannot be wrong was refused: not the payer's affair, a person has to look."""
+    return ProviderMisconfigured(refused.code, refused.detail)
 
 
 class MixedSettings(ValueError):
