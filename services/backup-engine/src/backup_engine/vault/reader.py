@@ -6,7 +6,7 @@ What is done with the bytes (a virtual machine, a file, a mount) is the caller's
 import asyncio
 import os
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -167,6 +167,14 @@ class PointReader:
                 continue
             async for damage in self._verify_disk(disk, disk_map, seen):
                 yield damage
+
+    async def check_existence(self, exists: Callable[[bytes], bool]) -> None:
+        """Open the maps and demand that every chunk exists. Raises ChunkDamaged or ObjectDamaged."""
+        for disk in self.manifest.disks:
+            async for position, object_id in (await self._map(disk)).data():
+                if not exists(object_id):
+                    name = self._codec.names.generations(ObjectType.CHUNK, object_id)
+                    raise ChunkDamaged(name=name, reason=f"it is missing at {position * disk.chunk_size}")
 
     async def close(self) -> None:
         """Give up fetches under way and release threads."""

@@ -5,7 +5,7 @@ import ctypes
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def tiny_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
                 raise OSError(errno.ENOSPC, "No space left on device")
             return write(handle, content)
 
-        monkeypatch.setattr(folder_store.os, "write", limited)
+        monkeypatch.setattr(os, "write", limited)
     yield tmp_path
     if mounted:
         subprocess.run(["umount", str(tmp_path)], check=True)
@@ -117,8 +117,17 @@ async def test_a_batch_has_one_barrier_before_its_links_and_one_after(
 ) -> None:
     steps: list[str] = []
     barrier, link = folder_store._barrier, folder_store._link
-    monkeypatch.setattr(folder_store, "_barrier", lambda *a: (steps.append("barrier"), barrier(*a))[1])
-    monkeypatch.setattr(folder_store, "_link", lambda *a: (steps.append("link"), link(*a))[1])
+
+    def told_barrier(root: Path, paths: Sequence[Path]) -> None:
+        steps.append("barrier")
+        barrier(root, paths)
+
+    def told_link(temporary: Path, final: Path) -> PutOutcome:
+        steps.append("link")
+        return link(temporary, final)
+
+    monkeypatch.setattr(folder_store, "_barrier", told_barrier)
+    monkeypatch.setattr(folder_store, "_link", told_link)
     store = await FolderStore.open(tmp_path)
     await store.put_batch([Blob(f"a/{number}", (b"x",)) for number in range(3)])
     assert steps == ["barrier", "link", "link", "link", "barrier"]
@@ -165,7 +174,7 @@ async def test_a_file_system_without_hard_links_is_refused(tmp_path: Path, monke
     def unlinked(*arguments: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(folder_store.os, "link", unlinked)
+    monkeypatch.setattr(os, "link", unlinked)
     with pytest.raises(StoreRefused, match="not permitted"):
         await FolderStore.open(tmp_path / "vault")
 

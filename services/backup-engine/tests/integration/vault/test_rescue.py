@@ -93,3 +93,23 @@ async def test_damage_is_named_and_a_broken_manifest_is_shown_as_broken(tmp_path
         await rescue.restore(points[1].point_id, tmp_path)
     assert not left(tmp_path, ".raw")
     await vault.store.close()
+
+
+@pytest.mark.invariant("D77")
+async def test_a_point_of_which_an_object_is_missing_is_not_offered_but_its_lower_attempt_is(tmp_path: Path) -> None:
+    vault, kms, points, contents = await made(tmp_path)
+    async with vault.reader(points[1]) as reader:
+        changed = (await (await reader._map(points[1].disks[0])).entry(1)).id
+    second = await vault.back_up(
+        disk_plan(BytesDisk(contents[1]), len(contents[1])), point_id=points[0].point_id, token=2
+    )
+    [chunk] = (tmp_path / "store").rglob(f"{changed.hex()}.0")
+    chunk.unlink()
+    rescue = await RescueVault.open(vault.store, vault.keyring.vault_id, kms=kms)
+    listed = [point async for point in rescue.points()]
+    offered = [(point.point_id, point.token) for point in listed if isinstance(point, PointManifest)]
+    broken = [point.ref.point_id for point in listed if isinstance(point, BrokenPoint)]
+    assert second.token == 2
+    assert offered == [(points[0].point_id, 1)]
+    assert broken == [points[1].point_id]
+    await vault.store.close()

@@ -1,7 +1,7 @@
 """Garbage collection between any two steps of a running backup never takes what its point will need (§12)."""
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -80,7 +80,7 @@ class Interrupted(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.between = lambda: None
+        self.between: Callable[[], None] = lambda: None
 
     async def put_batch(self, blobs: Sequence[Blob]) -> list[PutOutcome]:
         self.between()

@@ -9,7 +9,7 @@ from backup_engine.ports.vault import Blob, ObjectType, StoredObject
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.errors import ChunkDamaged
 from backup_engine.vault.objects import MAX_GENERATIONS
-from backup_engine.vault.rescue import ScannedGenerations
+from backup_engine.vault.rescue import ScannedVault
 from backup_engine.vault.testing import BytesDisk, MemoryStore, Row, RowState, TestVault, disk_plan
 from backup_engine.vault.writer import Outside
 
@@ -57,7 +57,7 @@ async def test_a_bad_object_under_a_chunks_name_is_left_and_the_point_restores(h
     point = await vault.back_up(disk_plan(BytesDisk(CONTENT), len(CONTENT)), first_full=first_full)
     assert memory(vault)[name] == bad
     assert chunk_name(vault, generation=1)[1] in memory(vault)
-    for generations in (None, vault.catalogue, await ScannedGenerations.scan(vault.store, vault.keyring.vault_id)):
+    for generations in (None, vault.catalogue, await ScannedVault.scan(vault.store, vault.keyring.vault_id)):
         assert await vault.restore(point, generations=generations) == CONTENT
 
 
@@ -180,7 +180,7 @@ async def test_the_catalogue_is_asked_in_batches_and_failures_reach_the_writer()
     async def failing(ids: object) -> dict[bytes, int]:
         raise ConnectionError("the database is away")
 
-    vault.catalogue.known_chunks = failing  # type: ignore[assignment]
+    vault.catalogue.known_chunks = failing  # type: ignore[method-assign]
     with pytest.raises(ConnectionError):
         await vault.back_up(disk_plan(BytesDisk(CONTENT), len(CONTENT)))
 
