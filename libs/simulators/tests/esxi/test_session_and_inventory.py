@@ -178,8 +178,42 @@ def test_calls_fail_wait_and_are_logged_by_rule(lab: Any) -> None:
     assert "VMware1!" not in str(log)
 
 
+@pytest.mark.parametrize("name", ["NoPermission", "TaskInProgress", "InvalidPowerState", "ApplicationQuiesceFault"])
+def test_a_rule_needs_to_name_only_the_kind_of_fault(lab: Any, name: str) -> None:
+    lab.faults({"match": "CreateSnapshot_Task", "action": "fault", "fault": name, "times": 1})
+    with pytest.raises(vmodl.MethodFault) as raised:
+        lab.vm("web").CreateSnapshot_Task("x", "", False, False)
+    assert type(raised.value).__name__ == f"vim.fault.{name}"
+
+
+def test_an_expired_session_ends_a_wait(lab: Any) -> None:
+    collector = lab.si.content.propertyCollector
+    spec = query.FilterSpec(
+        objectSet=[query.ObjectSpec(obj=lab.vm("web"))],
+        propSet=[query.PropertySpec(type=vim.VirtualMachine, pathSet=["name"])],
+    )
+    collector.CreateFilter(spec, True)
+    version = collector.WaitForUpdatesEx("", query.WaitOptions(maxWaitSeconds=5)).version
+    timer = threading.Timer(0.2, lambda: lab.control.post("/_sim/sessions/expire"))
+    timer.start()
+    with pytest.raises(vim.fault.NotAuthenticated):
+        collector.WaitForUpdatesEx(version, query.WaitOptions(maxWaitSeconds=20))
+    timer.join()
+    lab.reconnect()
+
+
+def test_several_hosts_live_in_one_process(make_lab: Any) -> None:
+    one, other = make_lab("alone:16m:0"), make_lab("alone:16m:0", name="second.sim.local")
+    assert one.running.port != other.running.port
+    snapshot = one.snapshot(one.vm("alone"))
+    assert other.vm("alone").snapshot is None
+    with pytest.raises(vmodl.fault.ManagedObjectNotFound):
+        _ = vim.vm.Snapshot(snapshot._moId, other.si._stub).config
+
+
 def test_a_bad_rule_changes_nothing(lab: Any) -> None:
-    for bad in ([{"match": "x"}], [{"match": "x", "action": "fault", "fault": "NoSuchFault"}], "text"):
+    bad_field = {"match": "x", "action": "fault", "fault": "FileFault", "fields": {"nonsense": 1}}
+    for bad in ([{"match": "x"}], [{"match": "x", "action": "fault", "fault": "NoSuchFault"}], "text", [bad_field]):
         assert lab.control.put("/_sim/faults", json=bad).status_code == 422
 
 

@@ -234,6 +234,21 @@ def test_answers_are_paged(lab: Any) -> None:
     assert covered(areas(vm, after, before)) == set(range(0, 250, 2))
 
 
+def test_star_may_name_the_whole_disk_and_answers_may_lie_by_rule(lab: Any) -> None:
+    vm = lab.add("lies:16m:2m", cbt=True)
+    before = disk_of(lab.snapshot(vm, "a")).backing.changeId
+    for number in range(0, 40, 2):
+        lab.poke(vm, number * BLOCK, b"x")
+    after = lab.snapshot(vm, "b")
+    lab.faults(
+        {"match": "QueryChangedDiskAreas", "action": "whole_disk", "times": 1},
+        {"match": "QueryChangedDiskAreas", "action": "miss_changes", "skip": 1, "times": 1},
+    )
+    assert areas(vm, after, "*") == [(0, 16 << 20)]
+    assert covered(areas(vm, after, before)) == set(range(0, 40, 4))
+    assert covered(areas(vm, after, before)) == set(range(0, 40, 2))
+
+
 def test_unknown_change_ids_and_positions_are_refused(lab: Any) -> None:
     vm = lab.add("strict:16m:2m", cbt=True)
     snapshot = lab.snapshot(vm)

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from simulators.esxi.vmodl import vim, vmodl
+from simulators.esxi.vmodl import completed, vim, vmodl
 
 LOG_ENTRIES = 20_000
 ACTIONS = frozenset(
@@ -83,7 +83,10 @@ class Rule:
         kind = getattr(vim.fault, name, None) or getattr(vmodl.fault, name, None)
         if kind is None:
             raise ValueError(f"no such fault: {name!r}")
-        return kind(msg=self.detail.get("message", f"{name} by rule"), **self.detail.get("fields", {}))
+        try:
+            return completed(kind(msg=self.detail.get("message", f"{name} by rule"), **self.detail.get("fields", {})))
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"{name} has no such field: {error}") from None
 
     def fits(self, name: str, *, action: str, in_task: bool) -> bool:
         return self.action == action and self.in_task == in_task and fnmatchcase(name, self.match)

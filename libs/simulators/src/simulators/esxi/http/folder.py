@@ -87,6 +87,9 @@ class Folder:
         )
 
     def _send(self, request: Request, entry: files.Entry) -> Response:
+        if entry.layer is not None and entry.layer.parent is not None:
+            # A real redo log is in SEsparse format; raw bytes here would teach clients something false.
+            return Response("SEsparse extents are not simulated", 501)
         start, stop, status = 0, entry.size, 200
         found = _RANGE.fullmatch(request.headers.get("range", "").strip())
         if found is not None and (found[1] or found[2]):

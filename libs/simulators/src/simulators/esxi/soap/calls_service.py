@@ -187,7 +187,14 @@ async def _wait(c: Call, seconds: float) -> Any:
         left = deadline - time.monotonic()
         if c.collector.cancelled:
             raise fault(vmodl.fault.RequestCanceled, "The request was canceled by a user.")
-        if left <= 0 or c.host.stopping or c.host.sessions.find(c.session.key) is None:
+        if c.host.sessions.find(c.session.key) is None:
+            raise fault(
+                vim.fault.NotAuthenticated,
+                "The session is not authenticated.",
+                object=c.target,
+                privilegeId="System.View",
+            )
+        if left <= 0 or c.host.stopping:
             return None
         with contextlib.suppress(TimeoutError):
             await c.host.wait_changed(min(left, 5.0))
