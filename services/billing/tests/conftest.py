@@ -1,6 +1,7 @@
 """Billing's tests: a database per test process, simulators of the providers over real HTTP, a front that stands for
 the gateway's webhook routes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from simulators.mtn_momo import MoMoConfig
 from simulators.mtn_momo import start as start_momo
 from simulators.paypal import PayPalConfig
 from simulators.paypal import start as start_paypal
+from simulators.paypal.certificates import make_signer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -72,6 +74,12 @@ def _front(forward: list[Any]) -> Starlette:
     return Starlette(routes=[Route("/webhooks/{rest:path}", handle, methods=["POST", "PUT"])])
 
 
+@pytest.fixture(scope="session")
+def paypal_signer() -> Any:
+    """PayPal's certificate authority: its keys take longer to make than a test takes."""
+    return make_signer()
+
+
 @pytest.fixture
 def momo_config() -> dict[str, Any]:
     return {"approval_delay": 0.05}
@@ -84,14 +92,23 @@ def billing_settings() -> dict[str, Any]:
 
 @pytest.fixture
 async def world(
-    database: ServiceDatabase, tmp_path: Path, momo_config: dict[str, Any], billing_settings: dict[str, Any]
+    database: ServiceDatabase,
+    tmp_path: Path,
+    paypal_signer: Any,
+    momo_config: dict[str, Any],
+    billing_settings: dict[str, Any],
 ) -> AsyncIterator[World]:
     forward: list[Any] = []
     front = await server.serve(_front(forward), "127.0.0.1", 0)
     mapped = {PUBLIC: front.url}
     momo = await start_momo(MoMoConfig(url_map=mapped, **momo_config))
     paypal = await start_paypal(
-        PayPalConfig(webhook_id="SIMWEBHOOK0001", webhook_url=f"{PUBLIC}/webhooks/paypal/", url_map=mapped)
+        PayPalConfig(
+            webhook_id="SIMWEBHOOK0001",
+            webhook_url=f"{PUBLIC}/webhooks/paypal/",
+            url_map=mapped,
+            signer=paypal_signer,
+        )
     )
     http = httpx.AsyncClient(timeout=10)
     settings = settings_for(
@@ -106,9 +123,7 @@ async def world(
     forward.append(billing.client(anonymous=True))
     await billing.seed()
     yield World(billing, momo, paypal, http)
-    await paypal.stop()
-    await momo.stop()
-    await front.stop()
+    await asyncio.gather(paypal.stop(), momo.stop(), front.stop())
     await http.aclose()
     await billing.close()
 

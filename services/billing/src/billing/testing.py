@@ -13,7 +13,14 @@ from common.ids import uuid7
 from common.messaging import Envelope
 from common.messaging.inbox import InboxWorker
 from common.persistence import Store
-from common.testing import ServiceClient, ServiceDatabase, service_client, test_keys, test_verifier
+from common.testing import (
+    ServiceClient,
+    ServiceDatabase,
+    eventually,
+    service_client,
+    test_keys,
+    test_verifier,
+)
 from fastapi import FastAPI
 from pydantic import SecretStr
 
@@ -172,3 +179,47 @@ async def place(client: ServiceClient, **changes: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     placed: dict[str, Any] = answer.json()
     return placed
+
+
+async def initiate(client: ServiceClient, order: dict[str, Any], method_id: int, **fields: Any) -> dict[str, Any]:
+    """Initiate a payment as the guide's page does, and return the answer."""
+    body = {"order_id": order["id"], "payment_method_id": method_id} | fields
+    answer = await client.post(f"{ORDERS}{order['id']}/initiate_payment/", json=body)
+    assert answer.status_code == 200, answer.text
+    started: dict[str, Any] = answer.json()
+    return started
+
+
+async def by_momo(client: ServiceClient, order: dict[str, Any], number: str = "237670000001") -> dict[str, Any]:
+    """Initiate a payment by Mobile Money."""
+    return await initiate(client, order, 2, phone_number=number)
+
+
+async def by_paypal(client: ServiceClient, order: dict[str, Any]) -> dict[str, Any]:
+    """Initiate a payment by PayPal, with the guide's addresses."""
+    return await initiate(
+        client,
+        order,
+        1,
+        return_url="https://myapp.com/payment/success",
+        cancel_url="https://myapp.com/payment/cancel",
+    )
+
+
+async def verify(client: ServiceClient, order: dict[str, Any]) -> dict[str, Any]:
+    """Ask whether an order is paid, as the guide's page does every 5 s."""
+    answer = await client.post(f"{ORDERS}{order['id']}/verify_payment/")
+    assert answer.status_code == 200, answer.text
+    verified: dict[str, Any] = answer.json()
+    return verified
+
+
+async def until_paid(client: ServiceClient, order: dict[str, Any]) -> dict[str, Any]:
+    """Verify until the order is paid, and return the answer."""
+
+    async def paid() -> dict[str, Any] | None:
+        answer = await verify(client, order)
+        return answer if answer["payment_status"] == "paid" else None
+
+    found: dict[str, Any] = await eventually(paid, what="the order to be paid")
+    return found

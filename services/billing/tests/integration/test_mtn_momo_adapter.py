@@ -65,7 +65,7 @@ class World:
         return AttemptView(**(facts | changes))
 
     async def final(self, attempt: AttemptView) -> ProviderState:
-        while (state := await self.momo.observe(attempt)).status is ProviderStatus.PENDING:  # noqa: ASYNC110  polled
+        while (state := await self.momo.observe(attempt)).status is ProviderStatus.PENDING:
             await asyncio.sleep(0.01)
         return state
 

@@ -56,7 +56,8 @@ async def paypal(_: Anybody, request: Request, here: Here) -> dict[str, str]:
     return {"status": "stored" if stored else "known"}
 
 
-@router.api_route("/mtn-momo/{token}", methods=["PUT", "POST"])
+@router.put("/mtn-momo/{token}", operation_id="mtn_momo_callback_put")
+@router.post("/mtn-momo/{token}", operation_id="mtn_momo_callback_post")
 async def mtn_momo(_: Anybody, token: str, here: Here) -> Response:
     async with here.store.for_system("webhook") as uow:
         payment_id = await uow.hints.by_callback_token(token)

@@ -1,0 +1,221 @@
+"""Bank transfers: where to pay, the receipt, and the check by another person."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, verify
+from common.ids import uuid7
+
+pytestmark = pytest.mark.integration
+
+PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+PNG = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
+    b"\x00\x00\x00\nIDATx\x9cc\x00\x01\x00\x00\x05\x00\x01\r\n-\xb4\x00\x00\x00\x00IEND\xaeB`\x82"
+)
+
+
+async def submitted(billing: Billing) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    buyer = billing.client()
+    order = await place(buyer)
+    return buyer, order, await initiate(buyer, order, 3)
+
+
+def _pdf() -> bytes:
+    return PDF.replace(b"<<>>endobj", b"<</Id/" + uuid4().hex.encode() + b">>endobj")
+
+
+async def check(client: Any, payment: dict[str, Any], **body: Any) -> Any:
+    return await client.post(f"{PAYMENTS}{payment['payment_id']}/verify_bank_transfer/", json={"approve": True} | body)
+
+
+async def test_initiating_tells_the_account_the_reference_and_the_amount(billing: Billing) -> None:
+    _buyer, order, payment = await submitted(billing)
+    details = payment["bank_details"]
+    assert payment["status"] == "submitted"
+    assert details["bank_name"] == "Banque d'essai"
+    assert details["reference"].startswith(order["order_number"])
+    assert (details["amount"], details["currency"]) == ("50000", "XAF")
+    mails = await billing.rows("select body_text from mails where key = $1", key=f"how_to_pay:{payment['payment_id']}")
+    assert details["reference"] in mails[0]["body_text"]
+
+
+@pytest.mark.invariant("S40")
+async def test_a_transfer_approved_by_staff_pays_the_order(billing: Billing) -> None:
+    buyer, order, payment = await submitted(billing)
+    staff = billing.client(staff=["finance"])
+    answer = await check(staff, payment, note="statement 12")
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    verified = await verify(buyer, order)
+    assert (verified["status"], verified["payment_status"]) == ("paid", "paid")
+    events = await billing.rows(
+        "select 1 from outbox where type = 'payment.confirmed.v1' and envelope->'data'->>'order_id' = $1",
+        id=order["id"],
+    )
+    assert len(events) == 1
+
+
+@pytest.mark.invariant("S40")
+async def test_a_transfer_is_approved_once_however_many_try_at_a_time(billing: Billing) -> None:
+    _buyer, order, payment = await submitted(billing)
+    staff = [billing.client(staff=["admin"]) for _ in range(6)]
+    answers = await asyncio.gather(*(check(person, payment) for person in staff))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409, 409]
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"payment_not_submitted"}
+    assert len(await billing.rows("select 1 from invoices where order_id = $1", id=UUID(order["id"]))) == 1
+
+
+@pytest.mark.invariant("S40")
+async def test_its_own_submitter_does_not_approve_it(billing: Billing) -> None:
+    me = uuid7()
+    buyer = billing.client(user_id=me)
+    payment = await initiate(buyer, await place(buyer), 3)
+    answer = await check(billing.client(user_id=me, staff=["finance"]), payment)
+    assert (answer.status_code, answer.json()["code"]) == (403, "same_person")
+
+
+@pytest.mark.invariant("S40")
+async def test_only_a_submitted_transfer_is_checked(billing: Billing) -> None:
+    buyer, order, former = await submitted(billing)
+    await initiate(buyer, order, 3)
+    answer = await check(billing.client(staff=["finance"]), former)
+    assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (409, "payment_not_submitted", 409)
+
+
+@pytest.mark.parametrize("who", [{}, {"staff": ["support"]}])
+async def test_customers_and_support_do_not_check_transfers(billing: Billing, who: dict[str, Any]) -> None:
+    _buyer, _order, payment = await submitted(billing)
+    answer = await check(billing.client(**who), payment)
+    assert (answer.status_code, answer.json()["code"]) == (403, "staff_only")
+
+
+async def test_a_rejected_transfer_fails_with_the_reason_and_the_order_may_be_paid_again(billing: Billing) -> None:
+    buyer, order, payment = await submitted(billing)
+    answer = await check(billing.client(staff=["finance"]), payment, approve=False, note="not on the statement")
+    assert (answer.json()["status"], answer.json()["reason_code"]) == ("failed", "transfer_rejected")
+    assert (await verify(buyer, order))["payment_status"] == "failed"
+    mails = await billing.rows(
+        "select body_text from mails where key = $1", key=f"transfer_rejected:{payment['payment_id']}"
+    )
+    assert "not on the statement" in mails[0]["body_text"]
+    assert (await initiate(buyer, order, 3))["status"] == "submitted"
+
+
+async def test_a_partial_amount_leaves_the_rest_to_pay(billing: Billing) -> None:
+    buyer, order, payment = await submitted(billing)
+    await check(billing.client(staff=["finance"]), payment, amount="20000")
+    current = (await buyer.get(f"{ORDERS}{order['id']}/")).json()
+    assert (current["status"], current["payment_status"]) == ("payment_pending", "pending")
+    rest = await initiate(buyer, order, 3)
+    assert rest["bank_details"]["amount"] == "30000"
+    await check(billing.client(staff=["finance"]), rest)
+    assert (await verify(buyer, order))["payment_status"] == "paid"
+
+
+async def test_a_surplus_becomes_the_customers_credit(billing: Billing) -> None:
+    _buyer, order, payment = await submitted(billing)
+    await check(billing.client(staff=["finance"]), payment, amount="60000")
+    tenant = (await billing.rows("select tenant_id from orders where id = $1", id=UUID(order["id"])))[0]["tenant_id"]
+    async with billing.store.for_tenant(tenant) as uow:
+        assert [str(money) for money in await uow.ledger.balances("customer_credit")] == ["-10000 XAF"]
+        assert [money.amount_minor for money in await uow.ledger.balances("unallocated")] == [0]
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "12.5", "abc"])
+async def test_an_amount_that_is_none_is_refused(billing: Billing, amount: str) -> None:
+    _buyer, _order, payment = await submitted(billing)
+    answer = await check(billing.client(staff=["finance"]), payment, amount=amount)
+    assert (answer.status_code, answer.json()["code"]) == (422, "amount_invalid")
+
+
+@pytest.mark.invariant("S14")
+async def test_what_staff_read_and_decide_is_in_the_audit_log(billing: Billing) -> None:
+    _buyer, _order, payment = await submitted(billing)
+    person = uuid7()
+    staff = billing.client(user_id=person, staff=["finance"])
+    listed = await staff.get("/api/admin/payments/")
+    assert payment["payment_id"] in [found["id"] for found in listed.json()["results"]]
+    await check(staff, payment, note="statement 12")
+    rows = await billing.rows("select action, reason from audit_log where actor = $1 order by id", actor=str(person))
+    assert [row["action"] for row in rows] == [
+        "payments.listed_by_staff",
+        "payment.read_by_staff",
+        "payment.transfer_approved",
+    ]
+    assert rows[-1]["reason"] == "statement 12"
+
+
+async def test_a_missing_payment_is_not_found_by_staff(billing: Billing) -> None:
+    answer = await check(billing.client(staff=["finance"]), {"payment_id": str(uuid4())})
+    assert (answer.status_code, answer.json()["code"]) == (404, "payment_not_found")
+
+
+async def send(client: Any, payment: dict[str, Any], content: bytes, name: str = "recu.pdf") -> Any:
+    return await client.post(f"{PAYMENTS}{payment['payment_id']}/receipt/", files={"file": (name, content)})
+
+
+@pytest.mark.invariant("S41")
+@pytest.mark.parametrize(("content", "kind"), [(None, "application/pdf"), (PNG, "image/png")])
+async def test_a_receipt_is_kept_by_its_content(billing: Billing, content: bytes | None, kind: str) -> None:
+    buyer, _order, payment = await submitted(billing)
+    content = content or _pdf()
+    answer = await send(buyer, payment, content, "whatever.exe")
+    assert (answer.status_code, answer.json()["content_type"]) == (201, kind)
+    assert (await buyer.get(f"{PAYMENTS}{payment['payment_id']}/")).json()["has_receipt"] is True
+    staff = billing.client(staff=["finance"])
+    kept = await staff.get(f"/api/admin/payments/{payment['payment_id']}/receipt/")
+    assert kept.content == content
+    assert kept.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.invariant("S12")
+@pytest.mark.invariant("S41")
+async def test_a_receipt_lies_below_its_tenants_prefix(billing: Billing) -> None:
+    buyer, order, payment = await submitted(billing)
+    await send(buyer, payment, _pdf())
+    rows = await billing.rows(
+        "select r.object_name, o.tenant_id from receipts r join orders o using (tenant_id) where o.id = $1",
+        id=UUID(order["id"]),
+    )
+    assert rows[0]["object_name"].startswith(f"{rows[0]['tenant_id']}/receipts/")
+
+
+@pytest.mark.invariant("S41")
+@pytest.mark.parametrize(
+    "content",
+    [b"MZ\x90\x00 a program", b"<html><script>alert(1)</script></html>", b"", PDF[:20], b"GIF89a" + b"\0" * 40],
+)
+async def test_what_is_no_receipt_by_content_is_refused(billing: Billing, content: bytes) -> None:
+    buyer, _order, payment = await submitted(billing)
+    answer = await send(buyer, payment, content)
+    assert (answer.status_code, answer.json()["code"]) == (415, "receipt_type_unsupported")
+
+
+@pytest.mark.invariant("S41")
+async def test_the_same_file_again_is_refused_and_a_large_one_too(billing: Billing) -> None:
+    buyer, _order, payment = await submitted(billing)
+    content = _pdf()
+    assert (await send(buyer, payment, content)).status_code == 201
+    again = await send(buyer, payment, content)
+    assert (again.status_code, again.json()["code"]) == (409, "receipt_already_known")
+    large = await send(buyer, payment, b"%PDF-1.4" + b"0" * 5_000_001)
+    assert (large.status_code, large.json()["code"]) == (413, "receipt_too_large")
+
+
+@pytest.mark.invariant("S41")
+async def test_no_receipt_is_sent_or_read_by_another_organization(billing: Billing) -> None:
+    buyer, _order, payment = await submitted(billing)
+    await send(buyer, payment, _pdf())
+    stranger = billing.client(tenant_id=uuid7(), roles=["owner"])
+    assert (await send(stranger, payment, _pdf())).json()["code"] == "payment_not_found"
+    read = await stranger.get(f"/api/admin/payments/{payment['payment_id']}/receipt/")
+    assert (read.status_code, read.json()["code"]) == (403, "staff_only")
+
+
+async def test_a_checked_transfer_takes_no_receipt(billing: Billing) -> None:
+    buyer, _order, payment = await submitted(billing)
+    await check(billing.client(staff=["finance"]), payment)
+    answer = await send(buyer, payment, _pdf())
+    assert (answer.status_code, answer.json()["code"]) == (409, "receipt_not_wanted")
