@@ -1,0 +1,22 @@
+"""`python -m gateway api | contracts`."""
+
+from pathlib import Path
+
+from common.cli import Program, main
+
+from gateway.bootstrap import NAME, build
+from gateway.contracts import documents
+from gateway.settings import Settings
+
+if __name__ == "__main__":
+    main(
+        Program(
+            name=NAME,
+            prefix="",
+            package_folder=Path(__file__).parent,
+            settings=Settings,
+            build=build,
+            parts=("api",),
+            documents=documents,
+        )
+    )

@@ -1,0 +1,94 @@
+"""Builds the gateway from settings; the only file that names every concrete class."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from common.auth import InternalTokenSigner
+from common.messaging import Broker
+from common.parts import Service
+from common.web import HttpPart
+
+from gateway.errors import ServiceUnavailable
+from gateway.proxy.access_tokens import AccessTokens, Identity, KeySet
+from gateway.proxy.api_document import ApiDocument
+from gateway.proxy.app import Gateway
+from gateway.proxy.pages import Pages
+from gateway.proxy.rate_limits import RateLimit
+from gateway.proxy.routes import ROUTES, SERVICES, Route, RouteTable
+from gateway.proxy.services import Services
+from gateway.proxy.sessions import Sessions
+from gateway.settings import Settings
+
+NAME = "gateway"
+BUCKETS = ("session", "sign_in", "public")
+"""Limits by bucket. Webhooks have none: a provider's burst is money, and billing stores it at once."""
+
+
+def proxy_of(settings: Settings, services: Services, routes: tuple[Route, ...] = ROUTES) -> tuple[Gateway, KeySet]:
+    """The application around a client of services, and the key set that its readiness depends on."""
+
+    async def key_set() -> Mapping[str, Any]:
+        answer = await services.ask("tenancy", "/.well-known/jwks.json")
+        if answer is None:
+            raise ServiceUnavailable(service="tenancy")
+        return answer
+
+    async def session(identity: Identity) -> Mapping[str, Any] | None:
+        return await services.ask("tenancy", f"/internal/sessions/{identity.session_id}", identity)
+
+    async def document(service: str) -> Mapping[str, Any] | None:
+        return await services.ask(service, "/openapi.json")
+
+    async def ready() -> str | None:
+        return await key_set_check(keys)
+
+    keys = KeySet(key_set, settings.key_set_lifetime.total_seconds())
+    table = RouteTable(routes)
+    gateway = Gateway(
+        table,
+        services,
+        AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
+        Sessions(session, settings.session_lifetime.total_seconds()),
+        {bucket: RateLimit(settings.per_minute(bucket)) for bucket in BUCKETS},
+        Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), ready),
+        idle_seconds=settings.idle_seconds,
+    )
+    return gateway, keys
+
+
+async def key_set_check(keys: KeySet) -> str | None:
+    """Readiness check: tokens can be verified."""
+    try:
+        await keys.key("")
+    except ServiceUnavailable:
+        return "tenancy's key set cannot be had"
+    return None
+
+
+async def build(settings: Settings, broker: Broker | None = None) -> Service:  # noqa: ARG001
+    """Make the part `api`; the gateway takes no events in yet, so the broker is not used.
+
+    Raises:
+        ValueError: the signing key is no Ed25519 key with a `kid`.
+    """
+    private = json.loads(settings.signing_key.get_secret_value())
+    if not private.get("kid") or not private.get("d"):
+        raise ValueError("GATEWAY_SIGNING_KEY: a private Ed25519 key with a kid")
+    services = Services(
+        {"tenancy": settings.tenancy_url, "billing": settings.billing_url, "backup-engine": settings.backup_engine_url},
+        InternalTokenSigner(private),
+        connect_seconds=settings.connect_seconds,
+        connections=settings.connections_per_service,
+    )
+    gateway, keys = proxy_of(settings, services)
+
+    async def tenancy_keys() -> str | None:
+        return await key_set_check(keys)
+
+    return Service(
+        NAME,
+        {"api": HttpPart("api", gateway, settings.http_host, settings.http_port)},
+        services.close,
+        {"key_set": tenancy_keys},
+    )

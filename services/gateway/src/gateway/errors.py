@@ -1,0 +1,67 @@
+"""Refusals of the gateway itself; everything else is the service's own answer.
+
+DomainError
+├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded
+├── NotFound: NoRoute
+├── TooLarge: BodyTooLarge · HeadersTooLarge
+├── TooMany: TooManyRequests
+└── Unavailable: ServiceUnavailable
+"""
+
+from common.errors import NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+
+
+class TokenMissing(Unauthenticated):
+    code = "token_missing"
+    en = "Sign in first (POST /api/auth/login/) and send the access token as Authorization: Bearer."
+    fr = "Connectez-vous d'abord (POST /api/auth/login/) et envoyez le jeton d'accès : Authorization: Bearer."
+
+
+class TokenInvalid(Unauthenticated):
+    """Expired, forged, for somebody else: the answer does not say which."""
+
+    code = "token_invalid"
+    en = "The access token is not valid or has expired: refresh it (POST /api/auth/refresh/)."
+    fr = "Le jeton d'accès n'est pas valable ou a expiré : renouvelez-le (POST /api/auth/refresh/)."
+
+
+class SessionEnded(Unauthenticated):
+    code = "session_ended"
+    en = "This session has ended; sign in again."
+    fr = "Cette session est terminée ; reconnectez-vous."
+
+
+class NoRoute(NotFound):
+    code = "not_found"
+    en = "There is nothing here."
+    fr = "Il n'y a rien à cette adresse."
+
+
+class BodyTooLarge(TooLarge):
+    """Field `limit_bytes`."""
+
+    code = "body_too_large"
+    en = "The request's body is larger than {limit_bytes} bytes."
+    fr = "Le corps de la requête dépasse {limit_bytes} octets."
+
+
+class HeadersTooLarge(TooLarge):
+    code = "headers_too_large"
+    en = "The request's address or headers are too large."
+    fr = "L'adresse ou les en-têtes de la requête sont trop volumineux."
+
+
+class TooManyRequests(TooMany):
+    code = "too_many_requests"
+    en = "Too many requests; wait for as long as Retry-After says."
+    fr = "Trop de requêtes ; patientez le temps indiqué par Retry-After."
+
+
+class ServiceUnavailable(Unavailable):
+    """Field `service`. A request that had reached the service may have had its effect: repeat it with its
+    Idempotency-Key.
+    """
+
+    code = "service_unavailable"
+    en = "The service {service} does not answer just now; try again in a moment, with the same Idempotency-Key."
+    fr = "Le service {service} ne répond pas ; réessayez dans un instant, avec la même Idempotency-Key."

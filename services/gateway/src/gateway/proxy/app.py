@@ -1,0 +1,260 @@
+"""The gateway as a raw ASGI application: judge a request, vouch for its person, stream it there and back."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import structlog
+from common.auth.internal_token import CHUNKED
+from common.errors import DomainError
+from common.web.context import RequestContext
+from common.web.problems import language_of, of_domain_error, problem
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.errors import BodyTooLarge, HeadersTooLarge, NoRoute, ServiceUnavailable, TokenMissing
+from gateway.proxy import headers as fields
+from gateway.proxy.access_tokens import AccessTokens, Identity
+from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody
+from gateway.proxy.pages import Pages
+from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
+from gateway.proxy.rate_limits import RateLimit
+from gateway.proxy.routes import Level, Route, RouteTable
+from gateway.proxy.services import Services
+from gateway.proxy.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+METHOD_TEXTS = {"en": "This method is not offered here.", "fr": "Cette méthode n'est pas proposée ici."}
+CLIENT_CLOSED = 499
+"""Status in the access log for a client that went away, as nginx writes it."""
+
+
+class Gateway:
+    """Routes, checks and proxies.
+
+    Args:
+        table: what is let through.
+        services: where it goes.
+        tokens: verifies access tokens.
+        sessions: finds the organization that a token does not name.
+        limits: rate limits by bucket.
+        pages: what the gateway answers itself.
+        idle_seconds: how long either side may be silent, where the route does not say.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        services: Services,
+        tokens: AccessTokens,
+        sessions: Sessions,
+        limits: Mapping[str, RateLimit],
+        pages: Pages,
+        *,
+        idle_seconds: float,
+    ) -> None:
+        self._table = table
+        self._services = services
+        self._tokens = tokens
+        self._sessions = sessions
+        self._limits = limits
+        self._pages = pages
+        self._idle_seconds = idle_seconds
+        self._observed = RequestContext(self._answer, service="gateway")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one ASGI connection; web sockets are not offered."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            offered = scope["headers"]
+            # From here on nothing sees what the client said about itself, not even the access log.
+            cleaned = dict(scope, headers=fields.passing(offered), state=dict(scope.get("state", {}), offered=offered))
+            await self._observed(cleaned, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                await self._services.close()
+                return
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = _Started(send)
+        try:
+            await self._route(scope, receive, started)
+        except DomainError as refused:
+            if started.yes:
+                # The head of an answer is out: the only honest way left is to break off.
+                raise
+            await self._problem(scope, refused)(scope, receive, send)
+        except ClientGone:
+            log.info("client went away")
+
+    def _problem(self, scope: Scope, refused: DomainError) -> Response:
+        response = of_domain_error(Request(scope), refused)
+        if refused.kind.value == 401:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(refused, BodyTooLarge):
+            # The rest of the body is not read, so the connection cannot be used again.
+            response.headers["Connection"] = "close"
+        return response
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        offered = scope["state"]["offered"]
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        query: bytes = scope["query_string"]
+        if fields.are_too_large(offered) or len(raw_path) + len(query) > LONGEST_TARGET:
+            raise HeadersTooLarge
+        if not is_plain(raw_path) or not is_plain_query(query):
+            raise NoRoute
+        if page := await self._pages.page(scope["method"], raw_path.decode()):
+            scope["route"] = page.route
+            await page.response(scope, receive, send)
+            return
+        rows = self._table.rows_of(raw_path.decode("latin-1"))
+        if not rows:
+            raise NoRoute
+        scope["route"] = rows[0]
+        route = next((row for row in rows if scope["method"] in row.methods), None)
+        if route is None:
+            await self._wrong_method(scope, rows)(scope, receive, send)
+            return
+        scope["route"] = route
+        identity = await self._identity(route, scope)
+        target = raw_path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+        await self._forward(route, identity, target, scope, receive, send)
+
+    @staticmethod
+    def _wrong_method(scope: Scope, rows: list[Route]) -> Response:
+        allowed = sorted(set().union(*(row.methods for row in rows)))
+        request = Request(scope)
+        detail = METHOD_TEXTS[language_of(request.headers.get("accept-language"))]
+        return problem(request, 405, "method_not_allowed", detail, headers={"Allow": ", ".join(allowed)})
+
+    async def _identity(self, route: Route, scope: Scope) -> Identity | None:
+        """Whom the gateway vouches for; counts the request against its limit on the way."""
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        limit = self._limits.get(route.bucket)
+        if route.level is Level.PUBLIC:
+            if limit:
+                limit.take(address)
+            return None
+        token = fields.bearer(scope["state"]["offered"])
+        if token is None:
+            raise TokenMissing
+        identity = await self._tokens.verify(token)
+        if limit:
+            limit.take(str(identity.session_id))
+        identity = await self._sessions.resolve(identity)
+        if identity.tenant_id is not None:
+            structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
+        return identity
+
+    async def _forward(
+        self, route: Route, identity: Identity | None, target: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        length = _length(scope["state"]["offered"])
+        if length != CHUNKED and int(length) > route.body_bytes:
+            raise BodyTooLarge(limit_bytes=route.body_bytes)
+        idle = route.idle_seconds or self._idle_seconds
+        body = RequestBody(receive, route.body_bytes, idle)
+        large = length == CHUNKED or int(length) > READ_WHOLE_BYTES
+        data: Any = body.chunks() if large else await body.whole() or None
+        exchange = asyncio.create_task(
+            self._exchange(route, identity, target, scope, length, data, body, send, idle), name="exchange"
+        )
+        gone = asyncio.create_task(body.client_gone(), name="client")
+        try:
+            await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not exchange.done():
+                # Nobody listens any more: the service shall not go on working for nobody.
+                exchange.cancel()
+                with suppress(asyncio.CancelledError):
+                    await exchange
+                raise ClientGone
+            exchange.result()
+        finally:
+            for task in (gone, exchange):
+                task.cancel()
+            await asyncio.gather(gone, exchange, return_exceptions=True)
+
+    async def _exchange(
+        self,
+        route: Route,
+        identity: Identity | None,
+        target: str,
+        scope: Scope,
+        length: str,
+        data: Any,
+        body: RequestBody,
+        send: Send,
+        idle_seconds: float,
+    ) -> None:
+        client = scope["client"][0] if scope.get("client") else ""
+        passing = [*scope["headers"], (b"x-forwarded-for", client.encode("latin-1"))]
+        sending = self._services.send(
+            route.service,
+            scope["method"],
+            target,
+            passing,
+            data,
+            length=length,
+            identity=identity,
+            idle_seconds=idle_seconds,
+        )
+        try:
+            async with sending as answer:
+                await _stream_back(answer, route.service, send)
+        except ServiceUnavailable:
+            if body.refused is not None:
+                raise body.refused from None
+            raise
+
+
+async def _stream_back(answer: aiohttp.ClientResponse, service: str, send: Send) -> None:
+    returning = fields.returning(answer.raw_headers)
+    returning.append((b"x-content-type-options", b"nosniff"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": returning})
+    try:
+        async for piece in answer.content.iter_any():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except (aiohttp.ClientError, TimeoutError) as error:
+        log.warning("%s broke off its answer: %s", service, type(error).__name__)
+        raise ServiceUnavailable(service=service) from error
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _length(offered: fields.Headers) -> str:
+    """The length of a request's body in digits, or `chunked`; the server has refused what is ambiguous."""
+    lengths = {value for name, value in offered if name.lower() == b"content-length"}
+    if any(name.lower() == b"transfer-encoding" for name, _ in offered):
+        if lengths:
+            raise NoRoute
+        return CHUNKED
+    if not lengths:
+        return "0"
+    (only,) = lengths if len(lengths) == 1 else (b"",)
+    if not only.isdigit():
+        raise NoRoute
+    return str(int(only))
+
+
+class _Started:
+    """An ASGI `send` that remembers whether the answer's head is out."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.yes = False
+
+    async def __call__(self, message: Message) -> None:
+        self.yes = self.yes or message["type"] == "http.response.start"
+        await self._send(message)

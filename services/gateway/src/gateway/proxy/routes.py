@@ -1,0 +1,218 @@
+"""The route table: what the gateway lets through, to whom, and under which limits. What is not listed is 404.
+
+`{name}` stands for one segment of a path and `**` for all that follow. Roles, features and states are the
+services' business; here it is only decided whether a signed-in person is needed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+KIB = 1024
+MIB = 1024 * KIB
+
+JSON_BYTES = 1 * MIB
+"""Largest body of a route that takes JSON."""
+
+RECEIPT_BYTES = 12 * MIB
+"""A scanned receipt of 10 MiB with its multipart frame; billing checks the file itself."""
+
+WEBHOOK_SECONDS = 5.0
+"""Providers give up after a few seconds and send again."""
+
+
+class Level(Enum):
+    """Whom a route is for."""
+
+    PUBLIC = "public"
+    """Anybody. A token that is sent along is not looked at."""
+    TOKEN = "token"  # noqa: S105
+    """Whoever is signed in, with or without an active organization."""
+    ORGANIZATION = "organization"
+    """Whoever is signed in; the service refuses those without an active organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table.
+
+    Attributes:
+        path: template of the path, to the letter.
+        methods: allowed ones.
+        service: where it goes.
+        level: whom it is for.
+        body_bytes: largest body.
+        idle_seconds: how long the service may be silent; None for the gateway's setting.
+        bucket: which rate limit counts it.
+    """
+
+    path: str
+    methods: frozenset[str]
+    service: str
+    level: Level
+    body_bytes: int = JSON_BYTES
+    idle_seconds: float | None = None
+    bucket: str = "session"
+
+
+def _routes(
+    service: str, level: Level, *rows: tuple[str, str], bucket: str | None = None, body_bytes: int = JSON_BYTES
+) -> list[Route]:
+    chosen = bucket or ("public" if level is Level.PUBLIC else "session")
+    return [
+        Route(path, frozenset(methods.split()), service, level, body_bytes=body_bytes, bucket=chosen)
+        for methods, path in rows
+    ]
+
+
+ORGANIZATION = "/api/tenants/organizations/{organization_id}"
+ORDER = "/api/tenants/orders/{order_id}"
+
+TENANCY = [
+    *_routes(
+        "tenancy",
+        Level.PUBLIC,
+        ("POST", "/api/auth/register/"),
+        ("POST", "/api/auth/login/"),
+        ("POST", "/api/auth/verify-email/"),
+        bucket="sign_in",
+        body_bytes=64 * KIB,
+    ),
+    *_routes(
+        "tenancy", Level.PUBLIC, ("POST", "/api/auth/refresh/"), ("GET", "/.well-known/jwks.json"), body_bytes=64 * KIB
+    ),
+    *_routes(
+        "tenancy",
+        Level.TOKEN,
+        ("POST", "/api/auth/logout/"),
+        ("GET", "/api/auth/user/"),
+        ("POST", "/api/auth/switch/"),
+        ("POST", "/api/auth/invitations/{token}/accept/"),
+        ("GET", "/api/tenants/organizations/"),
+    ),
+    *_routes(
+        "tenancy",
+        Level.ORGANIZATION,
+        ("GET", f"{ORGANIZATION}/"),
+        ("GET", f"{ORGANIZATION}/members/"),
+        ("POST", f"{ORGANIZATION}/invite_member/"),
+        ("GET", f"{ORGANIZATION}/usage/"),
+    ),
+]
+
+BILLING = [
+    *_routes(
+        "billing",
+        Level.PUBLIC,
+        ("GET", "/api/tenants/plans/"),
+        ("GET", "/api/tenants/plans/{plan_id}/"),
+        ("GET", "/api/tenants/plans/{plan_id}/features/"),
+        ("GET", "/api/tenants/payment-methods/"),
+    ),
+    *_routes(
+        "billing",
+        Level.TOKEN,
+        ("GET POST", "/api/tenants/orders/"),
+        ("GET", f"{ORDER}/"),
+        ("POST", f"{ORDER}/cancel/"),
+        ("POST", f"{ORDER}/initiate_payment/"),
+        ("POST", f"{ORDER}/verify_payment/"),
+        ("GET", "/api/tenants/payments/"),
+        ("GET", "/api/tenants/payments/{payment_id}/"),
+        ("POST", "/api/tenants/payments/{payment_id}/verify_bank_transfer/"),
+        ("GET", "/api/tenants/invoices/"),
+        ("GET", "/api/tenants/invoices/{invoice_id}/"),
+        ("GET", "/api/tenants/invoices/{invoice_id}/download/"),
+        ("POST", "/api/tenants/coupons/validate/"),
+        ("GET", "/api/admin/payments/"),
+        ("GET", "/api/admin/payments/{payment_id}/receipt/"),
+        ("POST", "/api/admin/coupons/"),
+    ),
+    *_routes(
+        "billing",
+        Level.TOKEN,
+        ("POST", "/api/tenants/payments/{payment_id}/receipt/"),
+        body_bytes=RECEIPT_BYTES,
+    ),
+    Route("/webhooks/paypal/", frozenset({"POST"}), "billing", Level.PUBLIC, MIB, WEBHOOK_SECONDS, "webhook"),
+    Route(
+        "/webhooks/mtn-momo/{token}",
+        frozenset({"POST", "PUT"}),
+        "billing",
+        Level.PUBLIC,
+        MIB,
+        WEBHOOK_SECONDS,
+        "webhook",
+    ),
+]
+
+RESOURCES = (
+    "esxi-servers",
+    "virtual-machines",
+    "datastores",
+    "backup-configs",
+    "backup-schedules",
+    "backup-jobs",
+    "backup-chains",
+    "restore-points",
+    "vm-backups",
+    "ovf-exports",
+    "snapshots",
+    "snapshot-schedules",
+    "storage-paths",
+    "remote-storage",
+    "vm-replications",
+    "failover-events",
+    "backup-verifications",
+    "verification-schedules",
+    "notifications",
+    "notification-logs",
+    "restore",
+    "dashboard",
+    "health",
+)
+"""First segments of backup-engine's paths."""
+
+BACKUP_ENGINE = _routes(
+    "backup-engine",
+    Level.ORGANIZATION,
+    *(("GET POST PUT PATCH DELETE", f"/api/{resource}/**") for resource in RESOURCES),
+)
+
+ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
+SERVICES = ("tenancy", "billing", "backup-engine")
+
+
+class RouteTable:
+    """Finds the row of a path.
+
+    Args:
+        routes: rows of the table.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, list[Route]] = {}
+        self._templates: list[tuple[list[str], Route]] = []
+        for route in routes:
+            if "{" in route.path or "**" in route.path:
+                self._templates.append((route.path.split("/"), route))
+            else:
+                self._exact.setdefault(route.path, []).append(route)
+
+    def rows_of(self, path: str) -> list[Route]:
+        """All rows of a path, whatever their methods; none when it is not listed."""
+        found = self._exact.get(path)
+        if found is not None:
+            return found
+        segments = path.split("/")
+        return [route for template, route in self._templates if _matches(template, segments)]
+
+
+def _matches(template: list[str], segments: list[str]) -> bool:
+    if template[-1] == "**":
+        head = template[:-1]
+        return len(segments) > len(head) and _matches(head, segments[: len(head)])
+    return len(template) == len(segments) and all(
+        bool(found) if wanted.startswith("{") else wanted == found
+        for wanted, found in zip(template, segments, strict=True)
+    )

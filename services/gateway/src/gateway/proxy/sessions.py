@@ -1,0 +1,61 @@
+"""The organization of a session, for tokens that were issued before their holder had one.
+
+A found organization is remembered for ten seconds at most; «none» never, so that a purchase shows at once. When
+tenancy does not answer, the request is refused.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from gateway.errors import SessionEnded
+from gateway.proxy.access_tokens import Identity
+
+REMEMBERED_SESSIONS = 20_000
+
+AskTenancy = Callable[[Identity], Awaitable[Mapping[str, Any] | None]]
+"""Asks for the session that an identity names; None when tenancy has no such session of that person."""
+
+
+class Sessions:
+    """Resolves the tenant of identities whose token names none.
+
+    Args:
+        ask: asks tenancy.
+        lifetime_seconds: how long a found organization is used.
+    """
+
+    def __init__(self, ask: AskTenancy, lifetime_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._ask = ask
+        self._lifetime = lifetime_seconds
+        self._now = now
+        self._found: OrderedDict[tuple[UUID, UUID], tuple[UUID, frozenset[str], float]] = OrderedDict()
+
+    async def resolve(self, identity: Identity) -> Identity:
+        """The identity with its session's active organization and roles, if it has one.
+
+        Raises:
+            SessionEnded: the session was revoked, or is not this person's.
+            ServiceUnavailable: tenancy does not answer.
+        """
+        if identity.tenant_id is not None:
+            return identity
+        key = (identity.user_id, identity.session_id)
+        if known := self._found.get(key):
+            tenant_id, roles, until = known
+            if self._now() < until:
+                return replace(identity, tenant_id=tenant_id, roles=roles)
+            del self._found[key]
+        state = await self._ask(identity)
+        if state is None or state["revoked"]:
+            raise SessionEnded
+        if state["tenant_id"] is None:
+            return identity
+        tenant_id, roles = UUID(state["tenant_id"]), frozenset(state["roles"])
+        self._found[key] = (tenant_id, roles, self._now() + self._lifetime)
+        if len(self._found) > REMEMBERED_SESSIONS:
+            self._found.popitem(last=False)
+        return replace(identity, tenant_id=tenant_id, roles=roles)

@@ -1,0 +1,49 @@
+"""Settings of the gateway; the prefix of the environment's names is `GATEWAY_`."""
+
+from datetime import timedelta
+
+from common.settings import HttpSettings, ServiceSettings, service_config
+from pydantic import Field, SecretStr
+
+
+class Settings(ServiceSettings, HttpSettings):
+    """Everything that the gateway is told from outside."""
+
+    model_config = service_config("GATEWAY_")
+
+    signing_key: SecretStr = Field(
+        description="Private key (JWK, OKP Ed25519, with kid) that signs internal tokens; services hold the public half"
+    )
+    tenancy_url: str = Field(description="Base URL of tenancy, without a slash at the end")
+    billing_url: str = Field(description="Base URL of billing, without a slash at the end")
+    backup_engine_url: str = Field(description="Base URL of backup-engine, without a slash at the end")
+    token_issuer: str = Field("tenancy", description="iss that access tokens must have")
+    token_audience: str = Field("gateway", description="aud that access tokens must have")
+    key_set_lifetime: timedelta = Field(
+        timedelta(minutes=2), description="How long tenancy's key set is used without asking again"
+    )
+    session_lifetime: timedelta = Field(
+        timedelta(seconds=10), le=timedelta(seconds=10), description="How long a session's organization is remembered"
+    )
+    connect_seconds: float = Field(2.0, gt=0, description="How long to wait for a connection to a service")
+    idle_seconds: float = Field(30.0, gt=0, description="How long a client or a service may be silent")
+    connections_per_service: int = Field(256, ge=1, description="Open connections to one service at most")
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute of one session; 600 in production, 60 000 elsewhere unless set"
+    )
+    sign_ins_per_minute: int | None = Field(
+        None, ge=1, description="Sign-ins a minute from one address; 10 in production, 6 000 elsewhere unless set"
+    )
+    public_per_minute: int | None = Field(
+        None, ge=1, description="Public requests a minute from one address; 300 in production, 60 000 elsewhere"
+    )
+
+    def per_minute(self, bucket: str) -> int:
+        """The limit of a bucket: `session`, `sign_in` or `public`."""
+        strict = self.environment == "production"
+        chosen = {
+            "session": (self.requests_per_minute, 600, 60_000),
+            "sign_in": (self.sign_ins_per_minute, 10, 6_000),
+            "public": (self.public_per_minute, 300, 60_000),
+        }[bucket]
+        return chosen[0] or (chosen[1] if strict else chosen[2])

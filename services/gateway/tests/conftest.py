@@ -1,0 +1,68 @@
+"""A gateway with real HTTP services behind it, all on free ports of this machine."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from common.testing import test_keys, test_verifier
+from common.web import HttpPart
+from gateway.bootstrap import build
+from gateway.settings import Settings
+from gateway.testing import TenancyStandIn, Upstream
+from pydantic import SecretStr
+
+
+@dataclass
+class Stack:
+    """The running gateway and what is behind it."""
+
+    port: int
+    client: httpx.AsyncClient
+    tenancy: TenancyStandIn
+    billing: Upstream
+    engine: Upstream
+    settings: Settings
+
+
+@pytest.fixture
+def overrides(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings of the gateway under test; `@pytest.mark.parametrize("overrides", …, indirect=True)` sets some."""
+    return getattr(request, "param", {})
+
+
+@pytest.fixture
+async def stack(overrides: dict[str, Any]) -> AsyncIterator[Stack]:
+    tenancy = TenancyStandIn(Upstream("tenancy", test_verifier("tenancy")))
+    billing = Upstream("billing", test_verifier("billing"))
+    engine = Upstream("backup-engine", test_verifier("backup-engine"))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as running:
+
+        async def serve(part: HttpPart) -> str:
+            ready = asyncio.Event()
+            running.create_task(part.run(stop, ready.set))
+            await asyncio.wait_for(ready.wait(), 10)
+            return part.url
+
+        behind = [await serve(HttpPart("api", s.app(), "127.0.0.1", 0)) for s in (tenancy, billing, engine)]
+        settings = Settings(
+            **{
+                "environment": "test",
+                "signing_key": SecretStr(json.dumps(test_keys()[0])),
+                **dict(zip(("tenancy_url", "billing_url", "backup_engine_url"), behind, strict=True)),
+                "idle_seconds": 5.0,
+            }
+            | overrides
+        )
+        service = await build(settings)
+        url = await serve(service.parts["api"])
+        async with httpx.AsyncClient(base_url=url) as client:
+            yield Stack(service.parts["api"].port, client, tenancy, billing, engine, settings)
+        await service.close()
+        for upstream in (tenancy.upstream, billing, engine):
+            upstream.release.set()
+        stop.set()
