@@ -1,11 +1,14 @@
 """Login, sessions, inventory and the property collector, as pyvmomi meets them."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyVim.connect import SmartConnect
 from pyVmomi import vim, vmodl
+from simulators.esxi import HostSpec, VmSpec
+from simulators.esxi.model.host import EsxHost
 
 query = vmodl.query.PropertyCollector
 
@@ -209,6 +212,21 @@ def test_several_hosts_live_in_one_process(make_lab: Any) -> None:
     assert other.vm("alone").snapshot is None
     with pytest.raises(vmodl.fault.ManagedObjectNotFound):
         _ = vim.vm.Snapshot(snapshot._moId, other.si._stub).config
+
+
+def test_a_second_start_in_the_same_folder_begins_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        host = EsxHost(HostSpec(folder=tmp_path))
+        host.register(host.build(VmSpec.parse("again:16m:0:off")))
+        assert host.vms["1"].directory == "again"
+        host.vms["1"].close()
+
+
+async def test_a_folder_of_others_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "datastores").mkdir()
+    (tmp_path / "datastores" / "theirs").touch()
+    EsxHost(HostSpec(folder=tmp_path))
+    assert (tmp_path / "datastores" / "theirs").exists()
 
 
 def test_a_bad_rule_changes_nothing(lab: Any) -> None:

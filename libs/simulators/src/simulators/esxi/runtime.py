@@ -1,9 +1,7 @@
 """Starting and stopping a simulated host inside the caller's event loop; several in one process are fine."""
 
 import asyncio
-import contextlib
 import shutil
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,13 +197,3 @@ async def _malformed(_: Request, error: Exception) -> Response:
 async def start(spec: HostSpec) -> RunningEsxi:
     """Start a host; `stop()` of what is returned ends it."""
     return await EsxiSimulator(spec).start()
-
-
-@contextlib.asynccontextmanager
-async def running(spec: HostSpec) -> AsyncIterator[RunningEsxi]:
-    """A host for the length of a block."""
-    host = await start(spec)
-    try:
-        yield host
-    finally:
-        await host.stop()

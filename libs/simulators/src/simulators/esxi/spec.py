@@ -66,7 +66,9 @@ class VmSpec:
 
 @dataclass(frozen=True)
 class HostSpec:
-    """A host. `folder` receives its disks; `licence` is `enterprise` or `free` (read-only API)."""
+    """A host. `folder` receives its disks (those of an earlier start are deleted).
+
+    `licence` is `enterprise` or `free` (read-only API)."""
 
     folder: Path
     vms: tuple[VmSpec, ...] = ()

@@ -46,8 +46,17 @@ class EsxHost:
         self.revision = 0
         self._moved = asyncio.Event()
         self._moids = itertools.count(1)
+        self._start_anew()
         for name in spec.datastores:
             self.datastore_folder(name).mkdir(parents=True, exist_ok=True)
+
+    def _start_anew(self) -> None:
+        """State is not kept between starts: an earlier one's disks go, if a simulator made them."""
+        marker = self.spec.folder / ".esxi-simulator"
+        if marker.exists():
+            shutil.rmtree(self.spec.folder / "datastores", ignore_errors=True)
+        self.spec.folder.mkdir(parents=True, exist_ok=True)
+        marker.touch()
 
     # -- change notification --------------------------------------------------------------------------------------
 

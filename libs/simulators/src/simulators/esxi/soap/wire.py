@@ -8,7 +8,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
-from simulators.esxi.vmodl import fault, property_info, property_list, vim, vmodl
+from simulators.esxi.vmodl import fault, property_info, property_list, vmodl
 
 _adapter: Any = importlib.import_module("pyVmomi.SoapAdapter")
 _support: Any = importlib.import_module("pyVmomi.VmomiSupport")
@@ -163,33 +163,8 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, _support.ManagedObject)
 
 
-def is_data(value: Any) -> bool:
-    return isinstance(value, _support.DataObject)
-
-
-def array(kind: Any, values: list[Any]) -> Any:
-    """A typed array, as needed where a property's declared type is Any."""
-    typed = kind.Array()
-    typed.extend(values)
-    return typed
-
-
 def signature(value: Any) -> str:
     """A text that is equal for equal values, to see whether a property moved."""
     if value is None:
         return ""
     return _element("v", value, object, _support.F_OPTIONAL, _support.versionMap[f"vim25/{API_VERSION}"])
-
-
-__all__ = [
-    "Message",
-    "answer",
-    "array",
-    "fault_response",
-    "is_data",
-    "is_reference",
-    "parse",
-    "response",
-    "signature",
-    "vim",
-]
