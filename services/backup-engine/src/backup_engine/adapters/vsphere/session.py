@@ -24,6 +24,9 @@ T = TypeVar("T")
 CALL_SECONDS = 60.0
 """A call that only starts work answers in a second; a host under memory pressure takes tens."""
 
+_OPENING = frozenset({"RetrieveContent", "Login"})
+"""Calls whose answers may carry the session's cookie."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +63,7 @@ class Session:
         self.content = await self.call("RetrieveContent", self._retrieve_content)
         self.about = self.content.about
         version = newest_common_version(self.about.apiVersion)
+        self._stub.DropConnections()
         self._stub = PinnedStub(self.pinned, version)
         self.content = await self.call("RetrieveContent", self._retrieve_content)
         await self._login(seen=0)
@@ -145,7 +149,7 @@ class Session:
             self.fence()
 
         def work() -> T:
-            self._stub.budget(seconds)
+            self._stub.prepare(seconds=seconds, takes_cookie=operation in _OPENING)
             if fresh:
                 self._stub.DropConnections()
             return function()

@@ -6,6 +6,7 @@ Not here: sessions and retries (`session.py`), what is asked.
 import http.client
 import threading
 import time
+from typing import Any
 
 from backup_engine.adapters.vsphere.dialer import PinnedHost
 from backup_engine.adapters.vsphere.faults import UnsafeAnswer
@@ -27,6 +28,7 @@ class BoundedResponse(http.client.HTTPResponse):
     """An answer that is cut off when it is too long, too late, or defines entities."""
 
     deadline = float("inf")
+    takes_cookie = False
     _seen = 0
     _tail = b""
 
@@ -44,6 +46,14 @@ class BoundedResponse(http.client.HTTPResponse):
             raise UnsafeAnswer("it has a document type")
         self._tail = window[-16:]
         return data
+
+    def getheader(self, name: str, default: Any = None) -> Any:
+        """As the parent's, but session cookies are taken from the answers to log-ins only.
+
+        A call that finds its session expired is answered with the cookie of a new, unauthenticated one; arriving late,
+        it would displace the session that another thread has just logged in.
+        """
+        return default if name.lower() == "set-cookie" and not self.takes_cookie else super().getheader(name, default)
 
 
 class PinnedConnection(http.client.HTTPConnection):
@@ -63,7 +73,7 @@ class PinnedConnection(http.client.HTTPConnection):
 class PinnedStub(SoapStubAdapter):  # type: ignore[misc]  # made at import, without types
     """A stub whose connections come from the dialer; one for a session, used by several threads.
 
-    `budget` sets how long the calls of the current thread may take, each.
+    `prepare` says how the calls of the current thread are made.
     """
 
     def __init__(self, pinned: PinnedHost, version: str = OLDEST_VERSION) -> None:
@@ -79,12 +89,13 @@ class PinnedStub(SoapStubAdapter):  # type: ignore[misc]  # made at import, with
         self._pinned = pinned
         self._calls = threading.local()
 
-    def budget(self, seconds: float) -> None:
-        """Seconds that each following call of this thread may take."""
+    def prepare(self, *, seconds: float, takes_cookie: bool = False) -> None:
+        """For this thread's next calls: how long each may take, and whether it opens a session."""
         self._calls.seconds = seconds
+        self._calls.takes_cookie = takes_cookie
 
     def GetConnection(self) -> PinnedConnection:  # noqa: N802 - pyvmomi's name
-        """From the pool or new, with the thread's budget as its time-out."""
+        """From the pool or new, in the manner that this thread prepared."""
         seconds = getattr(self._calls, "seconds", 60.0)
         with self.lock:
             self._CloseIdleConnections()
@@ -92,7 +103,11 @@ class PinnedStub(SoapStubAdapter):  # type: ignore[misc]  # made at import, with
         connection.timeout = seconds
         if connection.sock is not None:
             connection.sock.settimeout(seconds)
-        connection.response_class = type("Bounded", (BoundedResponse,), {"deadline": time.monotonic() + seconds})
+        manner = {
+            "deadline": time.monotonic() + seconds,
+            "takes_cookie": getattr(self._calls, "takes_cookie", False),
+        }
+        connection.response_class = type("Bounded", (BoundedResponse,), manner)
         return connection
 
 
