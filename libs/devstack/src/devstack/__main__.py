@@ -36,8 +36,7 @@ async def _play_demo(folder: Path) -> int:
     path = endpoints.ROOT / "demo-report.json"
     path.unlink(missing_ok=True)
     report.say("starting PostgreSQL, the simulators and every part in one process")
-    async with stack(folder, machine=DEMO, keep=False, log=log) as running:
-        report.say(f"the gateway is at {running.endpoints['gateway']}")
+    async with stack(folder, machine=DEMO, keep=False, say=report.say, log=log) as running:
         await play(running.endpoints, report)
     report.write(path)
     sys.stdout.write(f"\n{report.table()}\n\n")
@@ -54,8 +53,11 @@ async def _develop() -> int:
     from devstack.one_process import stack
     from devstack.simulation import SMALL
 
-    async with stack(endpoints.ROOT / "dev", machine=SMALL, keep=True) as running:
-        sys.stderr.write(f"gateway {running.endpoints['gateway']}, endpoints in {endpoints.PATH}; Ctrl-C ends\n")
+    def say(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    async with stack(endpoints.ROOT / "dev", machine=SMALL, keep=True, say=say) as running:
+        say(f"endpoints are in {endpoints.PATH}; Ctrl-C ends")
         await running.stop.wait()
     return 0
 

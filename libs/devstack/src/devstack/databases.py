@@ -1,6 +1,5 @@
 """Brings a PostgreSQL to what the stack needs: roles, databases, schemas, plans and staff."""
 
-import asyncio
 import secrets as random
 import string
 from typing import Any
@@ -36,9 +35,9 @@ async def prepare(admin_url: str, kept: StackSecrets) -> None:
 
     The environment holds the services' settings already.
     """
-    async with asyncio.TaskGroup() as group:
-        for member in WITH_DATABASE:
-            group.create_task(_prepare(member, admin_url, kept))
+    for member in WITH_DATABASE:
+        # One after the other: Alembic has one context per process.
+        await _prepare(member, admin_url, kept)
     await create_plans(load(BILLING.settings))
 
 

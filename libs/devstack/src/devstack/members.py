@@ -74,7 +74,7 @@ BACKUP_ENGINE = Member(
     parts=("api", "worker", "runner"),
     prefix="backup_engine",
     system_roles=backup_engine_roles,
-    package_folder=backup_engine.bootstrap.PACKAGE,
+    package_folder=backup_engine.bootstrap.PACKAGE_FOLDER,
 )
 GATEWAY = Member("gateway", "gateway", GatewaySettings, gateway.bootstrap.build, parts=("api",))
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,13 +40,16 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(folder: Path, *, machine: dict[str, Any], keep: bool, log: Path | None = None) -> AsyncIterator[Stack]:
+async def stack(
+    folder: Path, *, machine: dict[str, Any], keep: bool, say: Callable[[str], None], log: Path | None = None
+) -> AsyncIterator[Stack]:
     """Run everything until the block ends; leave nothing running.
 
     Args:
         folder: Data of this stack; removed before and after unless ``keep``.
         machine: The simulated machine.
         keep: Whether databases and vaults outlive this run.
+        say: Told what has just been done.
         log: Where the parts' logs go; stdout unless given.
     """
     if not keep:
@@ -68,13 +71,17 @@ async def stack(folder: Path, *, machine: dict[str, Any], keep: bool, log: Path 
         )
         exits.push_async_callback(_end, child)
         server = await asyncio.to_thread(exits.enter_context, postgres(folder / "postgres", throw_away=not keep))
+        say(f"PostgreSQL {server.version} at {server.host}:{server.port}")
         announced = await simulation.announced(child, folder / "simulators.json")
+        say(f"simulators: {', '.join(sorted(announced))}")
         filled = environment.filled(folder, kept, ports, postgres=(server.host, server.port), broker=None)
         os.environ.update(filled | environment.of_announced(announced))
         await databases.prepare(server.url, kept)
+        say("databases migrated, plans seeded")
         found = endpoints.write(ports, announced, await databases.staff())
         exits.callback(endpoints.forget)
         async with _services() as stop:
+            say(f"every part is ready; the gateway is at {found['gateway']}")
             yield Stack(found, folder, stop)
 
 

@@ -36,7 +36,7 @@ async def connect(customer: Customer, report: Report, host: JSON) -> Machine:
     body["hostname"] = body.pop("host")
     server = await customer.post("/api/esxi-servers/", body, expect=201)
     tested = await customer.post(f"/api/esxi-servers/{server['id']}/test_connection/")
-    report.say(f"ESXi {host['host']}:{host['port']} connected: {tested.get('connection_status', tested)}")
+    report.say(f"ESXi {host['host']}:{host['port']} connected: {tested['server']['connection_status']}")
     await customer.post(f"/api/esxi-servers/{server['id']}/sync_vms/")
     machines = (await customer.get("/api/virtual-machines/", server_id=server["id"]))["results"]
     machine = machines[0]
