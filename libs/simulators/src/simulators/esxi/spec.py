@@ -68,7 +68,8 @@ class VmSpec:
 class HostSpec:
     """A host. `folder` receives its disks (those of an earlier start are deleted).
 
-    `licence` is `enterprise` or `free` (read-only API)."""
+    `licence` is `enterprise` or `free` (read-only API).
+    """
 
     folder: Path
     vms: tuple[VmSpec, ...] = ()
