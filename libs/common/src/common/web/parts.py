@@ -37,17 +37,31 @@ class HttpPart:
         name: Name of the part.
         app: The application.
         host: Address to bind.
-        port: Port to bind; 0 takes a free one, which `port` then tells.
+        port: Port to bind when run; 0 takes a free one, which `port` tells.
     """
 
     def __init__(self, name: str, app: ASGIApp, host: str, port: int) -> None:
         self.name = name
         self._app = app
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind((host, port))
         self.host = host
-        self.port: int = self._socket.getsockname()[1]
+        self._wanted_port = port
+        self._socket: socket.socket | None = None
+
+    def _bound(self) -> socket.socket:
+        """Bind on first use: a process that does not run this part leaves its port to the one that does."""
+        if self._socket is None:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            self._socket = socket.socket(family, socket.SOCK_STREAM)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.bind((self.host, self._wanted_port))
+        return self._socket
+
+    @property
+    def port(self) -> int:
+        """The port, which asking for it reserves."""
+        bound: int = self._bound().getsockname()[1]
+        return bound
 
     @property
     def url(self) -> str:
@@ -69,7 +83,7 @@ class HttpPart:
             h11_max_incomplete_event_size=65536,
         )
         server = _Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[self._socket]), name=self.name)
+        serving = asyncio.create_task(server.serve(sockets=[self._bound()]), name=self.name)
         while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         if serving.done():
