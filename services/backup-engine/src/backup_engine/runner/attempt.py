@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from common.errors import DomainError, Unavailable
@@ -53,6 +54,7 @@ class Attempt:
     tools: RunnerTools
     claim: Claim
     claim_sent_at: float
+    renew_every: timedelta = RENEW_EVERY
     fence: Fence = field(init=False)
     progress: Progress = field(init=False, default_factory=Progress)
     warnings: list[Problem] = field(init=False, default_factory=list)
@@ -139,7 +141,7 @@ class Attempt:
     async def _beat(self) -> None:
         """Renew while the work runs; nothing that fails here ends the work before the fence does."""
         while True:
-            await asyncio.sleep(RENEW_EVERY.total_seconds())
+            await asyncio.sleep(self.renew_every.total_seconds())
             if self.fence.remaining() <= 0:
                 self._stop(LeaseTooOld())
                 return
