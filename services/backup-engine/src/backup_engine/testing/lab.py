@@ -1,4 +1,4 @@
-"""A backup-engine with a simulated ESXi host, as a customer sees both: HTTP on one side, the host's own eye on the other."""
+"""A backup-engine with a simulated host, as a customer sees both: HTTP on one side, the host's own eye on the other."""
 
 from __future__ import annotations
 
