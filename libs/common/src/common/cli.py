@@ -97,7 +97,10 @@ async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
 async def _serve(program: Program, settings: Any, name: str) -> None:
     service = await program.build(settings)
     try:
-        parts: list[Part] = [service.parts[name], OpsPart(service.checks, settings.ops_host, settings.ops_port)]
+        parts: list[Part] = [
+            service.parts[name],
+            OpsPart(service.checks_of(name), settings.ops_host, settings.ops_port),
+        ]
         await run(parts)
     finally:
         await service.close()

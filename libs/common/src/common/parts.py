@@ -21,6 +21,9 @@ from common.telemetry.metrics import PART_READY
 
 log = logging.getLogger(__name__)
 
+Check = Callable[[], Awaitable[str | None]]
+"""Returns ``None`` when the dependency is there, else what is wrong with it in a few words."""
+
 HOLDER = f"{socket.gethostname()}-{os.getpid()}"
 """Who this process is when it leads."""
 
@@ -42,13 +45,19 @@ class Service:
         name: The service.
         parts: ``api``, ``worker`` and, in the backup engine, ``runner``.
         close: Releases what the parts share.
-        checks: Readiness checks by dependency.
+        checks: Readiness checks by dependency, of every part.
+        part_checks: Further ones by part, such as the broker's for those that hold a connection to it.
     """
 
     name: str
     parts: Mapping[str, Part]
     close: Callable[[], Awaitable[None]]
-    checks: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    part_checks: Mapping[str, Mapping[str, Check]] = field(default_factory=dict)
+
+    def checks_of(self, part: str) -> dict[str, Check]:
+        """Return what one part needs to be ready."""
+        return {**self.checks, **self.part_checks.get(part, {})}
 
 
 class Group:

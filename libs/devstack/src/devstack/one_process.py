@@ -105,7 +105,12 @@ async def _services() -> AsyncIterator[asyncio.Event]:
             service = await member.build(load(member.settings), broker)
             exits.push_async_callback(service.close)
             services.append(service)
-        checks = {f"{service.name}.{name}": check for service in services for name, check in service.checks.items()}
+        checks = {
+            f"{service.name}.{name}": check
+            for service in services
+            for part in service.parts
+            for name, check in service.checks_of(part).items()
+        }
         ops = OpsPart(checks, "127.0.0.1", int(os.environ.get("OPS_PORT") or 0))
         parts = [part for service in services for part in service.parts.values()]
         running = asyncio.create_task(run([*parts, ops], stop=stop, on_ready=ready.set), name="parts")

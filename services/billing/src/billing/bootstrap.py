@@ -170,7 +170,8 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
             "worker": _worker(database, settings, deployment, bus, owns_bus=broker is None),
         },
         close,
-        {"database": database_answers, "broker": broker_answers},
+        {"database": database_answers},
+        {"worker": {"broker": broker_answers}},
     )
 
 

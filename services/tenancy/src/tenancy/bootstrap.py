@@ -102,7 +102,8 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         NAME,
         {"api": HttpPart("api", application(kit), settings.http_host, settings.http_port), "worker": worker},
         close,
-        {"database": database_answers, "broker": broker_answers},
+        {"database": database_answers},
+        {"worker": {"broker": broker_answers}},
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 import uvicorn
@@ -13,8 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-Check = Callable[[], Awaitable[str | None]]
-"""Returns ``None`` when the dependency is there, else what is wrong with it in a few words."""
+from common.parts import Check
 
 CHECK_SECONDS = 3.0
 DRAIN_SECONDS = 20
