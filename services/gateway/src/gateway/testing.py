@@ -150,7 +150,7 @@ class TenancyStandIn:
 
     def headers(self, *, tenant: UUID | None = None, **claims: Any) -> dict[str, str]:
         """The Authorization field of a signed-in person."""
-        named = {"tenant": str(tenant), "roles": ["owner"]} if tenant else {}
+        named: dict[str, Any] = {"tenant": str(tenant), "roles": ["owner"]} if tenant else {}
         return {"authorization": f"Bearer {self.token(**named, **claims)}"}
 
     async def key_set(self, request: Request) -> Response:

@@ -66,7 +66,7 @@ def merge(documents: Mapping[str, Mapping[str, Any]], table: RouteTable, public_
         document = documents[service]
         for path, item in document.get("paths", {}).items():
             kept = {
-                method: _operation(service, item[method], level)
+                method: _operation(service, method, item[method], level)
                 for method in METHODS
                 if method in item and (level := _level(table, path, method, service)) is not None
             }
@@ -93,10 +93,10 @@ def _level(table: RouteTable, path: str, method: str, service: str) -> Level | N
     return None
 
 
-def _operation(service: str, operation: Mapping[str, Any], level: Level) -> dict[str, Any]:
+def _operation(service: str, method: str, operation: Mapping[str, Any], level: Level) -> dict[str, Any]:
     described: dict[str, Any] = _renamed(dict(operation), service)
     if "operationId" in described:
-        described["operationId"] = f"{service}_{described['operationId']}"
+        described["operationId"] = f"{service}_{described['operationId']}_{method}"
     described["security"] = [] if level is Level.PUBLIC else [{BEARER: []}]
     return described
 

@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.errors import BodyTooLarge, HeadersTooLarge, NoRoute, ServiceUnavailable, TokenMissing
 from gateway.proxy import headers as fields
 from gateway.proxy.access_tokens import AccessTokens, Identity
-from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody
+from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody, discard_rest
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
 from gateway.proxy.rate_limits import RateLimit
@@ -95,6 +95,8 @@ class Gateway:
             if started.yes:
                 # The head of an answer is out: the only honest way left is to break off.
                 raise
+            if isinstance(refused, BodyTooLarge):
+                await discard_rest(receive)
             await self._problem(scope, refused)(scope, receive, send)
         except ClientGone:
             log.info("client went away")
@@ -104,7 +106,7 @@ class Gateway:
         if refused.kind.value == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         if isinstance(refused, BodyTooLarge):
-            # The rest of the body is not read, so the connection cannot be used again.
+            # Some of the body may be left, so the connection cannot be used again.
             response.headers["Connection"] = "close"
         return response
 

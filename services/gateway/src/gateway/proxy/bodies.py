@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 from common.errors import TooMany
@@ -11,6 +12,10 @@ from gateway.errors import BodyTooLarge
 
 READ_WHOLE_BYTES = 64 * 1024
 """Bodies up to here are read before the service is called, so that a slow client occupies no connection to it."""
+
+
+LINGER_SECONDS = 1.0
+"""How long a refused client may go on sending before it is cut off."""
 
 
 class ClientGone(Exception):
@@ -81,3 +86,16 @@ class RequestBody:
         await self.finished.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Read on without keeping anything, for a second at most.
+
+    A connection that is closed on a client in the middle of its sending is reset, and the client never reads why it
+    was refused.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body", False):
+                message = await receive()

@@ -1,0 +1,93 @@
+"""The route table and the services' documents speak of the same operations."""
+
+import json
+from pathlib import Path
+
+import pytest
+from common import contracts
+from gateway.contracts import documents
+from gateway.proxy.api_document import merge
+from gateway.proxy.api_page import render
+from gateway.proxy.routes import BACKUP_ENGINE, ROUTES, SERVICES, Level, RouteTable
+from openapi_spec_validator import validate
+
+pytestmark = pytest.mark.contract
+FOLDER = Path(__file__).parents[2] / "contracts"
+TABLE = RouteTable(ROUTES)
+DESCRIBED = {
+    name: json.loads((FOLDER.parents[1] / name / "contracts" / "openapi.json").read_text(encoding="utf-8"))
+    for name in SERVICES
+}
+OPERATIONS = [
+    pytest.param(name, path, method, operation, id=f"{method.upper()} {path}")
+    for name, document in DESCRIBED.items()
+    for path, item in document["paths"].items()
+    for method, operation in item.items()
+]
+PUBLIC = {
+    "POST /api/auth/register/", "POST /api/auth/login/", "POST /api/auth/refresh/", "POST /api/auth/verify-email/",
+    "GET /.well-known/jwks.json", "GET /api/tenants/plans/", "GET /api/tenants/plans/{plan_id}/",
+    "GET /api/tenants/plans/{plan_id}/features/", "GET /api/tenants/payment-methods/", "POST /webhooks/paypal/",
+    "POST /webhooks/mtn-momo/{token}", "PUT /webhooks/mtn-momo/{token}",
+}  # fmt: skip
+"""Every operation that needs no token. A new one is a decision, so it is written down twice."""
+
+
+def test_the_committed_table_is_the_one_in_the_code() -> None:
+    assert contracts.differing(FOLDER, documents()) == []
+
+
+@pytest.mark.invariant("S65")
+@pytest.mark.parametrize(("service", "path", "method", "operation"), OPERATIONS)
+def test_every_operation_of_a_service_is_let_through_to_whom_it_is_for(service, path, method, operation) -> None:
+    rows = [row for row in TABLE.rows_of(path) if method.upper() in row.methods]
+    assert [row.service for row in rows] == [service]
+    assert (rows[0].level is Level.PUBLIC) == (operation["x-access"]["level"] == "public")
+
+
+@pytest.mark.invariant("S65")
+def test_the_public_routes_are_exactly_those_that_were_decided() -> None:
+    found = {f"{method} {row.path}" for row in ROUTES if row.level is Level.PUBLIC for method in row.methods}
+    assert found == PUBLIC
+
+
+@pytest.mark.invariant("S65")
+def test_no_row_leads_to_an_internal_path_and_rows_do_not_overlap() -> None:
+    assert not [row.path for row in ROUTES if "internal" in row.path]
+    assert TABLE.rows_of("/internal/sessions/x") == []
+    for row in ROUTES:
+        sample = row.path.replace("**", "x")
+        assert [r for r in TABLE.rows_of(sample) if r.methods & row.methods] == [row]
+
+
+def test_rows_of_the_backup_engine_stay_below_their_resource() -> None:
+    for row in BACKUP_ENGINE:
+        prefix = row.path.removesuffix("**")
+        assert TABLE.rows_of(prefix) == [row]
+        assert TABLE.rows_of(prefix.removesuffix("/")) == []
+        assert TABLE.rows_of(prefix.removesuffix("/") + "x/") == []
+
+
+def test_the_merged_document_is_valid_and_has_every_operation() -> None:
+    merged = merge(DESCRIBED, TABLE, "https://backup.example")
+    validate(merged)
+    assert merged["openapi"].startswith("3.1")
+    assert sum(len(item) for item in merged["paths"].values()) == len(OPERATIONS)
+    assert merged["paths"]["/api/tenants/plans/"]["get"]["security"] == []
+    assert merged["paths"]["/api/auth/user/"]["get"]["security"] == [{"bearer": []}]
+    ids = [operation["operationId"] for item in merged["paths"].values() for operation in item.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_an_operation_that_the_table_does_not_let_through_is_not_described() -> None:
+    hidden = {"paths": {"/internal/sessions/{id}": {"get": {"responses": {}}}, "/api/tenants/plans/": {"get": {}}}}
+    merged = merge({"tenancy": hidden, "billing": hidden}, TABLE, "https://backup.example")
+    assert list(merged["paths"]) == ["/api/tenants/plans/"]
+
+
+def test_the_page_shows_every_path_and_loads_nothing_from_elsewhere() -> None:
+    page = render(merge(DESCRIBED, TABLE, "https://backup.example"))
+    assert all(f"<code>{path}</code>" in page for document in DESCRIBED.values() for path in document["paths"])
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "http://" not in page
