@@ -164,7 +164,7 @@ async def test_usage_shows_figures_beside_limits(tenancy: Tenancy) -> None:
 async def test_an_older_usage_report_changes_nothing(tenancy: Tenancy) -> None:
     _, tenant = await owner_with_organization(tenancy)
     for vms, moment in ((7, "2026-11-22T15:00:00Z"), (3, "2026-11-22T14:00:00Z")):
-        report = {"vms_count": vms, "measured_at": moment}
+        report = {"vms_count": vms, "backups_count": None, "measured_at": moment}
         await tenancy.receive(envelope("backup-engine", "usage.recorded.v1", tenant, report))
     (row,) = await tenancy.rows(tenant, tables.usage_metrics)
     assert row["vms_count"] == 7

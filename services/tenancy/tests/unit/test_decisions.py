@@ -66,11 +66,13 @@ def test_a_moment_lies_within_its_usage_month(anchor: date, days: int) -> None:
     assert UsageMonth.at(anchor, datetime.combine(month.end, datetime.min.time(), UTC)).start == month.end
 
 
-def test_usage_takes_known_figures_only() -> None:
-    month = UsageMonth.at(date(2026, 11, 22), NOW)
-    assert Usage(month).updated({"vms_count": 4}).vms_count == 4
+def test_a_late_report_changes_only_figures_that_no_newer_one_named() -> None:
+    usage = Usage(UsageMonth.at(date(2026, 11, 22), NOW)).reported({"vms_count": 4}, NOW)
+    later = usage.reported({"vms_count": 3, "backups_count": 9}, NOW - timedelta(hours=1))
+    assert (later.vms_count, later.backups_count) == (4, 9)
+    assert later.reported({"backups_count": 10}, NOW).backups_count == 10
     with pytest.raises(ValueError, match="month"):
-        Usage(month).updated({"month": 1})
+        usage.reported({"month": 1}, NOW)
 
 
 def token(*, used: datetime | None = None, expires: datetime = NOW + timedelta(days=1)) -> tuple[RefreshToken, Session]:

@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -37,9 +37,13 @@ def _plus_months(anchor: date, months: int) -> date:
     return date(year, month, min(anchor.day, monthrange(year, month)[1]))
 
 
+FIGURES = ("esxi_servers_count", "vms_count", "backups_count", "storage_bytes", "users_count")
+"""What is counted, by the names that events and answers use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Figures of one usage month; storage is in bytes."""
+    """Figures of one usage month; storage is in bytes. `measured` says when each reported figure was true."""
 
     month: UsageMonth
     esxi_servers_count: int = 0
@@ -47,11 +51,23 @@ class Usage:
     backups_count: int = 0
     storage_bytes: int = 0
     users_count: int = 0
+    measured: Mapping[str, datetime] = field(default_factory=dict)
 
-    def updated(self, figures: Mapping[str, int]) -> "Usage":
-        """The same month with the named figures replaced."""
-        unknown = figures.keys() - {item.name for item in fields(self)} | figures.keys() & {"month"}
-        if unknown:
+    def reported(self, figures: Mapping[str, int], measured_at: datetime) -> "Usage":
+        """The same month with the figures of a report, each unless a newer one is known.
+
+        Reports may overtake each other and may name different figures, so each figure has its own time.
+
+        Raises:
+            ValueError: there is no such figure.
+        """
+        if unknown := figures.keys() - set(FIGURES):
             msg = f"no such figures: {sorted(unknown)}"
             raise ValueError(msg)
-        return replace(self, **dict[str, Any](figures))
+        newer = {
+            name: figure
+            for name, figure in figures.items()
+            if name not in self.measured or self.measured[name] <= measured_at
+        }
+        times = dict(self.measured) | dict.fromkeys(newer, measured_at)
+        return replace(self, measured=times, **dict[str, Any](newer))

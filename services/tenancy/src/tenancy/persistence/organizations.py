@@ -15,7 +15,7 @@ from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
 from tenancy.domain.roles import Role
 from tenancy.domain.slug import candidates
-from tenancy.domain.usage import Usage, UsageMonth
+from tenancy.domain.usage import FIGURES, Usage, UsageMonth
 from tenancy.errors import OrderOfAnotherOrganization
 from tenancy.persistence.tables import (
     applied_orders,
@@ -25,8 +25,6 @@ from tenancy.persistence.tables import (
     organizations,
     usage_metrics,
 )
-
-_FIGURES = ("esxi_servers_count", "vms_count", "backups_count", "storage_bytes")
 
 
 class Organizations:
@@ -208,31 +206,22 @@ class UsageMetrics:
         newest = found.order_by(usage_metrics.c.period_start.desc()).limit(1)
         return _usage((await self._session.execute(newest)).mappings().one_or_none())
 
-    async def record(self, tenant_id: UUID, usage: Usage, measured_at: datetime) -> None:
-        """Write a month's figures; a report older than the one that is stored changes nothing."""
-        figures = {name: getattr(usage, name) for name in (*_FIGURES, "users_count")} | {"measured_at": measured_at}
+    async def save(self, tenant_id: UUID, usage: Usage) -> None:
+        """Write a month's figures; the caller holds the organization's lock."""
+        figures: dict[str, object] = {name: getattr(usage, name) for name in FIGURES}
+        figures["measured"] = {name: at.isoformat() for name, at in usage.measured.items()}
         await self._session.execute(
             upsert(usage_metrics)
             .values(tenant_id=tenant_id, period_start=usage.month.start, period_end=usage.month.end, **figures)
-            .on_conflict_do_update(
-                index_elements=["tenant_id", "period_start"],
-                set_=figures,
-                where=usage_metrics.c.measured_at <= measured_at,
-            )
+            .on_conflict_do_update(index_elements=["tenant_id", "period_start"], set_=figures)
         )
 
-    async def set_users(self, tenant_id: UUID, month: UsageMonth, users_count: int, at: datetime) -> None:
+    async def set_users(self, tenant_id: UUID, month: UsageMonth, users_count: int) -> None:
         """Write how many members a month has, and leave the other figures."""
+        empty = dict.fromkeys(FIGURES, 0) | {"users_count": users_count}
         await self._session.execute(
             upsert(usage_metrics)
-            .values(
-                tenant_id=tenant_id,
-                period_start=month.start,
-                period_end=month.end,
-                **dict.fromkeys(_FIGURES, 0),
-                users_count=users_count,
-                measured_at=at,
-            )
+            .values(tenant_id=tenant_id, period_start=month.start, period_end=month.end, measured={}, **empty)
             .on_conflict_do_update(index_elements=["tenant_id", "period_start"], set_={"users_count": users_count})
         )
 
@@ -240,8 +229,11 @@ class UsageMetrics:
 def _usage(row: RowMapping | None) -> Usage | None:
     if row is None:
         return None
-    month = UsageMonth(row["period_start"], row["period_end"])
-    return Usage(month, users_count=row["users_count"], **{name: row[name] for name in _FIGURES})
+    return Usage(
+        UsageMonth(row["period_start"], row["period_end"]),
+        **{name: row[name] for name in FIGURES},
+        measured={name: datetime.fromisoformat(at) for name, at in row["measured"].items()},
+    )
 
 
 class Invitations:

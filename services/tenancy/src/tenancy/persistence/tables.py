@@ -171,12 +171,12 @@ usage_metrics = Table(
     Column("backups_count", Integer, nullable=False),
     Column("storage_bytes", BigInteger, nullable=False),
     Column("users_count", Integer, nullable=False),
-    at("measured_at"),
+    Column("measured", JSONB, nullable=False),
     PrimaryKeyConstraint("tenant_id", "period_start"),
     ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
     CheckConstraint("period_end > period_start", name="period"),
 )
-"""Figures per usage month; `measured_at` is when the newest report was taken, so that an older one changes nothing."""
+"""Figures per usage month; `measured` says when each was true, so that a late report of an old one changes nothing."""
 
 invitations = Table(
     "invitations",

@@ -49,7 +49,7 @@ async def accept_invitation(uow: UnitOfWork, token: str, user_id: UUID) -> Membe
         raise AlreadyMember
     await uow.invitations.accept(invitation, now)
     month = UsageMonth.at(organization.subscription_start.date(), now)
-    await uow.usage.set_users(organization.id, month, users + 1, now)
+    await uow.usage.set_users(organization.id, month, users + 1)
     fact = MemberJoined(user_id=person.id, role=member.role.value, invited_by=invitation.invited_by)
     await uow.publish(fact, subject=str(person.id))
     await uow.audit("member.joined", str(person.id), actor=person.id, details={"role": member.role.value})

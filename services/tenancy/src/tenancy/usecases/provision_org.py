@@ -80,7 +80,7 @@ async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None
         Membership(organization.id, owner.id, Role.OWNER, owner.email, owner.full_name, joined_at=now)
     )
     month = UsageMonth.at(organization.subscription_start.date(), now)
-    await uow.usage.record(organization.id, Usage(month, users_count=1), measured_at=now)
+    await uow.usage.save(organization.id, Usage(month, users_count=1))
     await _tell(uow, OrgProvisioned.of(organization, order.order_id), organization)
     await _welcome(uow, letters, owner, organization)
 

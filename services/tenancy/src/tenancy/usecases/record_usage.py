@@ -8,7 +8,7 @@ from tenancy.persistence.unit_of_work import UnitOfWork
 
 
 async def record_usage(uow: UnitOfWork, figures: dict[str, int], measured_at: datetime) -> None:
-    """Write figures into the usage month in which they were measured; older reports change nothing.
+    """Write figures into the usage month in which they were measured; what is known to be newer stays.
 
     Args:
         uow: the tenant's transaction.
@@ -25,4 +25,4 @@ async def record_usage(uow: UnitOfWork, figures: dict[str, int], measured_at: da
     stored = await uow.usage.get(uow.tenant_id, month)
     if stored is None:
         stored = Usage(month, users_count=await uow.memberships.count(uow.tenant_id))
-    await uow.usage.record(uow.tenant_id, stored.updated(figures), measured_at)
+    await uow.usage.save(uow.tenant_id, stored.reported(figures, measured_at))

@@ -98,7 +98,7 @@ def _tenants() -> None:
         op,
         "usage_metrics",
         service="tenancy",
-        app="select,insert,update(esxi_servers_count,vms_count,backups_count,storage_bytes,users_count,measured_at)",
+        app="select,insert,update(esxi_servers_count,vms_count,backups_count,storage_bytes,users_count,measured)",
     )
     tenant_table(
         op,
