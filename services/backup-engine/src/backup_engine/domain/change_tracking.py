@@ -14,6 +14,8 @@ class FullReason(StrEnum):
     NONE = "none"
     """It is not: incremental."""
     ASKED_FOR = "asked_for"
+    NO_SNAPSHOT = "no_snapshot"
+    """A template: it cannot have one, so there is nothing to ask changes between."""
     FIRST_POINT = "first_point"
     NEW_DISK = "new_disk"
     AMBIGUOUS_DISK = "ambiguous_disk"

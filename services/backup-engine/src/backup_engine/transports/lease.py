@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from backup_engine.errors import DiskStreamDamaged, HypervisorError
-from backup_engine.ports.hypervisor import Capabilities, Disk, Hypervisor
+from backup_engine.ports.hypervisor import Capabilities, Disk, ExportLease, Hypervisor
 
 NAME = "lease"
 CAPABILITIES = Capabilities(
@@ -38,6 +38,7 @@ class LeaseSource:
         self._current_bytes = 0
         self._reached = 0
         self._whole = False
+        self._lease: ExportLease | None = None
 
     @property
     def transport(self) -> str:
@@ -86,12 +87,15 @@ class LeaseSource:
             raise DiskStreamDamaged(position=self.wire_bytes, reason="it was not read to its end")
 
     async def close(self) -> None:
-        """Nothing outlives `stream`, which ends its lease itself."""
+        """End the lease of a stream that its reader left without closing it."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await lease.close()
 
     async def _one_lease(self) -> AsyncGenerator[tuple[int, bytes], None]:
         self._earlier_bytes += self._current_bytes
         self._current_bytes = 0
-        lease = await self._hypervisor.open_export(self._snapshot, [self._disk])
+        lease = self._lease = await self._hypervisor.open_export(self._snapshot, [self._disk])
         try:
             stream = lease.open_disk(self._disk.key)
             async with aclosing(stream.blocks()) as blocks:

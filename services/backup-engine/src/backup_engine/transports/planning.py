@@ -97,6 +97,16 @@ async def plan_disks(
     )
 
 
+def plan_template(vm: VirtualMachine, parent: ParentPoint | None) -> tuple[DiskPlan, ...]:
+    """A template is off for good and cannot have a snapshot: its own disks are read whole (D22)."""
+    past = {disk.uuid: disk for disk in parent.disks} if parent else {}
+    return tuple(
+        DiskPlan(disk, Mode.FULL, FullReason.NO_SNAPSHOT, "", None, None, past.get(disk.uuid) if disk.uuid else None)
+        for disk in vm.disks
+        if not disk.independent and not disk.is_rdm
+    )
+
+
 async def _plan(hypervisor: Hypervisor, moid: str, snapshot: str, disk: Disk, decision: Decision) -> DiskPlan:
     if decision.since is not None:
         try:

@@ -38,6 +38,13 @@ async def test_snapshots_are_found_by_our_name_looked_at_and_removed_once(lab) -
     assert (await session.task_state("haTask-unknown-1")).phase is TaskPhase.GONE
 
 
+async def test_a_quiesced_snapshot_says_so_only_when_the_guest_was(lab) -> None:
+    session = await lab.connect()
+    assert (await session.create_snapshot("1", name=f"{lab.prefix}1.1", description="", quiesce=True)).quiesced
+    await lab.power("1", "off")
+    assert not (await session.create_snapshot("1", name=f"{lab.prefix}2.1", description="", quiesce=True)).quiesced
+
+
 @pytest.mark.invariant("D1")
 async def test_pages_of_changed_areas_are_asked_for_until_the_disk_is_covered(lab) -> None:
     session = await lab.connect()

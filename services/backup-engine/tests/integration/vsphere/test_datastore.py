@@ -1,5 +1,7 @@
 """Reading a powered-off VM's file by ranges, and refusing whenever the file is not the disk."""
 
+from dataclasses import replace
+
 import pytest
 from backup_engine.errors import (
     BackingChanged,
@@ -8,7 +10,7 @@ from backup_engine.errors import (
     DatastoreFileTooLarge,
     RangeRefused,
 )
-from backup_engine.transports.planning import Mode
+from backup_engine.transports.planning import Mode, plan_template
 from backup_engine.transports.selection import Ladder, TransportMemory
 
 
@@ -154,6 +156,29 @@ async def test_a_host_that_is_overloaded_is_asked_again(lab) -> None:
     session = await lab.connect()
     await lab.faults({"match": "/folder/*", "action": "status", "status": 503, "times": 2})
     assert await session.files.size("[datastore1] web/web.vmx") > 0
+
+
+@pytest.mark.invariant("D22")
+async def test_a_template_is_read_without_a_snapshot(lab) -> None:
+    session = await lab.connect()
+    await lab.power("1", "off")
+    lab.esxi.simulator.host.vms["1"].template = True
+    vm = await session.virtual_machine("1")
+    assert vm.is_template
+    (plan,) = plan_template(vm, None)
+    opened = await Ladder(session, TransportMemory()).open(vm, None, plan, our_prefix=lab.prefix)
+    assert (opened.transport, opened.refused) == ("datastore", {"lease": "it needs a snapshot"})
+    assert lab.digest(await lab.image(opened.source, plan)) == await lab.sha256("1", 2000)
+
+
+@pytest.mark.invariant("D26")
+async def test_a_disk_whose_file_moved_is_not_read_by_its_old_path(lab) -> None:
+    session = await lab.connect()
+    _, taken, plan = await incremental(lab, session)
+    moved = replace(plan, disk=replace(plan.disk, file="[datastore1] elsewhere/web.vmdk"))
+    opened = await lab.open(session, "1", taken, moved)
+    assert opened.transport == "lease"
+    assert "disk file changed" in opened.refused["datastore"]
 
 
 @pytest.mark.invariant("D27")

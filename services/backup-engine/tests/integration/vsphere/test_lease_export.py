@@ -204,6 +204,18 @@ async def test_a_reader_that_goes_away_leaves_no_lease_behind(lab) -> None:
         await source.finish()
 
 
+async def test_a_stream_that_its_reader_merely_forgot_ends_with_its_source(lab) -> None:
+    session = await lab.connect()
+    source = source_of(session, await lab.snapshot(session, "1"))
+    blocks = source.stream()
+    await anext(blocks)
+    await source.close()
+    await source.close()
+    assert [lease["state"] for lease in await lab.leases()] == ["error"]
+    assert len(await lab.calls("HttpNfcLeaseAbort")) == 1
+    await blocks.aclose()
+
+
 @pytest.mark.invariant("D23")
 async def test_a_session_that_expires_mid_transfer_does_not_end_it(lab) -> None:
     session = await lab.connect()

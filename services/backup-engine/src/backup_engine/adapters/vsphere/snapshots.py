@@ -21,7 +21,20 @@ async def create(session: Session, moid: str, name: str, description: str, *, qu
         changes=True,
     )
     moref = moid_of(await finished(session, moid_of(task), "CreateSnapshot", CREATE_SECONDS))
-    return SnapshotTaken(moref, await disks(session, moref), quiesce)
+    return SnapshotTaken(moref, await disks(session, moref), quiesce and await _was_quiesced(session, moid, moref))
+
+
+async def _was_quiesced(session: Session, moid: str, moref: str) -> bool:
+    """Whether the guest really was: a host may give up the wish without an error."""
+    found = await read_properties(session, vim.VirtualMachine, [moid], ["snapshot"])
+    tree = found.get(moid, {}).get("snapshot")
+    nodes = list(tree.rootSnapshotList) if tree else []
+    while nodes:
+        node = nodes.pop()
+        if moid_of(node.snapshot) == moref:
+            return bool(node.quiesced)
+        nodes.extend(node.childSnapshotList or ())
+    return False
 
 
 async def disks(session: Session, snapshot: str) -> tuple[Disk, ...]:
