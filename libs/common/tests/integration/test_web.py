@@ -12,6 +12,7 @@ from common.idempotency import once
 from common.ids import uuid7
 from common.testing import service_client, test_verifier
 from common.web import Answer, Body, Cursor, HttpPart, OpsPart, create_app
+from common.web.pages import InvalidCursor
 from fastapi import APIRouter, Header, Request
 from hotel.persistence.tables import rooms
 from sqlalchemy import func, insert, select
@@ -151,6 +152,48 @@ async def test_unknown_and_missing_fields_are_422_and_named(app, store, path: st
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     async with store.for_tenant(tenant) as uow:
         assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status", "code"),
+    [
+        (b"{", "application/json", 422, "invalid_request"),
+        (b"[]", "application/json", 422, "invalid_request"),
+        (b"", "application/json", 422, "invalid_request"),
+        (rb'{"name": "a\u0000"}', "application/json", 422, "invalid_request"),
+        (rb'{"na\u0000me": "a"}', "application/json", 422, "invalid_request"),
+        (b"[" * 100_000, "application/json", 400, "malformed_body"),
+        (b'{"name": ' + b"9" * 5000 + b"}", "application/json", 400, "malformed_body"),
+        (b'{"name": "a"}', "text/plain", 415, "unsupported_media_type"),
+        (b"name=a", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_a_body_that_cannot_be_read_is_refused_in_both_languages(
+    app, store, content: bytes, content_type: str, status: int, code: str
+) -> None:
+    tenant, texts = uuid7(), set()
+    for language in ("fr", "en"):
+        async with service_client(app, "hotel", tenant_id=tenant, language=language) as client:
+            answer = await client.post("/rooms/", content=content, headers={"content-type": content_type})
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        texts.add(answer.json()["detail"])
+    assert len(texts) == 2
+    async with store.for_tenant(tenant) as uow:
+        assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 0
+
+
+@pytest.mark.parametrize("position", [(), ("x",), (1,), (None,), (["a"],), ("a", "b"), ({"a": 1},), (10**40,)])
+def test_a_cursor_of_another_list_is_refused(position: tuple[object, ...]) -> None:
+    with pytest.raises(InvalidCursor):
+        Cursor(position).row_id()
+
+
+def test_a_cursor_finds_its_row_again() -> None:
+    row_id = uuid7()
+    found = Cursor.decode(Cursor((row_id,)).encode())
+    assert found is not None
+    assert found.row_id() == row_id
 
 
 @pytest.mark.invariant("S63")

@@ -14,7 +14,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from common.errors import DomainError, Unavailable
 from common.messaging.envelope import Envelope, handling
@@ -124,6 +124,9 @@ class InboxWorker:
                 await self._fail(event_id, "the fact names no tenant", park=True)
             else:
                 await self._handle(event_id, tenant_id)
+        except (DataError, IntegrityError, ProgrammingError) as error:
+            log.exception("handler's statement refused")
+            await self._fail(event_id, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
         except (Unavailable, DBAPIError, OSError) as error:
             await self._fail(event_id, f"{type(error).__name__}: {error}", patience=PATIENCE)
         except (DomainError, ValidationError) as error:

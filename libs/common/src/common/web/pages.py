@@ -5,6 +5,7 @@ import binascii
 import json
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -55,3 +56,15 @@ class Cursor:
         if not isinstance(position, list):
             raise InvalidCursor
         return cls(tuple(position))
+
+    def row_id(self) -> UUID:
+        """Return the id where the list's sort key is one.
+
+        Raises:
+            InvalidCursor: It is another list's cursor, or nobody's.
+        """
+        try:
+            (row_id,) = self.position
+            return UUID(row_id)
+        except (AttributeError, TypeError, ValueError):
+            raise InvalidCursor from None

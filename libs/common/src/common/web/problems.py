@@ -37,6 +37,14 @@ _TEXTS = {
         "The request is not valid. See «errors» for the fields.",
         "La requête n'est pas valide. Voyez « errors » pour les champs.",
     ),
+    "malformed_body": (
+        "The body cannot be read. Send it as the API document (/openapi.json) describes it; nothing was changed.",
+        "Le corps est illisible. Envoyez-le comme le décrit le document de l'API (/openapi.json) ; rien n'a changé.",
+    ),
+    "unsupported_media_type": (
+        "The body is not declared as JSON. Send it with Content-Type: application/json.",
+        "Le corps n'est pas déclaré comme JSON. Envoyez-le avec Content-Type: application/json.",
+    ),
     "method_not_allowed": ("This method is not offered here.", "Cette méthode n'est pas proposée ici."),
     "internal_error": (
         "Something went wrong on our side. Tell us the request id.",
@@ -44,6 +52,10 @@ _TEXTS = {
     ),
     "http_error": ("The request was refused.", "La requête a été refusée."),
 }
+
+
+_FRAMEWORK_CODES = {400: "malformed_body", 405: "method_not_allowed"}
+"""What the framework refuses by itself: 400 only where a body cannot be parsed."""
 
 
 def language_of(accept_language: str | None) -> str:
@@ -102,6 +114,17 @@ def _plain(request: Request, status: int, code: str, **fields: Any) -> JSONRespo
     return problem(request, status, code, detail, fields=fields, headers={"Content-Language": language})
 
 
+def _is_no_json(request: Request, error: RequestValidationError) -> bool:
+    """Say whether a body was taken for text because of its Content-Type, where an object was expected."""
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = declared == "application/json" or (declared.startswith("application/") and declared.endswith("+json"))
+    return (
+        bool(declared)
+        and not is_json
+        and any(item["loc"] == ("body",) and item["type"] == "model_attributes_type" for item in error.errors())
+    )
+
+
 def install(app: FastAPI) -> None:
     """Make every error of ``app`` a problem."""
 
@@ -111,6 +134,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
+        if _is_no_json(request, error):
+            return _plain(request, 415, "unsupported_media_type")
         errors = [
             {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
             for item in error.errors()
@@ -121,8 +146,7 @@ def install(app: FastAPI) -> None:
     async def starlette(request: Request, error: HTTPException) -> Response:
         if error.status_code == http.HTTPStatus.NOT_FOUND:
             return of_domain_error(request, NoSuchRoute())
-        code = "method_not_allowed" if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED else "http_error"
-        return _plain(request, error.status_code, code)
+        return _plain(request, error.status_code, _FRAMEWORK_CODES.get(error.status_code, "http_error"))
 
     async def unreachable(request: Request, error: Exception) -> Response:
         log.error("database not usable: %s", error)
