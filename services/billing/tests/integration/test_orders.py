@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from billing.testing import ORDERS, PAYMENTS, Billing, by_momo, order_body, place, until_paid
 from common.ids import uuid7
+from common.web import Cursor
 
 pytestmark = pytest.mark.integration
 
@@ -121,6 +122,13 @@ async def test_my_orders_are_listed_newest_first_in_pages(billing: Billing) -> N
     assert rest["next"] is None
     assert (await buyer.get(ORDERS, params={"cursor": "rubbish"})).json()["code"] == "invalid_cursor"
     assert (await buyer.get(ORDERS, params={"unknown": 1})).status_code == 422
+
+
+@pytest.mark.parametrize("path", [ORDERS, PAYMENTS, "/api/tenants/invoices/"])
+async def test_the_cursor_of_another_list_is_refused(billing: Billing, path: str) -> None:
+    cursor = Cursor(("2026-11-22T12:00:00+00:00", "x")).encode()
+    answer = await billing.client(tenant_id=uuid7(), roles=["owner"]).get(path, params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
 
 
 async def test_an_unpaid_order_is_cancelled_once_and_for_all(billing: Billing) -> None:

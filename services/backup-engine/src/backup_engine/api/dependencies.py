@@ -11,7 +11,7 @@ from uuid import UUID
 from common.auth import Principal, requires
 from common.persistence import Store
 from common.web import Cursor, Page, language_of
-from common.web.pages import DEFAULT_LIMIT, LARGEST_LIMIT, InvalidCursor
+from common.web.pages import DEFAULT_LIMIT, LARGEST_LIMIT
 from fastapi import Depends, Header, Query, Request
 
 from backup_engine.domain.tenant import Act, Tenant
@@ -76,13 +76,8 @@ async def opened(tools: Tools, who: Principal, act: Act = Act.READ) -> AsyncIter
 
 def after(cursor: str | None) -> UUID | None:
     """The id after which the wanted page begins. Raises InvalidCursor."""
-    decoded = Cursor.decode(cursor)
-    if decoded is None:
-        return None
-    try:
-        return UUID(str(decoded.position[0]))
-    except (ValueError, IndexError):
-        raise InvalidCursor from None
+    found = Cursor.decode(cursor)
+    return found.row_id() if found else None
 
 
 T = TypeVar("T")

@@ -51,9 +51,13 @@ def language(accept_language: Annotated[str | None, Header()] = None) -> str:
 def page_of(
     cursor: Annotated[str | None, Query()] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> tuple[UUID | None, int]:
-    """Return after which id a page starts, and how long it is."""
-    position = Cursor.decode(cursor)
-    return (UUID(position.position[0]) if position else None), limit
+    """Return after which id a page starts, and how long it is.
+
+    Raises:
+        InvalidCursor: Not one of this list.
+    """
+    found = Cursor.decode(cursor)
+    return (found.row_id() if found else None), limit
 
 
 Here = Annotated[Deployment, Depends(deployment)]
