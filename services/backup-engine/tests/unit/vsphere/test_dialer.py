@@ -3,18 +3,10 @@
 import asyncio
 import ipaddress
 import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from backup_engine.adapters.vsphere.dialer import Dialer, DialPolicy, PinnedHost, thumbprint_of
+from backup_engine.adapters.vsphere.dialer import Dialer, DialPolicy, PinnedHost
 from backup_engine.errors import CertificateChanged, CertificateUntrusted, HostNotAllowed, HostUnreachable
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 DEVELOPMENT = DialPolicy(allow_loopback=True)
 
@@ -64,57 +56,22 @@ def test_loopback_is_allowed_only_by_the_setting_for_development() -> None:
     assert not DialPolicy(allow=["127.0.0.0/8"]).allows(ipaddress.ip_address("127.0.0.1"))
 
 
-@asynccontextmanager
-async def tls_server(folder: Path) -> AsyncIterator[tuple[int, str, list[bytes]]]:
-    """(port, SHA-256 of its certificate, what clients sent)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "esxi")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / f"{certificate.serial_number}.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    heard: list[bytes] = []
-
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            heard.append(await reader.read(100))
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0, ssl=context)
-    async with server:
-        digest = thumbprint_of(certificate.public_bytes(serialization.Encoding.DER))
-        yield server.sockets[0].getsockname()[1], digest, heard
-
-
-async def test_first_use_reports_the_certificate_that_was_seen(tmp_path: Path) -> None:
-    async with tls_server(tmp_path) as (port, digest, _):
+async def test_first_use_reports_the_certificate_that_was_seen(tls_server) -> None:
+    async with tls_server() as (port, digest, _):
         pinned = await Dialer(DEVELOPMENT).dial("127.0.0.1", port, None)
     assert pinned == PinnedHost("127.0.0.1", port, "127.0.0.1", digest)
 
 
-@pytest.mark.parametrize("written", [str.upper, lambda d: ":".join(d[i : i + 2] for i in range(0, 64, 2)).upper()])
-async def test_a_known_certificate_is_accepted_however_its_thumbprint_is_written(
-    tmp_path: Path, written: object
-) -> None:
-    assert callable(written)
-    async with tls_server(tmp_path) as (port, digest, _):
-        assert (await Dialer(DEVELOPMENT).dial("127.0.0.1", port, written(digest))).thumbprint == digest
+async def test_a_known_certificate_is_accepted_however_its_thumbprint_is_written(tls_server) -> None:
+    async with tls_server() as (port, digest, _):
+        with_colons = ":".join(digest[at : at + 2] for at in range(0, 64, 2)).upper()
+        for written in (digest, digest.upper(), with_colons):
+            assert (await Dialer(DEVELOPMENT).dial("127.0.0.1", port, written)).thumbprint == digest
 
 
 @pytest.mark.invariant("D28")
-async def test_another_certificate_stops_everything_before_a_byte_is_sent(tmp_path: Path) -> None:
-    async with tls_server(tmp_path) as (port, digest, heard):
+async def test_another_certificate_stops_everything_before_a_byte_is_sent(tls_server) -> None:
+    async with tls_server() as (port, digest, heard):
         with pytest.raises(CertificateChanged) as refused:
             await Dialer(DEVELOPMENT).dial("127.0.0.1", port, "0" * 64)
         later = PinnedHost("127.0.0.1", port, "127.0.0.1", "0" * 64)
@@ -124,8 +81,8 @@ async def test_another_certificate_stops_everything_before_a_byte_is_sent(tmp_pa
     assert b"".join(heard) == b""
 
 
-async def test_a_name_is_resolved_once_and_never_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with tls_server(tmp_path) as (port, _, _):
+async def test_a_name_is_resolved_once_and_never_again(tls_server, monkeypatch) -> None:
+    async with tls_server() as (port, _, _):
         pinned = await Dialer(DEVELOPMENT).dial("localhost", port, None)
 
         def resolve(*_: object, **__: object) -> None:

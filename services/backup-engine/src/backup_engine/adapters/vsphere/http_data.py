@@ -3,6 +3,7 @@
 URLs are built from the dialled address, so that nothing is resolved a second time.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
@@ -53,14 +54,15 @@ class HttpData:
         url = URL(f"https://{address}:{pinned.port}{target}", encoded=True)
         session = self._session(pinned)
         try:
-            answer = await session.request(
-                method,
-                url,
-                headers={**headers, "Host": pinned.authority},
-                data=self._fenced(body) if body is not None else None,
-                allow_redirects=False,
-                server_hostname=pinned.host.strip("[]"),
-            )
+            async with asyncio.timeout(None) as stall:
+                answer = await session.request(
+                    method,
+                    url,
+                    headers={**headers, "Host": pinned.authority},
+                    data=self._watched(body, stall) if body is not None else None,
+                    allow_redirects=False,
+                    server_hostname=pinned.host.strip("[]"),
+                )
         except aiohttp.ServerFingerprintMismatch as error:
             raise CertificateChanged(host=pinned.host, expected=pinned.thumbprint, seen=error.got.hex()) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -106,10 +108,13 @@ class HttpData:
             )
         return session
 
-    async def _fenced(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _watched(self, body: AsyncIterator[bytes], stall: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """The body, fenced; `stall` runs only while the host takes a piece, not while the next one is made."""
         async for piece in body:
             self._fence()
+            stall.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
             yield piece
+            stall.reschedule(None)
 
 
 def _why(error: Exception) -> str:
