@@ -60,7 +60,7 @@ class _Sheet:
 
     def say(self, text: str, *, size: int = 10, bold: bool = False, align: str = "L") -> None:
         self.pdf.set_font("helvetica", "B" if bold else "", size)
-        self.pdf.multi_cell(0, size * 0.5, _plain(text), align=align, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.pdf.multi_cell(0, (size + 1) // 2, _plain(text), align=align, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def gap(self, millimetres: int) -> None:
         self.pdf.ln(millimetres)

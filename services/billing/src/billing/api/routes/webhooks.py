@@ -6,6 +6,7 @@ token in the path names the attempt, and its status is read from MTN with our cr
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import Annotated, Any
 
 from common.auth import public
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 Anybody = Annotated[Any, public()]
 
-CALLBACK_SECONDS = 1.5
+CALLBACK_PATIENCE = timedelta(milliseconds=1_500)
 """How long a callback's answer may wait for our own question; MTN gives up after about 2 s."""
 
 WEBHOOKS = Counter("billing_webhooks_total", "Webhooks and callbacks by outcome", ["provider", "outcome"])
@@ -68,7 +69,7 @@ async def mtn_momo(_: Anybody, token: str, here: Here) -> Response:
     tenant_id = await here.checkout.claim(payment_id, Method.MTN_MOMO, gap=MINIMUM_GAP)
     try:
         if tenant_id is not None:
-            async with asyncio.timeout(CALLBACK_SECONDS):
+            async with asyncio.timeout(CALLBACK_PATIENCE.total_seconds()):
                 await here.checkout.ask(tenant_id, payment_id)
             return Response(status_code=200)
     except TimeoutError:

@@ -71,21 +71,22 @@ class Polling:
         return Claimed(row.tenant_id, row.id) if row else None
 
     async def spend(self, provider: str, per_second: int) -> bool:
-        """Take one question from a provider's budget; False when it is used up for the moment."""
-        now = self._clock.now()
+        """Take one question from a provider's budget; False when it is used up for the moment.
+
+        Refilled by the database's clock: processes whose clocks differ share one budget.
+        """
+        now = func.clock_timestamp()
         await self._session.execute(
             insert(provider_budgets)
             .values(provider=provider, millitokens=per_second * TOKEN, refilled_at=now)
             .on_conflict_do_nothing()
         )
-        elapsed_ms = cast(extract("epoch", literal(now) - provider_budgets.c.refilled_at) * 1000, BigInteger)
-        refilled = func.least(
-            per_second * TOKEN, provider_budgets.c.millitokens + func.greatest(elapsed_ms, 0) * per_second
-        )
+        elapsed_ms = cast(extract("epoch", now - provider_budgets.c.refilled_at) * 1000, BigInteger)
+        refilled = func.least(per_second * TOKEN, provider_budgets.c.millitokens + elapsed_ms * per_second)
         spent = await self._session.execute(
             update(provider_budgets)
             .where(provider_budgets.c.provider == provider, refilled >= TOKEN)
-            .values(millitokens=refilled - TOKEN, refilled_at=func.greatest(provider_budgets.c.refilled_at, now))
+            .values(millitokens=refilled - TOKEN, refilled_at=now)
             .returning(provider_budgets.c.provider)
         )
         return spent.one_or_none() is not None

@@ -1,0 +1,219 @@
+"""Many at a time, in any order, any number of times: one completion, one invoice, one event, one period."""
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from billing.domain.money import Money
+from billing.domain.plan import Method
+from billing.persistence.tables import ledger_entries, ledger_postings
+from billing.ports import ProviderState, ProviderStatus
+from billing.testing import ORDERS, Billing, by_momo, place, verify
+from billing.usecases.apply_provider_state import apply_provider_state
+from billing.workflows.checkout import view_of
+from common.ids import uuid7
+from common.testing import eventually
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+pytestmark = pytest.mark.integration
+
+
+async def tenant_of(billing: Billing, order: dict[str, Any]) -> UUID:
+    rows = await billing.rows("select tenant_id from orders where id = $1", id=UUID(order["id"]))
+    return UUID(str(rows[0]["tenant_id"]))
+
+
+async def counted(billing: Billing, tenant_id: UUID) -> dict[str, int]:
+    found = {}
+    for table in ("invoices", "subscriptions", "subscription_periods", "payment_allocations"):
+        rows = await billing.rows(f"select count(*) from {table} where tenant_id = $1", t=tenant_id)
+        found[table] = rows[0]["count"]
+    rows = await billing.rows(
+        "select count(*) from outbox where tenant_id = $1 and type = 'payment.confirmed.v1'", t=tenant_id
+    )
+    return found | {"confirmations": rows[0]["count"]}
+
+
+ONCE = {"invoices": 1, "subscriptions": 1, "subscription_periods": 1, "payment_allocations": 1, "confirmations": 1}
+
+
+@pytest.mark.invariant("S22")
+@pytest.mark.invariant("S25")
+async def test_verifies_callbacks_and_janitors_at_once_complete_an_order_once(world: Any) -> None:
+    billing = world.billing
+    buyer = billing.client()
+    order = await place(buyer)
+    started = await by_momo(buyer, order, "46733123454")
+    row = (
+        await billing.rows(
+            "select callback_token, provider_reference from payments where id = $1", id=UUID(started["payment_id"])
+        )
+    )[0]
+    await world.decide(row["provider_reference"], "SUCCESSFUL")
+    tenant_id = await tenant_of(billing, order)
+    front = billing.client(anonymous=True)
+
+    async def one(index: int) -> None:
+        billing.clock.advance(timedelta(seconds=2))
+        if index % 3 == 0:
+            await front.put(f"/webhooks/mtn-momo/{row['callback_token']}", json={})
+        elif index % 3 == 1:
+            await verify(buyer, order)
+        else:
+            await billing.checkout.ask(tenant_id, UUID(started["payment_id"]))
+
+    await asyncio.gather(*(one(index) for index in range(60)))
+    assert (await verify(buyer, order))["payment_status"] == "paid"
+    assert await counted(billing, tenant_id) == ONCE
+
+
+@pytest.mark.invariant("S24")
+async def test_two_attempts_that_succeed_at_the_same_moment_bring_one_period(world: Any) -> None:
+    billing = world.billing
+    buyer = billing.client()
+    order = await place(buyer)
+    tenant_id = await tenant_of(billing, order)
+    attempts = [await by_momo(buyer, order, "46733123454") for _ in range(3)]
+    rows = await billing.rows("select id, provider_reference from payments where order_id = $1", id=UUID(order["id"]))
+    for row in rows:
+        await world.decide(row["provider_reference"], "SUCCESSFUL")
+    await asyncio.gather(*(billing.checkout.ask(tenant_id, row["id"]) for row in rows for _ in range(5)))
+
+    async def all_completed() -> bool:
+        states = await billing.rows("select status from payments where order_id = $1", id=UUID(order["id"]))
+        return [row["status"] for row in states] == ["completed"] * len(attempts)
+
+    await eventually(all_completed)
+    assert await counted(billing, tenant_id) == ONCE
+    async with billing.store.for_tenant(tenant_id) as uow:
+        assert [str(money) for money in await uow.ledger.balances("customer_credit")] == ["-100000 XAF"]
+        assert [money.amount_minor for money in await uow.ledger.balances("receivable")] == [0]
+        assert [money.amount_minor for money in await uow.ledger.balances("unallocated")] == [0]
+
+
+def _state(status: ProviderStatus, view: Any) -> ProviderState:
+    return ProviderState(
+        status=status,
+        provider_status=status.value,
+        provider_reference=view.provider_reference,
+        receipt_reference=f"R-{view.payment_id}" if status is ProviderStatus.COMPLETED else None,
+        amount=view.amount,
+        payment_id=view.payment_id,
+        reason_code="EXPIRED" if status is ProviderStatus.FAILED else None,
+    )
+
+
+@pytest.mark.invariant("S22")
+@pytest.mark.parametrize("seed", range(6))
+async def test_news_in_any_order_and_number_ends_in_the_same_state(billing: Billing, seed: int) -> None:
+    """The news contains one success somewhere; whatever else is said before and after, the order ends paid, once."""
+    chance = random.Random(seed)
+    buyer = billing.client()
+    order = await place(buyer)
+    started = await by_momo(buyer, order, "46733123454")
+    tenant_id = await tenant_of(billing, order)
+    async with billing.store.for_tenant(tenant_id) as uow:
+        payment = await uow.payments.find(UUID(started["payment_id"]))
+        placed = await uow.orders.find(UUID(order["id"]))
+    assert payment is not None
+    assert placed is not None
+    view = view_of(payment, placed)
+    news = [ProviderStatus.COMPLETED, *chance.choices(list(ProviderStatus), k=7)]
+    chance.shuffle(news)
+
+    async def apply(status: ProviderStatus) -> None:
+        async with billing.store.for_tenant(tenant_id) as uow:
+            await apply_provider_state(
+                uow, view, placed.id, _state(status, view), issuer=billing.deployment.issuer, payee=None
+            )
+
+    await asyncio.gather(*(apply(status) for status in news))
+    current = (await buyer.get(f"{ORDERS}{order['id']}/")).json()
+    assert (current["status"], current["payment_status"]) == ("paid", "paid")
+    states = await billing.rows("select status, next_poll_at from payments where id = $1", id=payment.id)
+    assert (states[0]["status"], states[0]["next_poll_at"]) == ("completed", None)
+    assert await counted(billing, tenant_id) == ONCE
+
+
+async def test_of_many_claimants_one_may_ask(billing: Billing) -> None:
+    buyer = billing.client()
+    order = await place(buyer)
+    started = await by_momo(buyer, order, "46733123454")
+    billing.clock.advance(timedelta(seconds=30))
+    payment_id = UUID(started["payment_id"])
+    claims = await asyncio.gather(*(billing.checkout.claim(payment_id, Method.MTN_MOMO) for _ in range(20)))
+    assert sum(1 for claim in claims if claim is not None) == 1
+
+
+class TestBudget:
+    @pytest.fixture
+    def billing_settings(self) -> dict[str, Any]:
+        return {"provider_calls_per_second": 3}
+
+    async def test_a_provider_is_asked_no_more_often_than_its_budget(self, billing: Billing) -> None:
+        async def spend() -> bool:
+            async with billing.store.for_system("janitor") as uow:
+                return await uow.polling.spend("a_provider", 1)
+
+        spent = [await spend() for _ in range(10)]
+        assert spent[0] is True
+        assert spent.count(True) <= 3
+        await eventually(spend, what="the budget to be refilled")
+
+    async def test_a_claim_without_budget_leaves_the_attempt_due(self, billing: Billing) -> None:
+        buyer = billing.client()
+        order = await place(buyer)
+        started = await by_momo(buyer, order, "46733123454")
+        payment_id = UUID(started["payment_id"])
+        billing.clock.advance(timedelta(seconds=30))
+        async with billing.superuser() as connection:
+            await connection.execute("delete from provider_budgets")
+            await connection.execute("insert into provider_budgets values ('mtn_momo', -60000, clock_timestamp())")
+        assert await billing.checkout.claim(payment_id, Method.MTN_MOMO) is None
+        async with billing.superuser() as connection:
+            await connection.execute("delete from provider_budgets")
+        assert await billing.checkout.claim(payment_id, Method.MTN_MOMO) is not None
+        async with billing.superuser() as connection:
+            await connection.execute("delete from provider_budgets")
+
+
+async def test_an_open_payment_is_shown_to_a_person_after_a_day_and_watched_further(billing: Billing) -> None:
+    buyer = billing.client()
+    order = await place(buyer)
+    started = await by_momo(buyer, order, "46733123454")
+    tenant_id = await tenant_of(billing, order)
+    billing.clock.advance(timedelta(hours=25))
+    await billing.checkout.ask(tenant_id, UUID(started["payment_id"]))
+    cases = await billing.rows("select kind from cases where payment_id = $1", id=UUID(started["payment_id"]))
+    assert [case["kind"] for case in cases] == ["overdue"]
+    rows = await billing.rows("select status, next_poll_at from payments where id = $1", id=UUID(started["payment_id"]))
+    assert rows[0]["status"] == "pending"
+    assert rows[0]["next_poll_at"] is not None
+
+
+async def test_a_ledger_entry_that_does_not_balance_cannot_be_committed(billing: Billing) -> None:
+    buyer = billing.client()
+    order = await place(buyer)
+    tenant_id = await tenant_of(billing, order)
+    entry = uuid7()
+    with pytest.raises(IntegrityError, match="does not balance"):
+        async with billing.store.for_tenant(tenant_id) as uow:
+            await uow.session.execute(
+                insert(ledger_entries).values(
+                    tenant_id=tenant_id, id=entry, kind="payment", source_id=entry, booked_at=billing.clock.now()
+                )
+            )
+            await uow.session.execute(
+                insert(ledger_postings).values(
+                    tenant_id=tenant_id,
+                    entry_id=entry,
+                    position=1,
+                    account="revenue",
+                    amount_minor=Money(1, "XAF").amount_minor,
+                    currency="XAF",
+                )
+            )
