@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -179,6 +180,37 @@ class TestBudget:
         assert await billing.checkout.claim(payment_id, Method.MTN_MOMO) is not None
         async with billing.superuser() as connection:
             await connection.execute("delete from provider_budgets")
+
+
+@pytest.mark.invariant("S21")
+async def test_one_movement_of_money_confirms_one_payment(billing: Billing) -> None:
+    """A receipt that another organization's payment has already is quarantined, and late news changes no reason."""
+    views = []
+    for _ in range(2):
+        buyer = billing.client()
+        order = await place(buyer)
+        started = await by_momo(buyer, order, "46733123454")
+        tenant_id = await tenant_of(billing, order)
+        async with billing.store.for_tenant(tenant_id) as uow:
+            payment = await uow.payments.find(UUID(started["payment_id"]))
+            placed = await uow.orders.find(UUID(order["id"]))
+        assert payment is not None
+        assert placed is not None
+        views.append((tenant_id, placed.id, view_of(payment, placed)))
+    receipt = f"R-{views[0][2].payment_id}"
+    for tenant_id, order_id, view in views:
+        said = replace(_state(ProviderStatus.COMPLETED, view), receipt_reference=receipt)
+        for state in (said, _state(ProviderStatus.FAILED, view), said):
+            async with billing.store.for_tenant(tenant_id) as uow:
+                await apply_provider_state(uow, view, order_id, state, issuer=billing.deployment.issuer, payee=None)
+    rows = [
+        (await billing.rows("select status, reason_code from payments where id = $1", id=view.payment_id))[0]
+        for _tenant, _order, view in views
+    ]
+    assert rows[0] == {"status": "completed", "reason_code": None}
+    assert rows[1]["status"] == "quarantined"
+    assert await counted(billing, views[0][0]) == ONCE
+    assert (await counted(billing, views[1][0]))["confirmations"] == 0
 
 
 async def test_an_open_payment_is_shown_to_a_person_after_a_day_and_watched_further(billing: Billing) -> None:

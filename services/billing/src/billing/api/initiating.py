@@ -28,6 +28,7 @@ _MESSAGES = {
         "Make the transfer with the given reference. A person checks it.",
     ),
 }
+_LABELS = {Method.PAYPAL: "PayPal", Method.MTN_MOMO: "MTN Mobile Money"}
 _UNANSWERED = (
     "Le fournisseur n'a pas encore répondu. Nous continuons de l'interroger ; ne payez pas deux fois.",
     "The provider has not answered yet. We keep asking; do not pay twice.",
@@ -90,7 +91,7 @@ async def initiate(here: Deployment, order: Order, wanted: InitiateIn, user_id: 
         PhoneNumberMissing: Mobile Money without a number.
         PhoneNumberInvalid: Not a mobile number.
         OrderNotPayable: The order takes no new payment.
-        MethodUnavailable: The provider could not be reached, and the customer can't go on without its answer.
+        MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
     method = await _method(here, wanted.payment_method_id)
     wish = _wish(here, method, wanted, language)
@@ -100,7 +101,9 @@ async def initiate(here: Deployment, order: Order, wanted: InitiateIn, user_id: 
             await uow.send_mail(how_to_pay(order, payment, here.settings.bank_details()))
     if method is Method.BANK_TRANSFER:
         return _transfer(here, payment, language)
-    await here.checkout.start(order.tenant_id, payment.id)
+    state = await here.checkout.start(order.tenant_id, payment.id)
+    if state.needs_operator:
+        raise MethodUnavailable(method=_LABELS[method])
     async with here.store.for_tenant(order.tenant_id) as uow:
         started = await uow.payments.find(payment.id)
     assert started is not None
@@ -128,6 +131,6 @@ def _started(payment: Payment, language: str) -> InitiateOut:
         message = explain(payment.reason_code, language) or message
     elif payment.status is PaymentStatus.UNKNOWN:
         if payment.method is Method.PAYPAL:
-            raise MethodUnavailable(method="PayPal")
+            raise MethodUnavailable(method=_LABELS[payment.method])
         message = _UNANSWERED[language != "fr"]
     return InitiateOut(payment_id=payment.id, status=payment.status, message=message, redirect_url=payment.redirect_url)

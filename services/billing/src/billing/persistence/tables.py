@@ -146,8 +146,7 @@ orders = Table(
     at("updated_at"),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "order_number"),
-    Index("ix_orders_user", "user_id", "created_at"),
-    Index("ix_orders_tenant", "tenant_id", "created_at"),
+    Index("ix_orders_user", "user_id", "id"),
     CheckConstraint("total_minor >= 0 and discount_minor between 0 and subtotal_minor", name="amounts"),
     CheckConstraint("allocated_minor between 0 and total_minor", name="allocated"),
 )
@@ -198,7 +197,7 @@ payments = Table(
     Index("uq_payments_method_provider_reference", "method", "provider_reference", unique=True),
     Index("uq_payments_method_receipt_reference", "method", "receipt_reference", unique=True),
     Index("ix_payments_order", "tenant_id", "order_id"),
-    Index("ix_payments_user", "user_id", "created_at"),
+    Index("ix_payments_user", "user_id", "id"),
     Index("ix_payments_due", "next_poll_at", postgresql_where=text("next_poll_at is not null")),
     CheckConstraint("amount_minor > 0 and charged_minor > 0", name="positive"),
 )

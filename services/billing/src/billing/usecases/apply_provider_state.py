@@ -4,6 +4,8 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from billing.domain.invoice import Issuer
 from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
@@ -12,6 +14,10 @@ from billing.ports import AttemptView, ProviderState, ProviderStatus
 from billing.usecases.steps.settlement import restate, settle, take_in
 
 log = logging.getLogger(__name__)
+
+
+FINAL = frozenset({PaymentStatus.COMPLETED, PaymentStatus.REFUNDED})
+"""States whose story is told: later news of why it might have failed is of no use to anybody."""
 
 
 def _wanted(payment: Payment, state: ProviderState) -> PaymentStatus:
@@ -29,6 +35,8 @@ def _wanted(payment: Payment, state: ProviderState) -> PaymentStatus:
 def _learned(payment: Payment, state: ProviderState) -> dict[str, Any]:
     """Return the columns that are news, whatever the state does."""
     columns: dict[str, Any] = {}
+    if payment.status in FINAL:
+        return columns
     if payment.provider_reference is None and state.provider_reference:
         columns["provider_reference"] = state.provider_reference
     if state.redirect_url and state.redirect_url != payment.redirect_url:
@@ -52,12 +60,29 @@ async def _complete(
         "completed_at": uow.clock.now(),
         "reason_code": None,
     }
-    if not await uow.payments.move(payment, PaymentStatus.COMPLETED, **columns):
+    try:
+        async with uow.session.begin_nested():
+            moved = await uow.payments.move(payment, PaymentStatus.COMPLETED, **columns)
+    except IntegrityError:
+        # One movement of money confirms one payment: this receipt is another's already.
+        await _quarantine(uow, order, payment, "receipt", state)
+        return
+    if not moved:
         return
     log.info("payment completed", extra={"payment_id": str(payment.id), "order_id": str(order.id)})
     order = await take_in(uow, order, payment, charged, payment.amount)
     if not await settle(uow, order, issuer, payment):
         await restate(uow, order)
+
+
+async def _quarantine(uow: UnitOfWork, order: Order, payment: Payment, differs: str, state: ProviderState) -> None:
+    log.error("payment quarantined", extra={"payment_id": str(payment.id), "differs": differs})
+    if payment.status in FINAL:
+        return
+    await uow.evidence.open_case(payment, "quarantined", {"differs": differs, "said": state.provider_status})
+    columns = _learned(payment, state) | {"reason_code": f"mismatch_{differs}"}
+    await uow.payments.move(payment, PaymentStatus.QUARANTINED, **columns)
+    await restate(uow, order)
 
 
 async def apply_provider_state(
@@ -89,11 +114,7 @@ async def apply_provider_state(
         if (differs := state.mismatch(view, payee)) is None:
             await _complete(uow, order, payment, state, issuer, columns)
             return
-        log.error("payment quarantined", extra={"payment_id": str(payment.id), "differs": differs})
-        await uow.evidence.open_case(payment, "quarantined", {"differs": differs, "said": state.provider_status})
-        columns["reason_code"] = f"mismatch_{differs}"
-        await uow.payments.move(payment, PaymentStatus.QUARANTINED, **columns)
-        await restate(uow, order)
+        await _quarantine(uow, order, payment, differs, state)
         return
     await uow.payments.move(payment, _wanted(payment, state), **columns)
     await _after_no_success(uow, order)

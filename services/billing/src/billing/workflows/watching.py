@@ -7,6 +7,7 @@ from uuid import UUID
 
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
+from billing.persistence.repositories.polling import Claimed
 from billing.persistence.repositories.webhooks import RawEvent
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import WebhookEvent
@@ -16,6 +17,14 @@ from billing.workflows.checkout import Checkout
 log = logging.getLogger(__name__)
 
 BATCH = 50
+TAKEN_BACK = {
+    "PAYMENT.CAPTURE.REFUNDED": "refund_reported",
+    "PAYMENT.CAPTURE.REVERSED": "reversal_reported",
+    "CUSTOMER.DISPUTE.CREATED": "dispute_reported",
+    "CUSTOMER.DISPUTE.UPDATED": "dispute_reported",
+}
+"""Events about money that leaves us again; each opens one case per payment."""
+
 AT_ONCE = 8
 """Questions in flight at once from one worker."""
 
@@ -72,18 +81,28 @@ class Watch:
         """Find the attempt and ask PayPal itself; nothing that the event says is believed."""
         about = self._read(event.body)
         async with self._store.for_system("webhook") as uow:
-            payment_id = await uow.hints.by_provider(
+            found = await uow.hints.by_provider(
                 Method.PAYPAL, about.order_reference, about.capture_reference, payment_id=about.payment_id
             )
-        if payment_id is None:
+        if found is None:
             return "no attempt of ours"
-        tenant_id = await self._checkout.claim(payment_id, Method.PAYPAL, gap=MINIMUM_GAP)
+        if (kind := TAKEN_BACK.get(event.event_type)) is not None:
+            return await self._report(found, kind, event)
+        tenant_id = await self._checkout.claim(found.payment_id, Method.PAYPAL, gap=MINIMUM_GAP)
         if tenant_id is None:
             async with self._store.for_system("webhook") as uow:
-                due_at = await uow.hints.hasten(payment_id)
+                due_at = await uow.hints.hasten(found.payment_id)
             return "asked soon" if due_at else "settled already"
-        await self._checkout.ask(tenant_id, payment_id)
+        await self._checkout.ask(tenant_id, found.payment_id)
         return "asked"
+
+    async def _report(self, found: Claimed, kind: str, event: RawEvent) -> str:
+        """Let a person of finance see that money is being taken back."""
+        async with self._store.for_tenant(found.tenant_id) as uow:
+            payment = await uow.payments.find(found.payment_id)
+            assert payment is not None
+            await uow.evidence.open_case(payment, kind, {"event_id": event.event_id, "event_type": event.event_type})
+        return f"case {kind}"
 
     async def start_changed_plans(self) -> int:
         """Let paid changes take effect whose day has come; return how many did."""

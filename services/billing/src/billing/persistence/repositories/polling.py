@@ -21,7 +21,7 @@ TOKEN = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An attempt that the claimant, and nobody else for a while, may ask about."""
+    """An attempt and whose it is; from `Polling.claim`, one that nobody else asks about for a while."""
 
     tenant_id: UUID
     payment_id: UUID
@@ -103,11 +103,11 @@ class Hints:
         """Return the attempt that this token was made for."""
         return await self._session.scalar(select(payments.c.id).where(payments.c.callback_token == token))
 
-    async def by_provider(self, method: str, *references: str | None, payment_id: UUID | None = None) -> UUID | None:
-        """Return the attempt that a provider's references (or our own id, echoed) name."""
+    async def by_provider(self, method: str, *references: str | None, payment_id: UUID | None = None) -> Claimed | None:
+        """Return the attempt that a provider's references (or our own id, echoed) name; nothing is claimed."""
         known = [reference for reference in references if reference]
-        return await self._session.scalar(
-            select(payments.c.id)
+        found = await self._session.execute(
+            select(payments.c.tenant_id, payments.c.id)
             .where(
                 payments.c.method == method,
                 or_(
@@ -118,6 +118,8 @@ class Hints:
             )
             .limit(1)
         )
+        row = found.one_or_none()
+        return Claimed(row.tenant_id, row.id) if row else None
 
     async def hasten(self, payment_id: UUID) -> datetime | None:
         """Make an attempt due now, but not sooner after its last question than the minimum gap.
