@@ -68,12 +68,16 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         UnsafeDatabase: see `common.persistence.startup`.
         ValueError: neither a broker nor its address was given, or a signing key is unusable.
     """
-    database = Database(settings, NAME)
-    await check_database(
-        database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
-    )
-    kit = kit_of(settings, database, SystemClock())
     bus = broker or _rabbit(settings)
+    database = Database(settings, NAME)
+    try:
+        await check_database(
+            database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
+        )
+        kit = kit_of(settings, database, SystemClock())
+    except BaseException:
+        await database.close()
+        raise
     taken = subscriptions(kit.letters)
     inbox = InboxWorker(kit.store, taken)
     bus.subscribe(taken, inbox.receive)
