@@ -35,10 +35,16 @@ def overrides(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def stack(overrides: dict[str, Any]) -> AsyncIterator[Stack]:
-    tenancy = TenancyStandIn(Upstream("tenancy", test_verifier("tenancy")))
-    billing = Upstream("billing", test_verifier("billing"))
-    engine = Upstream("backup-engine", test_verifier("backup-engine"))
+def upstream_class() -> type[Upstream]:
+    """What stands behind the gateway; a module of tests may put another in its place."""
+    return Upstream
+
+
+@pytest.fixture
+async def stack(overrides: dict[str, Any], upstream_class: type[Upstream]) -> AsyncIterator[Stack]:
+    tenancy = TenancyStandIn(upstream_class("tenancy", test_verifier("tenancy")))
+    billing = upstream_class("billing", test_verifier("billing"))
+    engine = upstream_class("backup-engine", test_verifier("backup-engine"))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as running:
 
