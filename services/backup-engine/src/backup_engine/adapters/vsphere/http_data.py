@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 from yarl import URL
 
 from backup_engine.adapters.vsphere.dialer import CONNECT_SECONDS, PinnedHost
@@ -70,10 +71,13 @@ class HttpData:
         try:
             yield answer
         finally:
-            # A body that was not read to its end would block the connection: close it instead.
+            # A body that was not read to its end would block the connection, and so would waiting for a host in the
+            # middle of a disk to say good-bye: it is ended at once.
             if answer.content.at_eof():
                 answer.release()
             else:
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
                 answer.close()
 
     async def pieces(self, answer: aiohttp.ClientResponse, host: str) -> AsyncIterator[bytes]:
@@ -90,12 +94,17 @@ class HttpData:
         while self._sessions:
             _, session = self._sessions.popitem()
             await session.close()
+            # Transports that were aborted tell the loop in its next round.
+            await asyncio.sleep(0)
 
     def _session(self, pinned: PinnedHost) -> aiohttp.ClientSession:
         session = self._sessions.get(pinned)
         if session is None:
             connector = aiohttp.TCPConnector(
-                ssl=aiohttp.Fingerprint(bytes.fromhex(pinned.thumbprint)), limit=self._connections
+                ssl=aiohttp.Fingerprint(bytes.fromhex(pinned.thumbprint)),
+                limit=self._connections,
+                # Where the interpreter loses TLS connections that the peer does not close in its turn.
+                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
             )
             session = self._sessions[pinned] = aiohttp.ClientSession(
                 connector=connector,
