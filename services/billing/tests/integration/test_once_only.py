@@ -140,6 +140,33 @@ async def test_news_in_any_order_and_number_ends_in_the_same_state(billing: Bill
     assert await counted(billing, tenant_id) == ONCE
 
 
+@pytest.mark.invariant("S43")
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"payment_method_id": 2, "phone_number": "46733123454"},
+        {"payment_method_id": 3},
+        {"payment_method_id": 1, "return_url": "https://a.com/x", "cancel_url": "https://a.com/y"},
+    ],
+)
+async def test_an_idempotency_key_starts_one_payment(world: Any, body: dict[str, Any]) -> None:
+    buyer = world.billing.client()
+    order = await place(buyer)
+    path, headers = f"{ORDERS}{order['id']}/initiate_payment/", {"idempotency-key": "pay-once"}
+    answers = [
+        answer.json()
+        for answer in await asyncio.gather(*(buyer.post(path, json=body, headers=headers) for _ in range(4)))
+    ]
+    assert len({answer["payment_id"] for answer in answers}) == 1
+    again = (await buyer.post(path, json=body, headers=headers)).json()
+    assert again["payment_id"] == answers[0]["payment_id"]
+    assert (again.get("redirect_url") is None) is (body["payment_method_id"] != 1)
+    rows = await world.billing.rows("select 1 from payments where order_id = $1", id=UUID(order["id"]))
+    assert len(rows) == 1
+    other = await buyer.post(path, json=body | {"order_id": order["id"]}, headers=headers)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
 async def test_of_many_claimants_one_may_ask(billing: Billing) -> None:
     buyer = billing.client()
     order = await place(buyer)

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from common.idempotency import once
+
 from billing.api.dependencies import Deployment
 from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
 from billing.domain.order import Order
@@ -81,7 +83,39 @@ def _wish(here: Deployment, method: Method, wanted: InitiateIn, language: str) -
     )
 
 
-async def initiate(here: Deployment, order: Order, wanted: InitiateIn, user_id: UUID, language: str) -> InitiateOut:
+async def _attempt(
+    here: Deployment, order: Order, wish: WantedPayment, user_id: UUID, *, key: str | None, body: bytes
+) -> tuple[Payment, bool]:
+    """Commit the attempt, or find the one that this Idempotency-Key made; say whether its provider is to be called."""
+    opened: list[Payment] = []
+    async with here.store.for_tenant(order.tenant_id) as uow:
+        await uow.speak_for(user_id)
+
+        async def act() -> tuple[int, dict[str, str]]:
+            payment = await open_attempt(uow, order.id, wish, user_id=user_id)
+            opened.append(payment)
+            if wish.method is Method.BANK_TRANSFER:
+                await uow.send_mail(how_to_pay(order, payment, here.settings.bank_details()))
+            return 200, {"payment_id": str(payment.id)}
+
+        route = f"POST /api/tenants/orders/{order.id}/initiate_payment/"
+        _, kept = await once(uow, user_id, route, key, body, act)
+        payment = opened[0] if opened else await uow.payments.find(UUID(kept["payment_id"]))
+    assert payment is not None
+    unanswered = payment.method is Method.PAYPAL and payment.is_offered and payment.redirect_url is None
+    return payment, bool(opened) or unanswered
+
+
+async def initiate(
+    here: Deployment,
+    order: Order,
+    wanted: InitiateIn,
+    user_id: UUID,
+    language: str,
+    *,
+    key: str | None,
+    body: bytes,
+) -> InitiateOut:
     """Commit the attempt, then call its provider, then say how the customer goes on.
 
     Raises:
@@ -95,15 +129,13 @@ async def initiate(here: Deployment, order: Order, wanted: InitiateIn, user_id: 
     """
     method = await _method(here, wanted.payment_method_id)
     wish = _wish(here, method, wanted, language)
-    async with here.store.for_tenant(order.tenant_id) as uow:
-        payment = await open_attempt(uow, order.id, wish, user_id=user_id)
-        if method is Method.BANK_TRANSFER:
-            await uow.send_mail(how_to_pay(order, payment, here.settings.bank_details()))
+    payment, to_start = await _attempt(here, order, wish, user_id, key=key, body=body)
     if method is Method.BANK_TRANSFER:
         return _transfer(here, payment, language)
-    state = await here.checkout.start(order.tenant_id, payment.id)
-    if state.needs_operator:
-        raise MethodUnavailable(method=_LABELS[method])
+    if to_start:
+        state = await here.checkout.start(order.tenant_id, payment.id)
+        if state.needs_operator:
+            raise MethodUnavailable(method=_LABELS[method])
     async with here.store.for_tenant(order.tenant_id) as uow:
         started = await uow.payments.find(payment.id)
     assert started is not None

@@ -88,13 +88,19 @@ async def cancel(order_id: UUID, who: Person, here: Here) -> OrderOut:
 
 @router.post("/{order_id}/initiate_payment/")
 async def initiate_payment(
-    order_id: UUID, wanted: InitiateIn, who: Person, here: Here, language: Language
+    order_id: UUID,
+    wanted: InitiateIn,
+    who: Person,
+    here: Here,
+    language: Language,
+    request: Request,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> InitiateOut:
     if wanted.order_id is not None and wanted.order_id != order_id:
         raise OrderIdDiffers
     order = await visible_order(here.store, who, order_id)
     may_act_on(who, order)
-    return await initiate(here, order, wanted, who.user_id, language)
+    return await initiate(here, order, wanted, who.user_id, language, key=idempotency_key, body=await request.body())
 
 
 @router.post("/{order_id}/verify_payment/")

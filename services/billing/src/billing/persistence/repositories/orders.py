@@ -166,6 +166,8 @@ class Orders:
             Whether the order's state moved.
         """
         moves = order_may_become(order.status, wanted)
+        if not moves and payment_status is order.payment_status:
+            return False
         await self._session.execute(
             update(orders)
             .where(orders.c.id == order.id)
