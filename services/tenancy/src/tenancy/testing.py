@@ -158,7 +158,13 @@ def payment_confirmed(
 
 
 def envelope(
-    source: str, kind: str, tenant_id: UUID | None, data: dict[str, Any], *, event_id: UUID | None = None
+    source: str,
+    kind: str,
+    tenant_id: UUID | None,
+    data: dict[str, Any],
+    *,
+    event_id: UUID | None = None,
+    version: int = 1,
 ) -> Envelope:
     return Envelope(
         id=event_id or uuid7(),
@@ -168,6 +174,6 @@ def envelope(
         subject=str(tenant_id),
         tenantid=tenant_id,
         dataschema=f"events/{kind}.json",
-        aggregateversion=1,
+        aggregateversion=version,
         data=data,
     )

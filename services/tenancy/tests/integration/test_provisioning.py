@@ -1,7 +1,7 @@
 """A confirmed payment becomes an organization, exactly once."""
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from common.ids import uuid7
@@ -9,7 +9,7 @@ from common.persistence.mechanisms import mails
 from common.testing import eventually
 from sqlalchemy import select
 from tenancy.persistence import tables
-from tenancy.testing import QUOTAS, Tenancy, payment_confirmed
+from tenancy.testing import QUOTAS, Tenancy, envelope, payment_confirmed
 
 pytestmark = pytest.mark.integration
 
@@ -149,6 +149,48 @@ async def test_a_renewal_that_overtakes_its_organization_waits(tenancy: Tenancy)
 
     await eventually(applied)
     assert len(await tenancy.facts(first.tenantid)) == 2
+
+
+def told_of(event, *, version: int = 1, name: str = "subscription.plan_changed.v1"):
+    """What billing's subscription says about the same order."""
+    told = {key: event.data[key] for key in ("order_id", "billing_cycle", "plan", "period")}
+    return envelope("billing", name, event.tenantid, told, version=version)
+
+
+GOLD = {"name": "gold", "quotas": QUOTAS | {"max_vms": 999}, "features": {}, "retention": {}}
+
+
+async def test_a_change_that_starts_later_waits_for_billing_to_say_that_it_is_time(tenancy: Tenancy) -> None:
+    owner = await tenancy.person()
+    tenant = await tenancy.organization(owner)
+    later = {"starts_at": "2026-12-22T12:00:00Z", "ends_at": "2027-01-22T12:00:00Z"}
+    change = payment_confirmed(owner, tenant_id=tenant, kind="change", plan=GOLD, **later)
+    await tenancy.receive(change)
+    assert [row["plan"] for row in await tenancy.rows(tenant, tables.entitlements)] == ["silver"]
+    tenancy.clock.advance(timedelta(days=30))
+    await tenancy.receive(told_of(change))
+    (entitlements,) = await tenancy.rows(tenant, tables.entitlements)
+    assert (entitlements["plan"], entitlements["quotas"]["max_vms"]) == ("gold", 999)
+
+
+async def test_payment_and_subscription_tell_of_one_change_and_it_happens_once(tenancy: Tenancy) -> None:
+    owner = await tenancy.person()
+    tenant = await tenancy.organization(owner)
+    change = payment_confirmed(owner, tenant_id=tenant, kind="change", plan=GOLD)
+    await tenancy.receive(change, told_of(change, version=2))
+    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1", "org.plan_changed.v1"]
+
+
+@pytest.mark.invariant("S49")
+async def test_an_older_state_of_the_subscription_is_ignored(tenancy: Tenancy) -> None:
+    owner = await tenancy.person()
+    tenant = await tenancy.organization(owner)
+    older = told_of(payment_confirmed(owner, tenant_id=tenant), version=2)
+    newer = told_of(payment_confirmed(owner, tenant_id=tenant, plan=GOLD), version=3)
+    await tenancy.receive(newer)
+    await tenancy.receive(older)
+    assert (await tenancy.inbox_row(older.id)).status == "done"
+    assert [row["plan"] for row in await tenancy.rows(tenant, tables.entitlements)] == ["gold"]
 
 
 async def test_names_of_any_alphabet_get_a_slug_of_their_own(tenancy: Tenancy) -> None:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, EmailStr, Field
 from tenancy.domain.organization import Entitlements, OrderKind
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import record_usage
 
@@ -29,35 +30,43 @@ class BoughtPeriod(BaseModel):
     ends_at: AwareDatetime
 
 
-class PaidOrder(BaseModel):
-    """What tenancy reads of billing's `payment.confirmed`; the organization is the envelope's tenant."""
+class ChangedSubscription(BaseModel):
+    """What tenancy reads of billing's `subscription.renewed` and `subscription.plan_changed`."""
 
     order_id: UUID
-    kind: OrderKind
-    user_id: UUID
-    customer_name: str = Field(min_length=1, max_length=200)
-    customer_email: EmailStr | None = None
     billing_cycle: str
     plan: BoughtPlan
     period: BoughtPeriod
 
+    def entitlements(self) -> Entitlements:
+        """What was bought, in tenancy's words."""
+        return Entitlements(
+            plan=self.plan.name,
+            billing_cycle=self.billing_cycle,
+            quotas=self.plan.quotas,
+            features=self.plan.features,
+            retention=self.plan.retention,
+            period_start=self.period.starts_at,
+            period_end=self.period.ends_at,
+        )
+
+
+class PaidOrder(ChangedSubscription):
+    """What tenancy reads of billing's `payment.confirmed`; the organization is the envelope's tenant."""
+
+    kind: OrderKind
+    user_id: UUID
+    customer_name: str = Field(min_length=1, max_length=200)
+    customer_email: EmailStr | None = None
+
     def bought(self) -> BoughtOrder:
-        """The order in tenancy's words."""
+        """The order of a new organization, in tenancy's words."""
         return BoughtOrder(
             order_id=self.order_id,
-            kind=self.kind,
             buyer_id=self.user_id,
             customer_name=self.customer_name,
             customer_email=self.customer_email,
-            bought=Entitlements(
-                plan=self.plan.name,
-                billing_cycle=self.billing_cycle,
-                quotas=self.plan.quotas,
-                features=self.plan.features,
-                retention=self.plan.retention,
-                period_start=self.period.starts_at,
-                period_end=self.period.ends_at,
-            ),
+            bought=self.entitlements(),
         )
 
 
@@ -84,7 +93,20 @@ def subscriptions(letters: Letters) -> Subscriptions:
 
     @taken.on("payment.confirmed", version=1, source="billing")
     async def provision_on_payment(event: PaidOrder, uow: UnitOfWork, _envelope: Envelope) -> None:
-        await provision_org(uow, letters, event.bought())
+        if event.kind is OrderKind.NEW:
+            await provision_org(uow, letters, event.bought())
+        else:
+            await extend_subscription(uow, event.order_id, event.kind, event.entitlements())
+
+    @taken.on("subscription.renewed", version=1, source="billing")
+    async def extend_on_renewal(event: ChangedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        version = envelope.aggregateversion
+        await extend_subscription(uow, event.order_id, OrderKind.RENEWAL, event.entitlements(), version=version)
+
+    @taken.on("subscription.plan_changed", version=1, source="billing")
+    async def change_on_change(event: ChangedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        version = envelope.aggregateversion
+        await extend_subscription(uow, event.order_id, OrderKind.CHANGE, event.entitlements(), version=version)
 
     @taken.on("usage.recorded", version=1, source="backup-engine")
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:

@@ -89,6 +89,16 @@ class Organizations:
             .values(**asdict(organization.entitlements))
         )
 
+    async def advance_subscription(self, tenant_id: UUID, version: int) -> bool:
+        """Note the version of billing's subscription; False when a newer one is known."""
+        advanced = await self._session.execute(
+            update(entitlements)
+            .where(entitlements.c.tenant_id == tenant_id, entitlements.c.subscription_version <= version)
+            .values(subscription_version=version)
+            .returning(entitlements.c.tenant_id)
+        )
+        return advanced.scalar_one_or_none() is not None
+
     async def apply_order(self, organization: Organization, order_id: UUID, kind: OrderKind, at: datetime) -> bool:
         """Note that a paid order has its effect; False when it had it before."""
         bought = organization.entitlements

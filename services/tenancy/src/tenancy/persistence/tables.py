@@ -138,6 +138,7 @@ entitlements = Table(
     Column("quotas", JSONB, nullable=False),
     Column("features", JSONB, nullable=False),
     Column("retention", JSONB, nullable=False),
+    Column("subscription_version", Integer, nullable=False, server_default="0"),
     at("period_start"),
     at("period_end"),
     PrimaryKeyConstraint("tenant_id"),

@@ -1,4 +1,4 @@
-"""A paid order takes effect: a new organization, more time, or another plan. Exactly once per order."""
+"""A paid order becomes an organization, exactly once."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +9,8 @@ from tenancy.domain.organization import Entitlements, OrderKind, Organization, S
 from tenancy.domain.people import NamedPerson
 from tenancy.domain.roles import Role
 from tenancy.domain.usage import Usage, UsageMonth
-from tenancy.errors import BuyerNotYetKnown, OrganizationNotYetKnown, OrganizationOfAnotherOrder
-from tenancy.events import OrganizationState, OrgPlanChanged, OrgProvisioned
+from tenancy.errors import BuyerNotYetKnown, OrganizationOfAnotherOrder
+from tenancy.events import OrgProvisioned
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 
@@ -22,7 +22,6 @@ class BoughtOrder:
     """What a confirmed payment says was bought, by whom and until when."""
 
     order_id: UUID
-    kind: OrderKind
     buyer_id: UUID
     customer_name: str
     customer_email: str | None
@@ -30,28 +29,22 @@ class BoughtOrder:
 
 
 async def provision_org(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None:
-    """Let an order have its effect on the transaction's tenant. A second call for the same order does nothing.
+    """Create the organization that an order of kind `new` bought. A second call for the same order does nothing.
 
     Raises:
         OrganizationOfAnotherOrder: the organization exists and another order created it.
         OrderOfAnotherOrganization: the order created another organization.
-        OrganizationNotYetKnown: a renewal arrived before the order that creates the organization.
         BuyerNotYetKnown: the buyer has no account here yet.
     """
     # Two events about one order may be handled at once, and before the first there is no row to lock.
     await uow.organizations.serialize(uow.tenant_id)
     known = await uow.organizations.get(uow.tenant_id, lock=True)
-    if order.kind is OrderKind.NEW:
-        if known is None:
-            await _create(uow, letters, order)
-        elif known.source_order_id != order.order_id:
-            raise OrganizationOfAnotherOrder(
-                organization_id=known.id, known_order_id=known.source_order_id, order_id=order.order_id
-            )
-    elif known is None:
-        raise OrganizationNotYetKnown
-    else:
-        await _extend(uow, known, order)
+    if known is None:
+        await _create(uow, letters, order)
+    elif known.source_order_id != order.order_id:
+        raise OrganizationOfAnotherOrder(
+            organization_id=known.id, known_order_id=known.source_order_id, order_id=order.order_id
+        )
 
 
 async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None:
@@ -75,26 +68,18 @@ async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None
             created_at=now,
         )
     )
-    await uow.organizations.apply_order(organization, order.order_id, order.kind, now)
+    await uow.organizations.apply_order(organization, order.order_id, OrderKind.NEW, now)
     await uow.memberships.add(
         Membership(organization.id, owner.id, Role.OWNER, owner.email, owner.full_name, joined_at=now)
     )
     month = UsageMonth.at(organization.subscription_start.date(), now)
     await uow.usage.save(organization.id, Usage(month, users_count=1))
-    await _tell(uow, OrgProvisioned.of(organization, order.order_id), organization)
+    await uow.publish(
+        OrgProvisioned.of(organization, order.order_id),
+        subject=str(organization.id),
+        aggregate_version=organization.version,
+    )
     await _welcome(uow, letters, owner, organization)
-
-
-async def _extend(uow: UnitOfWork, known: Organization, order: BoughtOrder) -> None:
-    extended = known.granted(order.bought)
-    if not await uow.organizations.apply_order(extended, order.order_id, order.kind, uow.clock.now()):
-        return
-    await uow.organizations.save(extended)
-    await _tell(uow, OrgPlanChanged.of(extended, order.order_id), extended)
-
-
-async def _tell(uow: UnitOfWork, state: OrganizationState, organization: Organization) -> None:
-    await uow.publish(state, subject=str(organization.id), aggregate_version=organization.version)
 
 
 async def _welcome(uow: UnitOfWork, letters: Letters, owner: NamedPerson, organization: Organization) -> None:

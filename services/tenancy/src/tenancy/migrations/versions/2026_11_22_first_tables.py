@@ -90,7 +90,8 @@ def _tenants() -> None:
         op,
         "entitlements",
         service="tenancy",
-        app="select,insert,update(plan,billing_cycle,quotas,features,retention,period_start,period_end)",
+        app="select,insert,update(plan,billing_cycle,quotas,features,retention,subscription_version,period_start,"
+        "period_end)",
         system={"staff": "select"},
     )
     tenant_table(op, "applied_orders", service="tenancy", app="select,insert")
