@@ -1,22 +1,29 @@
 """Billing as it runs: built from settings, its parts in one process with the in-process broker, over real HTTP."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from billing.bootstrap import build, create_plans
+from billing.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
 from billing.testing import ORDERS, order_body, organization, settings_for
 from common.auth.internal_token import Claims
 from common.ids import uuid7
 from common.messaging import Envelope, Subscriptions
 from common.messaging.in_process import InProcessBroker
 from common.parts import run
-from common.testing import ServiceDatabase, eventually, internal_auth
+from common.testing import ServiceDatabase, eventually, internal_auth, service_database
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def database(postgres_url: str) -> Iterator[ServiceDatabase]:
+    """A database of this module's own: its worker would publish what other tests left behind."""
+    yield from service_database(postgres_url, "billing", PACKAGE_FOLDER, SYSTEM_ROLES)
 
 
 class Tenancy:
