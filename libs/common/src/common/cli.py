@@ -1,7 +1,6 @@
 """``python -m <service> …``: the commands that every service has, and those it adds."""
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common import contracts
-from common.parts import Part, Service, run
+from common.parts import Part, Service, main_loop, run
 from common.persistence.migrate import upgrade
 from common.persistence.provision import create_database, create_roles
 from common.settings import load
@@ -58,7 +57,7 @@ class Program:
 def main(program: Program, argv: Sequence[str] | None = None) -> None:
     """Parse the command line, run one command, leave with its status."""
     arguments = _parser(program).parse_args(argv)
-    sys.exit(asyncio.run(_dispatch(program, arguments)))
+    sys.exit(main_loop(_dispatch(program, arguments)))
 
 
 def _parser(program: Program) -> argparse.ArgumentParser:

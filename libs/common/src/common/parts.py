@@ -5,12 +5,13 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+import uvloop
 from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -20,6 +21,8 @@ from common.persistence.scope import Scope
 from common.telemetry.metrics import PART_READY
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns ``None`` when the dependency is there, else what is wrong with it in a few words."""
@@ -173,3 +176,9 @@ async def run(
     async with asyncio.TaskGroup() as group:
         for part in running:
             group.create_task(guarded(part), name=part.name)
+
+
+def main_loop(program: Coroutine[Any, Any, T]) -> T:
+    """Run a program to its end on uvloop, which moves bytes between sockets about twice as fast as asyncio's loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(program)

@@ -1,9 +1,10 @@
 """``python -m devstack demo | dev | up | down | logs``: the ways to run everything on one machine."""
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
+
+from common.parts import main_loop
 
 from devstack import endpoints
 
@@ -22,7 +23,7 @@ def main() -> None:
 
 
 def _demo() -> int:
-    return asyncio.run(_play_demo(endpoints.ROOT / "demo"))
+    return main_loop(_play_demo(endpoints.ROOT / "demo"))
 
 
 async def _play_demo(folder: Path) -> int:
@@ -46,7 +47,7 @@ async def _play_demo(folder: Path) -> int:
 
 
 def _dev() -> int:
-    return asyncio.run(_develop())
+    return main_loop(_develop())
 
 
 async def _develop() -> int:
@@ -65,13 +66,13 @@ async def _develop() -> int:
 def _up() -> int:
     from devstack.processes import up
 
-    return asyncio.run(up())
+    return main_loop(up())
 
 
 def _down() -> int:
     from devstack.processes import down
 
-    return asyncio.run(down())
+    return main_loop(down())
 
 
 def _logs() -> int:
