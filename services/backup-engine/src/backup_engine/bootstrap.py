@@ -10,7 +10,7 @@ from common.auth import InternalTokenVerifier
 from common.clock import SystemClock
 from common.messaging import Broker
 from common.messaging.inbox import InboxWorker
-from common.messaging.parts import BrokerPart
+from common.messaging.parts import BrokerPart, broker_check
 from common.messaging.rabbitmq import RabbitBroker
 from common.messaging.relay import Relay
 from common.parts import Every, Group, Part, Service, database_check
@@ -178,4 +178,16 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     async def database_answers() -> str | None:
         return await database_check(built.database)
 
-    return Service(NAME, built.parts(), built.close, {"database": database_answers})
+    async def events_answer() -> str | None:
+        return await broker_check(built.events)
+
+    async def tasks_answer() -> str | None:
+        return await broker_check(built.tasks)
+
+    return Service(
+        NAME,
+        built.parts(),
+        built.close,
+        {"database": database_answers},
+        {"worker": {"broker": events_answer}, "runner": {"broker": tasks_answer}},
+    )

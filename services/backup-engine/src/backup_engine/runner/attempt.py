@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -100,7 +100,7 @@ class Attempt:
         try:
             yield session
         finally:
-            await session.close()
+            await _to_its_end(session.close())
 
     def interrupt(self) -> None:
         """The process is being stopped: end the work; the task is handed back."""
@@ -178,6 +178,16 @@ class Attempt:
         except (DomainError, DBAPIError, OSError) as refused:
             # The lease will run out and the dispatcher will take the task back.
             log.warning("task %s: its end could not be told (%s)", task_id, type(refused).__name__)
+
+
+async def _to_its_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Await something that a cancellation must not cut short: a session that stays open takes one from the host."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def _stack(error: BaseException) -> BaseException | None:

@@ -17,11 +17,16 @@ from common.messaging.in_process import InProcessBroker
 from common.messaging.inbox import InboxWorker
 from common.testing import ServiceClient, ServiceDatabase, service_client, test_keys
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from backup_engine.bootstrap import Built, assemble
 from backup_engine.messaging.handlers import TENANCY, subscriptions
 from backup_engine.settings import NAME, Settings
 from backup_engine.usecases.dispatch import Dispatcher, VaultMaker
+
+END_ALL = text(
+    "update tasks set status = 'cancelled', finished_at = clock_timestamp(), publish_at = null where finished_at is null"
+)
 
 SILVER: dict[str, int | None] = {
     "max_esxi_servers": 5,
@@ -67,7 +72,7 @@ class Engine:
 
     built: Built
     broker: InProcessBroker
-    _stops: list[asyncio.Event] = field(default_factory=list)
+    _tenants: list[UUID] = field(default_factory=list)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -83,6 +88,7 @@ class Engine:
     async def tenant(self, **quotas: int | None) -> UUID:
         """A fresh organization with its vault ready."""
         tenant_id = uuid7()
+        self._tenants.append(tenant_id)
         await self.receive(provisioned(tenant_id, quotas=quotas))
         await VaultMaker(self.built.store, self.built.blobs, self.built.kms).turn()
         return tenant_id
@@ -110,6 +116,10 @@ class Engine:
                 stop.set()
 
     async def close(self) -> None:
+        """End what this test's organizations left waiting: the next test's dispatcher works on the same database."""
+        for tenant_id in self._tenants:
+            async with self.built.store.for_tenant(tenant_id) as uow:
+                await uow.session.execute(END_ALL)
         await self.built.close()
 
 

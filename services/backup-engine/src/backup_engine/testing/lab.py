@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 from common.testing import ServiceClient, eventually
+from sqlalchemy import text
 
 from backup_engine.testing.engine import Engine
 
@@ -76,6 +77,15 @@ class Lab:
             return not await self.snapshots(moid)
 
         await eventually(gone, seconds=seconds, what="the snapshot was removed")
+
+    async def idle(self, seconds: float = 30) -> None:
+        """Nothing of this organization is under way, snapshots' removals included."""
+
+        async def ended() -> bool:
+            async with self.engine.built.store.for_tenant(self.tenant_id) as uow:
+                return await uow.session.scalar(text("select count(*) from tasks where finished_at is null")) == 0
+
+        await eventually(ended, seconds=seconds, what="every task ended")
 
     async def faults(self, *rules: dict[str, Any]) -> None:
         (await self.sim.put("/_sim/faults", json=list(rules))).raise_for_status()

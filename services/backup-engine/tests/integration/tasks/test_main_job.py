@@ -1,10 +1,7 @@
 """The main job through real tasks: full, incremental by lease, incremental by datastore; restored to the byte."""
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
 
-import pytest
 from backup_engine.testing.lab import Lab
 
 
