@@ -114,4 +114,7 @@ def subscriptions(letters: Letters) -> Subscriptions:
 
     # Kept for the organization's outgoing webhooks and audit view; nothing else follows from it here.
     taken.keep("member.joined", version=1, source="tenancy")
+    for kept in ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"):
+        # Public facts: stored here for the organization's outgoing webhooks, which read the inbox.
+        taken.keep(kept, version=1, source="backup-engine")
     return taken
