@@ -25,7 +25,8 @@ from backup_engine.settings import NAME, Settings
 from backup_engine.usecases.dispatch import Dispatcher, VaultMaker
 
 END_ALL = text(
-    "update tasks set status = 'cancelled', finished_at = clock_timestamp(), publish_at = null where finished_at is null"
+    "update tasks set status = 'cancelled', finished_at = clock_timestamp(), publish_at = null"
+    " where finished_at is null"
 )
 
 SILVER: dict[str, int | None] = {
