@@ -130,6 +130,9 @@ def _shown(draft: PointDraft) -> dict[str, Any]:
     return {
         "phase": "completed",
         "mode": draft.mode,
+        # The last progress report may not have been sent: a short backup commits before its first renewal.
+        "transport": " + ".join(sorted({disk.transport for disk in draft.disks})),
+        "transport_reason": "; ".join(sorted({disk.transport_reason for disk in draft.disks})),
         "bytes_read": draft.bytes_read,
         "bytes_skipped": draft.bytes_skipped,
         "bytes_new": draft.bytes_new,
