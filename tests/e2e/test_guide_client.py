@@ -1,30 +1,14 @@
 """The guide's own client: its JavaScript steps as HTTP calls, with exactly its paths and fields."""
 
 import asyncio
-import time
 from typing import Any
 from uuid import uuid4
 
-import pyotp
 import pytest
-from devstack.customer import BANK_TRANSFER, MTN_MOMO, PAYPAL, Customer, Refused, claims_of
+from devstack.customer import BANK_TRANSFER, MTN_MOMO, PAYPAL, Customer, claims_of
 from devstack.demo.intruder import reads_nothing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
-
-
-async def signed_in_staff(endpoints: dict[str, Any], number: int) -> Customer:
-    """Sign a platform admin in; a one-time code is accepted once, so wait for the next when it was used."""
-    who = endpoints["staff"][number]
-    staff = Customer(endpoints["gateway"], who["email"], who["password"])
-    for _ in range(3):
-        try:
-            await staff.log_in(totp_code=pyotp.TOTP(who["totp_secret"]).now())
-        except Refused:
-            await asyncio.sleep(31 - time.time() % 30)
-        else:
-            return staff
-    raise AssertionError("no code was accepted")
 
 
 async def test_plans_and_payment_methods_are_the_guides(new_customer, endpoints) -> None:
@@ -71,7 +55,7 @@ async def test_a_purchase_by_paypal_becomes_an_organization(new_customer) -> Non
     await the_organization_is_the_customers(customer, organization, "Entreprise ABC", "bronze")
 
 
-async def test_a_bank_transfer_is_approved_by_staff_and_becomes_an_organization(new_customer, endpoints) -> None:
+async def test_a_bank_transfer_is_approved_by_staff_and_becomes_an_organization(new_customer, signed_in_staff) -> None:
     customer: Customer = await new_customer()
     order = await customer.order(3, "Société Générale de Test")
     started = await customer.pay(order, BANK_TRANSFER)
@@ -85,9 +69,8 @@ async def test_a_bank_transfer_is_approved_by_staff_and_becomes_an_organization(
     assert sent.status_code in {200, 201}, sent.text
     approval = f"/api/tenants/payments/{started['payment_id']}/verify_bank_transfer/"
     await customer.call("POST", approval, {"approve": True}, expect=403)
-    staff = await signed_in_staff(endpoints, 0)
-    async with staff:
-        await staff.call("POST", approval, {"approve": True, "note": "seen on the statement"})
+    staff = await signed_in_staff(0)
+    await staff.call("POST", approval, {"approve": True, "note": "seen on the statement"})
     organization = await customer.paid(order)
     await the_organization_is_the_customers(customer, organization, "Société Générale de Test", "gold")
 

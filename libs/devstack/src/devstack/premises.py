@@ -1,0 +1,124 @@
+"""Customers with everything that one can own, and hosts of a test's own: what the end-to-end tests start from."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.ids import uuid7
+
+from devstack.customer import JSON, MTN_MOMO, Customer, until
+from devstack.demo.backups import FINAL
+
+PASSWORD = "correct horse battery staple"
+BRONZE = 1
+
+
+@dataclass(frozen=True)
+class House:
+    """A customer as every test finds him: signed in, with what he owns by the name of its path parameter."""
+
+    gateway: str
+    email: str
+    token: str
+    ids: dict[str, str]
+
+    def browser(self, *, token: str | None = None) -> Customer:
+        customer = Customer(self.gateway, self.email, PASSWORD)
+        customer.http.headers["authorization"] = f"Bearer {token or self.token}"
+        return customer
+
+
+async def bought(gateway: str, name: str) -> House:
+    """Sign up and buy Bronze by mobile money."""
+    async with Customer(gateway, f"{uuid7().hex}@xyz.example", PASSWORD) as customer:
+        await customer.register(name)
+        await customer.log_in()
+        order = await customer.order(BRONZE, name)
+        payment = await customer.pay(order, MTN_MOMO)
+        organization = await customer.paid(order)
+        tokens = await customer.log_in()
+        invoice = (await customer.get("/api/tenants/invoices/"))["results"][0]
+    ids = {
+        "order_id": order["id"],
+        "payment_id": payment["payment_id"],
+        "organization_id": organization["id"],
+        "invoice_id": invoice["id"],
+    }
+    return House(gateway, customer.email, tokens["access_token"], ids)
+
+
+def server_body(host: JSON, **changes: Any) -> JSON:
+    """Return what registers a host that a simulator has announced."""
+    fields = ("port", "username", "password", "thumbprint")
+    return {"hostname": host["host"], **{name: host[name] for name in fields}} | changes
+
+
+async def ended(customer: Customer, path: str) -> JSON:
+    """Return the job at ``path`` once it has ended."""
+    return await until(lambda: customer.get(path), lambda job: job["status"] in FINAL, seconds=120)
+
+
+async def protect(house: House, host: JSON) -> None:
+    """Give the house a server, a machine, a configuration, a restore point and a disk restore."""
+    async with house.browser() as customer:
+        server = await customer.post("/api/esxi-servers/", server_body(host), expect=201)
+        await customer.post(f"/api/esxi-servers/{server['id']}/sync_vms/")
+        machine = (await customer.get("/api/virtual-machines/", server_id=server["id"]))["results"][0]
+        wanted = {"name": "Toutes les nuits", "server_id": server["id"], "vm_ids": [machine["id"]]}
+        configuration = await customer.post("/api/backup-configs/", wanted, expect=201)
+        job = await customer.post("/api/backup-jobs/", {"vm_id": machine["id"]}, expect=202)
+        done = await ended(customer, f"/api/backup-jobs/{job['id']}/")
+        assert done["status"] == "completed", done
+        point = done["tasks"][0]["restore_point_id"]
+        restore = await customer.post("/api/restore/disk/", {"restore_point_id": point}, expect=202)
+        restored = await ended(customer, f"/api/restore/jobs/{restore['id']}/")
+    house.ids.update(
+        server_id=server["id"],
+        vm_id=machine["id"],
+        configuration_id=configuration["id"],
+        job_id=job["id"],
+        restore_job_id=restore["id"],
+        point_id=point,
+        disk_key=str(restored["disks"][0]["key"]),
+    )
+
+
+@contextmanager
+def a_host(folder: Path, *machines: str, port: int = 0) -> Iterator[JSON]:
+    """Run a simulated host of one's own until the block ends.
+
+    Args:
+        folder: Where it keeps disks and certificate; a new folder has a new certificate.
+        *machines: ``name:size:used``.
+        port: Where it listens; a free port unless given.
+    """
+    announced = folder.with_suffix(".json")
+    command = [sys.executable, "-m", "simulators.esxi", "--folder", str(folder), "--announce", str(announced)]
+    command += ["--port", str(port), *(part for machine in machines for part in ("--vm", machine))]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while (found := _announcement(announced)) is None:
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the simulated host does not start")
+            time.sleep(0.05)
+        yield found
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(30)
+
+
+def _announcement(path: Path) -> JSON | None:
+    """Return what a program has written, once it is whole."""
+    try:
+        found: JSON = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found
