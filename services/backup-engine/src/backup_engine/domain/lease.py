@@ -14,8 +14,8 @@ from backup_engine.errors import LeaseTooOld
 
 LEASE = timedelta(seconds=90)
 """How long a claim holds without renewal: short enough that a dead runner costs minutes."""
-RENEW_EVERY = timedelta(seconds=4)
-"""Renewals carry progress and bring back «stop»: twice within the 10 s in which a cancellation must take effect."""
+RENEW_EVERY = timedelta(seconds=2)
+"""Renewals carry live progress and bring back «stop», well within the 10 s in which a cancellation takes effect."""
 FENCE_MARGIN = timedelta(seconds=15)
 """A runner stops this long before its lease can be over, so that a call it already sent ends before another begins."""
 SNAPSHOT_GRACE = timedelta(seconds=60)

@@ -124,10 +124,9 @@ class Engine:
         await self.built.close()
 
 
-async def engine_of(database: ServiceDatabase, folder: Path, **settings: Any) -> Engine:
-    """A fresh engine on the database; its vaults and keys are below ``folder``."""
-    broker = InProcessBroker()
-    made = Settings(
+def settings_of(database: ServiceDatabase, folder: Path, **settings: Any) -> Settings:
+    """Settings of a service on this database; its vaults and keys are below ``folder``."""
+    return Settings(
         environment="test",
         **database.settings.model_dump(exclude_unset=True),
         gateway_public_keys=[test_keys()[1]],
@@ -139,4 +138,9 @@ async def engine_of(database: ServiceDatabase, folder: Path, **settings: Any) ->
         esxi_allow_loopback=True,
         **settings,
     )
-    return Engine(await assemble(made, broker), broker)
+
+
+async def engine_of(database: ServiceDatabase, folder: Path, **settings: Any) -> Engine:
+    """A fresh engine on the database."""
+    broker = InProcessBroker()
+    return Engine(await assemble(settings_of(database, folder, **settings), broker), broker)

@@ -83,7 +83,8 @@ class Lab:
 
         async def ended() -> bool:
             async with self.engine.built.store.for_tenant(self.tenant_id) as uow:
-                return await uow.session.scalar(text("select count(*) from tasks where finished_at is null")) == 0
+                left = await uow.session.scalar(text("select count(*) from tasks where finished_at is null"))
+                return int(left or 0) == 0
 
         await eventually(ended, seconds=seconds, what="every task ended")
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from common.messaging import Broker, BrokerUnavailable
 from common.persistence import Store
@@ -54,13 +55,20 @@ class Dispatcher:
         async with self.store.for_system("dispatcher") as uow:
             expired = await expired_leases(uow)
         for tenant_id, task_id in expired:
-            async with self.store.for_tenant(tenant_id) as uow:
-                task = await uow.tasks.find(task_id, lock=True)
-                now = await uow.database_now()
-                if task and task.status in HELD and task.lease_until is not None and task.lease_until < now:
-                    log.warning("task %s lost its runner (attempt token %s)", task_id, task.token)
-                    await lose_lease(uow, task, self.pauses)
+            try:
+                await self._take_back(tenant_id, task_id)
+            except Exception:
+                # One task that cannot be taken back keeps no other waiting; it comes again with the next turn.
+                log.exception("task %s could not be taken back", task_id)
         return len(expired)
+
+    async def _take_back(self, tenant_id: UUID, task_id: UUID) -> None:
+        async with self.store.for_tenant(tenant_id) as uow:
+            task = await uow.tasks.find(task_id, lock=True)
+            now = await uow.database_now()
+            if task and task.status in HELD and task.lease_until is not None and task.lease_until < now:
+                log.warning("task %s lost its runner (attempt token %s)", task_id, task.token)
+                await lose_lease(uow, task, self.pauses)
 
     async def admit(self) -> int:
         async with self.store.for_system("dispatcher") as uow:
@@ -96,4 +104,8 @@ class VaultMaker:
         async with self.store.for_system("dispatcher") as uow:
             tenants = await vaults_to_prepare(uow)
         for tenant_id in tenants:
-            await prepare_vault(self.store, self.blobs, self.kms, tenant_id)
+            try:
+                await prepare_vault(self.store, self.blobs, self.kms, tenant_id)
+            except Exception:
+                # An organization whose vault cannot be made keeps no other waiting.
+                log.exception("the vault of %s could not be made", tenant_id)

@@ -71,13 +71,18 @@ class SnapshotReconciler:
             servers = await active_servers(uow)
         for tenant_id, server_id in servers:
             try:
-                sightings = await self._look(tenant_id, server_id)
+                await self._sweep_host(tenant_id, server_id)
             except DomainError as error:
                 log.info("server %s was not looked at: %s", server_id, error)
-                continue
-            async with self.store.for_tenant(tenant_id) as uow:
-                for sighting in sightings:
-                    await settle_sighting(uow, server_id, sighting)
+            except Exception:
+                # One host that answers what nobody foresaw keeps no other from being swept.
+                log.exception("server %s was not swept", server_id)
+
+    async def _sweep_host(self, tenant_id: UUID, server_id: UUID) -> None:
+        sightings = await self._look(tenant_id, server_id)
+        async with self.store.for_tenant(tenant_id) as uow:
+            for sighting in sightings:
+                await settle_sighting(uow, server_id, sighting)
 
     async def _look(self, tenant_id: UUID, server_id: UUID) -> list[Sighting]:
         async with self.store.for_tenant(tenant_id) as uow:
