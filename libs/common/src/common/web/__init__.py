@@ -1,9 +1,23 @@
 """HTTP, the same for every service: problems, pages, ids, languages, health and metrics."""
 
 from common.web.app import create_app
-from common.web.pages import Cursor, Page
+from common.web.pages import Cursor, Page, Paging, PagingDep
 from common.web.parts import HttpPart, OpsPart
 from common.web.problems import language_of
+from common.web.requests import IdempotencyKey, LanguageDep
 from common.web.schemas import Answer, Body
 
-__all__ = ["Answer", "Body", "Cursor", "HttpPart", "OpsPart", "Page", "create_app", "language_of"]
+__all__ = [
+    "Answer",
+    "Body",
+    "Cursor",
+    "HttpPart",
+    "IdempotencyKey",
+    "LanguageDep",
+    "OpsPart",
+    "Page",
+    "Paging",
+    "PagingDep",
+    "create_app",
+    "language_of",
+]

@@ -1,0 +1,18 @@
+"""What routes take from a request's headers, declared once."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from common.web.problems import language_of
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+"""Given to `common.idempotency.once`; ``None`` executes without memory."""
+
+
+def _language(accept_language: Annotated[str | None, Header()] = None) -> str:
+    return language_of(accept_language)
+
+
+LanguageDep = Annotated[str, Depends(_language)]
+"""``fr`` or ``en``, as the caller prefers."""
