@@ -10,8 +10,8 @@ from common.testing import FrozenClock, ServiceDatabase, service_database, test_
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from tenancy.adapters.passwords import Passwords
-from tenancy.api.dependencies import Kit
-from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, kit_of
+from tenancy.api.dependencies import Tools
+from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, tools_of
 from tenancy.messaging.handlers import subscriptions
 from tenancy.settings import Settings
 from tenancy.testing import Tenancy
@@ -35,11 +35,11 @@ async def tenancy(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
     )
     clock = FrozenClock()
     opened = database.open()
-    kit = kit_of(settings, opened, clock)
+    tools = tools_of(settings, opened, clock)
     # A light hasher: these tests are about who gets in, not about how long argon2 takes.
     passwords = Passwords(2, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
-    kit.passwords.close()
-    kit = Kit(settings, kit.store, passwords, kit.tokens, kit.sealer, kit.letters)
-    yield Tenancy(kit, clock, database, InboxWorker(kit.store, subscriptions(kit.letters)))
+    tools.passwords.close()
+    tools = Tools(settings, tools.store, passwords, tools.tokens, tools.sealer, tools.letters)
+    yield Tenancy(tools, clock, database, InboxWorker(tools.store, subscriptions(tools.letters)))
     passwords.close()
     await opened.close()

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from common.cli import Extra, Program, main
 from common.errors import DomainError
 
-from tenancy.bootstrap import NAME, PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff
+from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff
 from tenancy.contracts import documents
 from tenancy.domain.roles import StaffRole
-from tenancy.settings import Settings
+from tenancy.settings import NAME, Settings
 
 
 def _staff_arguments(parser: argparse.ArgumentParser) -> None:

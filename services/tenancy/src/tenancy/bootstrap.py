@@ -2,17 +2,15 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+from common.auth import InternalTokenVerifier
 from common.clock import Clock, SystemClock
 from common.mail import Mailer
 from common.messaging import Broker
-from common.messaging.inbox import InboxWorker
-from common.messaging.parts import BrokerPart, broker_check
-from common.messaging.rabbitmq import RabbitBroker
-from common.messaging.relay import Relay
-from common.parts import Every, Group, Part, Service, database_check
+from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
+from common.parts import Service, database_check
 from common.persistence import Database, Store
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
@@ -22,26 +20,24 @@ from tenancy.adapters.letters import TemplateLetters
 from tenancy.adapters.passwords import Passwords
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
-from tenancy.api.app import application
-from tenancy.api.dependencies import Kit
+from tenancy.api.app import make_app
+from tenancy.api.dependencies import Tools
 from tenancy.domain.passwords import weakness
 from tenancy.domain.roles import StaffRole
 from tenancy.domain.totp import new_secret
 from tenancy.errors import WeakPassword
 from tenancy.messaging.handlers import subscriptions
 from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.settings import Settings
+from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
 
-NAME = "tenancy"
 SYSTEM_ROLES = ("auth", "staff")
 PACKAGE_FOLDER = Path(__file__).parent
-HOUSEKEEPING = timedelta(hours=1)
 
 
-def kit_of(settings: Settings, database: Database, clock: Clock) -> Kit:
+def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
     """What the API's routes share."""
-    return Kit(
+    return Tools(
         settings=settings,
         store=Store(database, UnitOfWork, clock),
         passwords=Passwords(settings.password_threads),
@@ -68,53 +64,33 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         UnsafeDatabase: see `common.persistence.startup`.
         ValueError: neither a broker nor its address was given, or a signing key is unusable.
     """
-    bus = broker or _rabbit(settings)
+    bus = broker or rabbit_of(settings, NAME)
     database = Database(settings, NAME)
     try:
         await check_database(
             database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
         )
-        kit = kit_of(settings, database, SystemClock())
+        tools = tools_of(settings, database, SystemClock())
     except BaseException:
         await database.close()
         raise
-    taken = subscriptions(kit.letters)
-    inbox = InboxWorker(kit.store, taken)
-    bus.subscribe(taken, inbox.receive)
-    relay = Relay(database, bus)
-    members: list[Part] = [
-        relay,
-        inbox,
-        Mailer(database, settings),
-        Every("tenancy.outbox", HOUSEKEEPING, relay.forget_published, database),
-        Every("tenancy.inbox", HOUSEKEEPING, inbox.forget_handled, database),
-    ]
-    # The one broker of a shared process is started and stopped by whoever made it.
-    worker = Group("worker", members if broker else [BrokerPart(bus), *members])
+    app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
+    members = [*event_parts(NAME, tools.store, bus, subscriptions(tools.letters)), Mailer(database, settings)]
 
     async def close() -> None:
-        kit.passwords.close()
+        tools.passwords.close()
         await database.close()
-
-    async def database_answers() -> str | None:
-        return await database_check(database)
-
-    async def broker_answers() -> str | None:
-        return await broker_check(bus)
 
     return Service(
         NAME,
-        {"api": HttpPart("api", application(kit), settings.http_host, settings.http_port), "worker": worker},
+        {
+            "api": HttpPart("api", app, settings.http_host, settings.http_port),
+            "worker": connected("worker", bus, members, own=broker is None),
+        },
         close,
-        {"database": database_answers},
-        {"worker": {"broker": broker_answers}},
+        {"database": partial(database_check, database)},
+        {"worker": {"broker": partial(broker_check, bus)}},
     )
-
-
-def _rabbit(settings: Settings) -> RabbitBroker:
-    if settings.broker_url is None:
-        raise ValueError("TENANCY_BROKER_URL is not set")
-    return RabbitBroker(settings.broker_url.get_secret_value(), NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +118,19 @@ async def create_staff(
     if reason := weakness(shown.password, email):
         raise WeakPassword(reason=reason)
     database = Database(settings, NAME)
-    kit = kit_of(settings, database, SystemClock())
+    tools = tools_of(settings, database, SystemClock())
     try:
-        password_hash = await kit.passwords.hash(shown.password)
-        async with kit.store.for_system("auth") as uow:
+        password_hash = await tools.passwords.hash(shown.password)
+        async with tools.store.for_system("auth") as uow:
             await staff.create_staff(
                 uow,
-                kit.sealer,
+                tools.sealer,
                 email=email,
                 roles=[StaffRole(role)],
                 password_hash=password_hash,
                 totp_secret=shown.totp_secret,
             )
     finally:
-        kit.passwords.close()
+        tools.passwords.close()
         await database.close()
     return shown

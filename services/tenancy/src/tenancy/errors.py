@@ -90,8 +90,8 @@ class InvitationForAnotherAddress(Forbidden):
 
 class OrganizationNotFound(NotFound):
     code = "organization_not_found"
-    en = "There is no such organization."
-    fr = "Cette organisation n'existe pas."
+    en = "There is no such organization. Yours are at /api/tenants/organizations/."
+    fr = "Cette organisation n'existe pas. Les vôtres : /api/tenants/organizations/."
 
 
 class SessionNotFound(NotFound):

@@ -13,6 +13,8 @@ from common.settings import (
 )
 from pydantic import AliasChoices, Field, SecretStr
 
+NAME = "tenancy"
+
 
 class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings, HttpSettings, MailSettings):
     """Everything that tenancy is told from outside."""

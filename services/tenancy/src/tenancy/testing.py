@@ -12,15 +12,16 @@ from common.messaging import Envelope
 from common.messaging.inbox import InboxWorker
 from common.persistence import Store
 from common.persistence.mechanisms import inbox, mails, outbox
-from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client
+from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client, test_verifier
 from sqlalchemy import Table, func, select, update
 
-from tenancy.api.app import application
-from tenancy.api.dependencies import Kit
+from tenancy.api.app import make_app
+from tenancy.api.dependencies import Tools
 from tenancy.domain.people import Credentials, Language, User
 from tenancy.domain.roles import StaffRole
 from tenancy.persistence.tables import entitlements, organizations, users
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.settings import NAME
 from tenancy.usecases.create_staff import create_staff
 
 PASSWORD = "Une phrase de passe longue"  # noqa: S105
@@ -36,20 +37,20 @@ QUOTAS = {
 
 @dataclass
 class Tenancy:
-    """The service without its servers: kit, inbox, clock."""
+    """The service without its servers: tools, inbox, clock."""
 
-    kit: Kit
+    tools: Tools
     clock: FrozenClock
     database: ServiceDatabase
     inbox: InboxWorker
 
     @property
     def store(self) -> Store[UnitOfWork]:
-        return self.kit.store
+        return self.tools.store
 
     def client(self, **principal: Any) -> ServiceClient:
         """A client for one principal; see `common.testing.service_client`."""
-        return service_client(application(self.kit), "tenancy", **principal)
+        return service_client(make_app(self.tools, test_verifier(NAME)), NAME, **principal)
 
     async def person(
         self, email: str | None = None, *, name: str = "Awa Ndiaye", verified: bool = True, **more: Any
@@ -66,7 +67,7 @@ class Tenancy:
         )
         async with self.store.for_system("auth") as uow:
             await uow.users.add(user)
-            await uow.users.add_credentials(Credentials(user.id, await self.kit.passwords.hash(PASSWORD)))
+            await uow.users.add_credentials(Credentials(user.id, await self.tools.passwords.hash(PASSWORD)))
         return user
 
     async def staff(self, totp_secret: str) -> User:
@@ -74,10 +75,10 @@ class Tenancy:
         async with self.store.for_system("auth") as uow:
             return await create_staff(
                 uow,
-                self.kit.sealer,
+                self.tools.sealer,
                 email=f"{uuid7().hex}@plateforme.cm",
                 roles=[StaffRole.ADMIN],
-                password_hash=await self.kit.passwords.hash(PASSWORD),
+                password_hash=await self.tools.passwords.hash(PASSWORD),
                 totp_secret=totp_secret,
             )
 

@@ -53,7 +53,7 @@ async def test_two_workers_that_get_a_payment_again_and_again_open_one_organizat
     broker = InProcessBroker()
     owner = await tenancy.person()
     event = payment_confirmed(owner)
-    first, second = await build(tenancy.kit.settings, broker), await build(tenancy.kit.settings, broker)
+    first, second = await build(tenancy.tools.settings, broker), await build(tenancy.tools.settings, broker)
     async with running(first, "worker"), running(second, "worker"):
         again = [event, *(event.model_copy(update={"id": uuid7()}) for _ in range(4))]
         await asyncio.gather(*(broker.publish(envelope) for envelope in again * 2))
@@ -69,7 +69,7 @@ async def test_two_workers_that_get_a_payment_again_and_again_open_one_organizat
 
 
 async def test_registering_and_signing_in_work_over_a_socket_with_the_real_hash(tenancy: Tenancy) -> None:
-    service = await build(tenancy.kit.settings, InProcessBroker())
+    service = await build(tenancy.tools.settings, InProcessBroker())
     email = f"{uuid7().hex}@exemple.cm"
     async with running(service, "api"), anybody(service) as client:
         registered = await client.post(
@@ -81,7 +81,7 @@ async def test_registering_and_signing_in_work_over_a_socket_with_the_real_hash(
 
 
 async def test_readiness_tells_whether_the_database_answers(tenancy: Tenancy) -> None:
-    service = await build(tenancy.kit.settings, InProcessBroker())
+    service = await build(tenancy.tools.settings, InProcessBroker())
     assert {name: await check() for name, check in service.checks_of("worker").items()} == {
         "database": None,
         "broker": None,
@@ -91,21 +91,21 @@ async def test_readiness_tells_whether_the_database_answers(tenancy: Tenancy) ->
 
 async def test_without_a_broker_or_its_address_nothing_starts(tenancy: Tenancy) -> None:
     with pytest.raises(ValueError, match="TENANCY_BROKER_URL"):
-        await build(tenancy.kit.settings)
+        await build(tenancy.tools.settings)
 
 
 async def test_a_customer_does_not_become_staff_by_accident(tenancy: Tenancy) -> None:
     customer = await tenancy.person()
     with pytest.raises(EmailTaken):
-        await create_staff(tenancy.kit.settings, email=customer.email, role="admin")
+        await create_staff(tenancy.tools.settings, email=customer.email, role="admin")
     with pytest.raises(WeakPassword):
-        await create_staff(tenancy.kit.settings, email="a@b.cm", role="admin", password="password123")
+        await create_staff(tenancy.tools.settings, email="a@b.cm", role="admin", password="password123")
 
 
 async def test_creating_staff_again_renews_the_credentials(tenancy: Tenancy) -> None:
     email = f"{uuid7().hex}@plateforme.cm"
-    first = await create_staff(tenancy.kit.settings, email=email, role="support")
-    second = await create_staff(tenancy.kit.settings, email=email, role="finance", password=PASSWORD)
+    first = await create_staff(tenancy.tools.settings, email=email, role="support")
+    second = await create_staff(tenancy.tools.settings, email=email, role="finance", password=PASSWORD)
     assert (first.totp_secret != second.totp_secret, second.password) == (True, PASSWORD)
     async with tenancy.store.for_system("auth") as uow:
         user = await uow.users.by_email(email)
@@ -140,7 +140,7 @@ async def test_the_command_line_prints_the_credentials_once(tenancy: Tenancy, da
     assert held is not None
     assert held.totp_sealed is not None
     assert shown["totp_secret"].encode() not in held.totp_sealed
-    assert (await tenancy.kit.passwords.verify(shown["password"], held.password_hash))[0]
+    assert (await tenancy.tools.passwords.verify(shown["password"], held.password_hash))[0]
 
 
 def test_a_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

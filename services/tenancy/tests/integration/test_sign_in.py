@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def claims(tenancy: Tenancy, token: str) -> dict[str, Any]:
-    keys = KeySet.import_key_set(tenancy.kit.tokens.jwks())
+    keys = KeySet.import_key_set(tenancy.tools.tokens.jwks())
     return jwt.decode(token, keys, algorithms=["EdDSA"]).claims
 
 

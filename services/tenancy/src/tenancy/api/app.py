@@ -1,16 +1,16 @@
-"""The application of tenancy."""
+"""The application: every route of tenancy."""
 
 from common.auth import InternalTokenVerifier
 from common.web import create_app
 from fastapi import FastAPI
 
-from tenancy.api.dependencies import Kit
+from tenancy.api.dependencies import Tools
 from tenancy.api.routes import auth, internal, organizations
+from tenancy.settings import NAME
 
 ROUTERS = (auth.router, organizations.router, internal.router)
 
 
-def application(kit: Kit) -> FastAPI:
-    """Build the application around what `bootstrap` made."""
-    verifier = InternalTokenVerifier(kit.settings.gateway_public_keys, "tenancy")
-    return create_app("tenancy", title="Tenancy", routers=ROUTERS, verifier=verifier, state={"kit": kit})
+def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:
+    """The application; without tools it serves only to be described (contracts)."""
+    return create_app(NAME, title="Tenancy", routers=ROUTERS, verifier=verifier, state={"tools": tools})

@@ -1,4 +1,4 @@
-"""What routes are handed; `bootstrap` puts it into the application's state."""
+"""What routes work with: tools, and who may ask."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,8 +15,8 @@ from tenancy.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
-    """Everything that the routes of one application share."""
+class Tools:
+    """What the routes work with; `bootstrap` fills it."""
 
     settings: Settings
     store: Store[UnitOfWork]
@@ -26,9 +26,9 @@ class Kit:
     letters: TemplateLetters
 
 
-def _kit(request: Request) -> Kit:
-    kit: Kit = request.app.state.kit
-    return kit
+def _tools(request: Request) -> Tools:
+    tools: Tools = request.app.state.tools
+    return tools
 
 
-KitDep = Annotated[Kit, Depends(_kit)]
+ToolsDep = Annotated[Tools, Depends(_tools)]

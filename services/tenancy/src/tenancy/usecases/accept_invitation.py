@@ -8,8 +8,8 @@ from tenancy.domain.secrets import digest
 from tenancy.domain.usage import UsageMonth
 from tenancy.errors import AlreadyMember, InvitationForAnotherAddress, TokenExpired, TokenNotFound
 from tenancy.events import MemberJoined
-from tenancy.persistence.room import count_users, writable_organization
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.room import count_users, writable_organization
 
 
 async def find_invitation(uow: UnitOfWork, token: str) -> Invitation:

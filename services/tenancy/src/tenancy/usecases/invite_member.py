@@ -10,9 +10,9 @@ from tenancy.domain.people import normalized_email
 from tenancy.domain.roles import Role, may_grant
 from tenancy.domain.secrets import digest, new_token
 from tenancy.errors import AlreadyMember, EmailNotVerified, InvalidEmail, RoleNotGrantable
-from tenancy.persistence.room import count_users, writable_organization
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.room import count_users, writable_organization
 
 
 async def invite_member(

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from common.auth import Principal, public, requires_person
-from common.web import language_of
-from fastapi import APIRouter, Header, Response
+from common.web import LanguageDep
+from fastapi import APIRouter, Response
 
-from tenancy.api.dependencies import KitDep
+from tenancy.api.dependencies import ToolsDep
 from tenancy.api.schemas.auth import (
     AccessOut,
     LoginIn,
@@ -30,72 +30,70 @@ router = APIRouter(tags=["auth"])
 
 
 @router.post("/api/auth/register/", status_code=201, dependencies=[public()])
-async def register(
-    wanted: RegisterIn, kit: KitDep, accept_language: Annotated[str | None, Header()] = None
-) -> RegisterOut:
+async def register(wanted: RegisterIn, tools: ToolsDep, preferred: LanguageDep) -> RegisterOut:
     """Open an account. A known address is answered alike, and its owner gets a mail."""
-    language = wanted.language or Language(language_of(accept_language))
+    language = wanted.language or Language(preferred)
     checked = checked_registration(wanted.email, wanted.password, wanted.full_name, language)
-    password_hash = await kit.passwords.hash(wanted.password)
-    async with kit.store.for_system("auth") as uow:
+    password_hash = await tools.passwords.hash(wanted.password)
+    async with tools.store.for_system("auth") as uow:
         account_id = await register_person(
-            uow, kit.letters, checked, password_hash, link_lifetime=kit.settings.verification_lifetime
+            uow, tools.letters, checked, password_hash, link_lifetime=tools.settings.verification_lifetime
         )
     return RegisterOut(id=account_id, email=checked.email)
 
 
 @router.post("/api/auth/verify-email/", status_code=204, dependencies=[public()])
-async def verify(wanted: VerifyEmailIn, kit: KitDep) -> Response:
+async def verify(wanted: VerifyEmailIn, tools: ToolsDep) -> Response:
     """Confirm an address by the mailed link."""
-    async with kit.store.for_system("auth") as uow:
+    async with tools.store.for_system("auth") as uow:
         await verify_email(uow, wanted.token)
     return Response(status_code=204)
 
 
 @router.post("/api/auth/login/", dependencies=[public()])
-async def login(claimed: LoginIn, kit: KitDep) -> TokensOut:
+async def login(claimed: LoginIn, tools: ToolsDep) -> TokensOut:
     """Sign in. The password is checked between two transactions, for it takes a while."""
-    async with kit.store.for_system("auth") as uow:
+    async with tools.store.for_system("auth") as uow:
         account = await find_account(uow, claimed.email)
-    right, renewed = await kit.passwords.verify(claimed.password, account[1].password_hash if account else None)
+    right, renewed = await tools.passwords.verify(claimed.password, account[1].password_hash if account else None)
     if account is None or not right:
         raise WrongCredentials
-    async with kit.store.for_system("auth") as uow:
+    async with tools.store.for_system("auth") as uow:
         pair = await start_session(
             uow,
-            kit.tokens,
-            kit.sealer,
+            tools.tokens,
+            tools.sealer,
             account[0],
             totp_code=claimed.totp_code,
             renewed_hash=renewed,
-            lifetime=kit.settings.refresh_lifetime,
+            lifetime=tools.settings.refresh_lifetime,
         )
-    return TokensOut.of(pair, _seconds(kit))
+    return TokensOut.of(pair, _seconds(tools))
 
 
 @router.post("/api/auth/refresh/", dependencies=[public()])
-async def refresh(presented: RefreshIn, kit: KitDep) -> TokensOut:
+async def refresh(presented: RefreshIn, tools: ToolsDep) -> TokensOut:
     """Exchange a refresh token for a new pair; an old one that turns up again ends the session."""
-    async with kit.store.for_system("auth") as uow:
-        pair = await refresh_session(uow, kit.tokens, presented.refresh_token, grace=kit.settings.refresh_grace)
+    async with tools.store.for_system("auth") as uow:
+        pair = await refresh_session(uow, tools.tokens, presented.refresh_token, grace=tools.settings.refresh_grace)
     if pair is None:
         raise InvalidRefreshToken
-    return TokensOut.of(pair, _seconds(kit))
+    return TokensOut.of(pair, _seconds(tools))
 
 
 @router.post("/api/auth/logout/", status_code=204)
-async def logout(kit: KitDep, who: Annotated[Principal, requires_person()]) -> Response:
+async def logout(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
     """End the session of the request's token; its refresh tokens stop working at once."""
     if who.session_id is not None:
-        async with kit.store.for_user(who.user_id, writes=True) as uow:
+        async with tools.store.for_user(who.user_id, writes=True) as uow:
             await uow.sessions.revoke(who.session_id, uow.clock.now(), "logout")
     return Response(status_code=204)
 
 
 @router.get("/api/auth/user/")
-async def user(kit: KitDep, who: Annotated[Principal, requires_person()]) -> UserOut:
+async def user(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> UserOut:
     """The caller."""
-    async with kit.store.for_user(who.user_id) as uow:
+    async with tools.store.for_user(who.user_id) as uow:
         found = await uow.users.by_id(who.user_id)
     if found is None:
         raise SessionEnded
@@ -103,20 +101,20 @@ async def user(kit: KitDep, who: Annotated[Principal, requires_person()]) -> Use
 
 
 @router.post("/api/auth/switch/")
-async def switch(wanted: SwitchIn, kit: KitDep, who: Annotated[Principal, requires_person()]) -> AccessOut:
+async def switch(wanted: SwitchIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> AccessOut:
     """Make another of the caller's organizations the active one."""
     if who.session_id is None:
         raise SessionEnded
-    async with kit.store.for_user(who.user_id, writes=True) as uow:
-        token = await switch_organization(uow, kit.tokens, who.session_id, who.user_id, wanted.organization_id)
-    return AccessOut(access_token=token, expires_in=_seconds(kit))
+    async with tools.store.for_user(who.user_id, writes=True) as uow:
+        token = await switch_organization(uow, tools.tokens, who.session_id, who.user_id, wanted.organization_id)
+    return AccessOut(access_token=token, expires_in=_seconds(tools))
 
 
 @router.get("/.well-known/jwks.json", dependencies=[public()])
-async def jwks(kit: KitDep) -> dict[str, list[dict[str, Any]]]:
+async def jwks(tools: ToolsDep) -> dict[str, list[dict[str, Any]]]:
     """Public keys of access tokens (RFC 7517)."""
-    return kit.tokens.jwks()
+    return tools.tokens.jwks()
 
 
-def _seconds(kit: KitDep) -> int:
-    return int(kit.tokens.lifetime.total_seconds())
+def _seconds(tools: ToolsDep) -> int:
+    return int(tools.tokens.lifetime.total_seconds())

@@ -6,18 +6,18 @@ from uuid import UUID
 from common.auth import Principal, requires_person
 from fastapi import APIRouter
 
-from tenancy.api.dependencies import KitDep
+from tenancy.api.dependencies import ToolsDep
 from tenancy.api.schemas.auth import SessionOut
-from tenancy.usecases.session_state import session_state
+from tenancy.usecases.read_session import read_session
 
 router = APIRouter(tags=["internal"], include_in_schema=False)
 
 
 @router.get("/internal/sessions/{session_id}")
-async def session(session_id: UUID, kit: KitDep, who: Annotated[Principal, requires_person()]) -> SessionOut:
+async def session(session_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> SessionOut:
     """The session of the person whom the gateway's token names."""
-    async with kit.store.for_system("auth") as uow:
-        state = await session_state(uow, session_id, who.user_id)
+    async with tools.store.for_system("auth") as uow:
+        state = await read_session(uow, session_id, who.user_id)
     return SessionOut(
         tenant_id=state.tenant_id,
         roles=list(state.roles),

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from common.auth import Principal, requires, requires_person
 from common.idempotency import once
-from common.web import Cursor, Page
+from common.web import Cursor, IdempotencyKey, Page, Paging, PagingDep
 from common.web.pages import InvalidCursor
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Request
 
-from tenancy.api.dependencies import Kit, KitDep
+from tenancy.api.dependencies import Tools, ToolsDep
 from tenancy.api.schemas.organizations import (
     AcceptedOut,
     InvitationOut,
@@ -30,59 +30,47 @@ from tenancy.usecases.read_usage import read_usage
 router = APIRouter(tags=["organizations"])
 ORGANIZATION = "/api/tenants/organizations/{organization_id}"
 
-Limit = Annotated[int, Query(ge=1, le=200)]
-After = Annotated[str | None, Query(alias="cursor", max_length=500)]
-
 
 @router.get("/api/tenants/organizations/")
 async def mine(
-    kit: KitDep, who: Annotated[Principal, requires_person()], limit: Limit = 50, cursor: After = None
+    tools: ToolsDep, who: Annotated[Principal, requires_person()], paging: PagingDep
 ) -> Page[OrganizationOut]:
     """All organizations of the caller, whichever is active.
 
     Which they are is the person's to read; each is then read through its own tenant's door, because the person's
     door sees memberships only.
     """
-    async with kit.store.for_user(who.user_id) as uow:
+    async with tools.store.for_user(who.user_id) as uow:
         memberships = await uow.memberships.of_person(who.user_id)
-    start = _after(cursor)
-    ids = [m.tenant_id for m in memberships if start is None or (m.joined_at, m.tenant_id) > start]
-    shown = []
-    for tenant_id in ids[:limit]:
-        async with kit.store.for_tenant(tenant_id) as uow:
-            found = await uow.organizations.get(tenant_id)
-        if found is not None:
-            shown.append(OrganizationOut.of(found))
-    joined = {m.tenant_id: m.joined_at for m in memberships}
-    more = ids[limit - 1] if len(ids) > limit else None
-    return Page(results=shown, next=Cursor((joined[more].isoformat(), str(more))).encode() if more else None)
+    start = _after(paging)
+    later = [row for row in memberships if start is None or (row.joined_at, row.tenant_id) > start]
+    shown = {}
+    for row in later[: paging.limit]:
+        async with tools.store.for_tenant(row.tenant_id) as uow:
+            shown[row.tenant_id] = OrganizationOut.of(await _existing(uow))
+    return paging.page(later, lambda row: shown[row.tenant_id], lambda row: (row.joined_at.isoformat(), row.tenant_id))
 
 
 @router.get(ORGANIZATION + "/")
-async def detail(organization_id: UUID, kit: KitDep, who: Annotated[Principal, requires()]) -> OrganizationOut:
+async def detail(organization_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires()]) -> OrganizationOut:
     """The active organization."""
-    await _only_active(kit, who, organization_id)
-    async with kit.store.for_tenant(who.tenant_id) as uow:
+    await _only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
         return OrganizationOut.of(await _existing(uow))
 
 
 @router.get(ORGANIZATION + "/members/")
 async def members(
     organization_id: UUID,
-    kit: KitDep,
+    tools: ToolsDep,
     who: Annotated[Principal, requires()],
-    limit: Limit = 50,
-    cursor: After = None,
+    paging: PagingDep,
 ) -> Page[MemberOut]:
     """Members of the active organization, in the order in which they joined."""
-    await _only_active(kit, who, organization_id)
-    async with kit.store.for_tenant(who.tenant_id) as uow:
-        found = await uow.memberships.of_tenant(who.tenant_id, after=_after(cursor), limit=limit + 1)
-    shown, last = found[:limit], found[limit - 1] if len(found) > limit else None
-    return Page(
-        results=[MemberOut.of(member) for member in shown],
-        next=Cursor((last.joined_at.isoformat(), str(last.user_id))).encode() if last else None,
-    )
+    await _only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        found = await uow.memberships.of_tenant(who.tenant_id, after=_after(paging), limit=paging.rows)
+    return paging.page(found, MemberOut.of, lambda member: (member.joined_at.isoformat(), member.user_id))
 
 
 @router.post(ORGANIZATION + "/invite_member/", status_code=201)
@@ -90,55 +78,55 @@ async def invite(
     organization_id: UUID,
     wanted: InviteIn,
     request: Request,
-    kit: KitDep,
+    tools: ToolsDep,
     who: Annotated[Principal, requires("owner", "admin")],
-    idempotency_key: Annotated[str | None, Header()] = None,
+    key: IdempotencyKey = None,
 ) -> InvitationOut:
     """Mail somebody a link with which they can join."""
-    await _only_active(kit, who, organization_id)
+    await _only_active(tools, who, organization_id)
 
     async def act() -> tuple[int, Any]:
         invitation = await invite_member(
             uow,
-            kit.letters,
+            tools.letters,
             inviter_id=who.user_id,
             inviter_role=_highest(who.roles),
             email=wanted.email,
             role=wanted.role,
-            lifetime=kit.settings.invitation_lifetime,
+            lifetime=tools.settings.invitation_lifetime,
         )
         return 201, InvitationOut.of(invitation).model_dump(mode="json")
 
     body = await request.body()
-    async with kit.store.for_tenant(who.tenant_id) as uow:
-        _status, answer = await once(uow, who.tenant_id, "POST invite_member", idempotency_key, body, act)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        _status, answer = await once(uow, who.tenant_id, "POST invite_member", key, body, act)
     return InvitationOut.model_validate(answer)
 
 
 @router.get(ORGANIZATION + "/usage/")
-async def usage(organization_id: UUID, kit: KitDep, who: Annotated[Principal, requires()]) -> UsageOut:
+async def usage(organization_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires()]) -> UsageOut:
     """Figures of the running usage month beside the plan's limits."""
-    await _only_active(kit, who, organization_id)
-    async with kit.store.for_tenant(who.tenant_id) as uow:
+    await _only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
         organization = await _existing(uow)
         return UsageOut.of(await read_usage(uow, organization), organization)
 
 
 @router.post("/api/auth/invitations/{token}/accept/")
-async def accept(token: str, kit: KitDep, who: Annotated[Principal, requires_person()]) -> AcceptedOut:
+async def accept(token: str, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> AcceptedOut:
     """Join the organization of a mailed link; which one it is, only the link tells."""
-    async with kit.store.for_system("auth") as uow:
+    async with tools.store.for_system("auth") as uow:
         invitation = await find_invitation(uow, token)
-    async with kit.store.for_tenant(invitation.tenant_id) as uow:
+    async with tools.store.for_tenant(invitation.tenant_id) as uow:
         member = await accept_invitation(uow, token, who.user_id)
     return AcceptedOut(organization=member.tenant_id, role=member.role)
 
 
-async def _only_active(kit: Kit, who: Principal, organization_id: UUID) -> None:
+async def _only_active(tools: Tools, who: Principal, organization_id: UUID) -> None:
     """Let pass the active organization only; a foreign id is answered as a missing one is."""
     if organization_id == who.tenant_id:
         return
-    async with kit.store.for_user(who.user_id) as uow:
+    async with tools.store.for_user(who.user_id) as uow:
         mine_too = await uow.memberships.of_person(who.user_id)
     if any(membership.tenant_id == organization_id for membership in mine_too):
         raise OrganizationNotActive
@@ -156,9 +144,8 @@ def _highest(roles: frozenset[str]) -> Role:
     return next(role for role in Role if role.value in roles)
 
 
-def _after(cursor: str | None) -> tuple[datetime, UUID] | None:
-    position = Cursor.decode(cursor)
-    return None if position is None else _position(position)
+def _after(paging: Paging) -> tuple[datetime, UUID] | None:
+    return None if paging.start is None else _position(paging.start)
 
 
 def _position(cursor: Cursor) -> tuple[datetime, UUID]:

@@ -3,7 +3,6 @@
 from alembic import op
 from common.persistence.rls import create, mechanism_tables, person_table, setting_expression, tenant_table
 from common.persistence.scope import USER_SETTING
-
 from tenancy.persistence.tables import metadata
 
 revision = "2026_11_22_first"

@@ -18,7 +18,7 @@ class SessionState:
     revoked: bool
 
 
-async def session_state(uow: UnitOfWork, session_id: UUID, user_id: UUID) -> SessionState:
+async def read_session(uow: UnitOfWork, session_id: UUID, user_id: UUID) -> SessionState:
     """Read a session of one person. Needs `for_system("auth")`.
 
     Raises:
