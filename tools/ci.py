@@ -88,11 +88,10 @@ def _ended_after(process: "subprocess.Popen[str]", seconds: float) -> Iterator[N
 def steps(run: Run) -> Iterator[Callable[[], bool]]:
     python = sys.executable
     yield lambda: run.step("check", python, "tools/check.py")
-    yield lambda: run.step("test", python, "tools/test.py")
+    yield lambda: run.step("test", python, "tools/test.py", "--require", "tools/invariants-required.txt")
     folder = os.environ.get("SPECS_DIR") or (str(SPECIFICATIONS) if SPECIFICATIONS.is_dir() else "")
     if folder:
         yield lambda: run.step("specifications", python, "tools/test_specs.py", SPECS_DIR=folder)
-    yield lambda: run.step("invariants", python, "tools/invariants.py", "--require", "tools/invariants-required.txt")
     yield lambda: _client_against_up(run)
     yield lambda: run.step("demo", python, "-m", "devstack", "demo")
 

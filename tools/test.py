@@ -7,6 +7,7 @@ RabbitMQ were not run, because there is none.
 import argparse
 import sys
 
+import invariants
 from bootstrap import ROOT, members
 from testing_run import NOTHING_SELECTED, WORKERS, Outcome, Servers, end_on_signals, run_pytest, servers
 
@@ -23,13 +24,15 @@ def main() -> int:
     with servers(wanted=asked.kind != "unit") as found:
         workers = [] if WORKERS == "0" else ["-n", WORKERS, "--dist", "loadfile"]
         outcome = run_pytest([*workers, "-m", _expression(asked.kind), *further, *paths], found)
-    return _report(outcome, found, selected=bool(asked.service or asked.kind or further))
+    sound = invariants.report(outcome, asked.require) if asked.require else True
+    return _report(outcome, found, selected=bool(asked.service or asked.kind or further)) or int(not sound)
 
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, epilog="Further arguments go to pytest.")
     parser.add_argument("--service", help="only the tests of this member, such as billing or common")
     parser.add_argument("--kind", choices=KIND_CHOICES, help="only tests of this kind (default: all but long)")
+    parser.add_argument("--require", default="", help="invariants that the run must prove, as `make invariants` does")
     return parser.parse_known_args()
 
 
