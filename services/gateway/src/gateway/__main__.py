@@ -4,9 +4,9 @@ from pathlib import Path
 
 from common.cli import Program, main
 
-from gateway.bootstrap import NAME, build
+from gateway.bootstrap import build
 from gateway.contracts import documents
-from gateway.settings import Settings
+from gateway.settings import NAME, Settings
 
 if __name__ == "__main__":
     main(

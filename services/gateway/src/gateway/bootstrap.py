@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from common.auth import InternalTokenSigner
@@ -18,9 +19,8 @@ from gateway.proxy.rate_limits import RateLimit
 from gateway.proxy.routes import ROUTES, SERVICES, Route, RouteTable
 from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
-from gateway.settings import Settings
+from gateway.settings import NAME, Settings
 
-NAME = "gateway"
 BUCKETS = ("session", "sign_in", "public")
 """Limits by bucket. Webhooks have none: a provider's burst is money, and billing stores it at once."""
 
@@ -40,9 +40,6 @@ def proxy_of(settings: Settings, services: Services, routes: tuple[Route, ...] =
     async def document(service: str) -> Mapping[str, Any] | None:
         return await services.ask(service, "/openapi.json")
 
-    async def ready() -> str | None:
-        return await key_set_check(keys)
-
     keys = KeySet(key_set, settings.key_set_lifetime.total_seconds())
     table = RouteTable(routes)
     gateway = Gateway(
@@ -51,7 +48,7 @@ def proxy_of(settings: Settings, services: Services, routes: tuple[Route, ...] =
         AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
         Sessions(session, settings.session_lifetime.total_seconds()),
         {bucket: RateLimit(settings.per_minute(bucket)) for bucket in BUCKETS},
-        Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), ready),
+        Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), partial(key_set_check, keys)),
         idle_seconds=settings.idle_seconds,
     )
     return gateway, keys
@@ -83,12 +80,9 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:  #
     )
     gateway, keys = proxy_of(settings, services)
 
-    async def tenancy_keys() -> str | None:
-        return await key_set_check(keys)
-
     return Service(
         NAME,
         {"api": HttpPart("api", gateway, settings.http_host, settings.http_port)},
         services.close,
-        {"key_set": tenancy_keys},
+        {"key_set": partial(key_set_check, keys)},
     )

@@ -5,6 +5,8 @@ from datetime import timedelta
 from common.settings import HttpSettings, ServiceSettings, service_config
 from pydantic import Field, SecretStr
 
+NAME = "gateway"
+
 
 class Settings(ServiceSettings, HttpSettings):
     """Everything that the gateway is told from outside."""

@@ -108,6 +108,7 @@ async def test_a_method_that_is_not_listed_is_405_and_says_which_are(stack) -> N
         "method_not_allowed",
         "GET, POST",
     )
+    assert answer.headers["content-language"] in {"fr", "en"}
 
 
 async def test_public_routes_need_no_token_and_vouch_for_nobody(stack) -> None:

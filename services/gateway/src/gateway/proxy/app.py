@@ -139,8 +139,9 @@ class Gateway:
     def _wrong_method(scope: Scope, rows: list[Route]) -> Response:
         allowed = sorted(set().union(*(row.methods for row in rows)))
         request = Request(scope)
-        detail = METHOD_TEXTS[language_of(request.headers.get("accept-language"))]
-        return problem(request, 405, "method_not_allowed", detail, headers={"Allow": ", ".join(allowed)})
+        language = language_of(request.headers.get("accept-language"))
+        headers = {"Allow": ", ".join(allowed), "Content-Language": language}
+        return problem(request, 405, "method_not_allowed", METHOD_TEXTS[language], headers=headers)
 
     async def _identity(self, route: Route, scope: Scope) -> Identity | None:
         """Whom the gateway vouches for; counts the request against its limit on the way."""
