@@ -183,6 +183,13 @@ async def test_a_body_that_cannot_be_read_is_refused_in_both_languages(
         assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 0
 
 
+async def test_a_wrong_method_is_told_all_the_right_ones(app) -> None:
+    async with service_client(app, "hotel", tenant_id=uuid7()) as client:
+        answer = await client.delete("/rooms/")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET, POST"
+
+
 @pytest.mark.parametrize("position", [(), ("x",), (1,), (None,), (["a"],), ("a", "b"), ({"a": 1},), (10**40,)])
 def test_a_cursor_of_another_list_is_refused(position: tuple[object, ...]) -> None:
     with pytest.raises(InvalidCursor):

@@ -63,8 +63,9 @@ def create_app(
     for name, value in state.items():
         setattr(app.state, name, value)
     app.state.verifier = verifier
-    problems.install(app)
-    for router in routers:
+    offered = [*routers]
+    problems.install(app, [route for router in offered for route in router.routes if isinstance(route, APIRoute)])
+    for router in offered:
         _declare_access(router)
         app.include_router(router)
     app.add_middleware(RequestContext, service=service)

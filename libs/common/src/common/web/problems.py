@@ -3,12 +3,14 @@
 import http
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -125,8 +127,20 @@ def _is_no_json(request: Request, error: RequestValidationError) -> bool:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of ``app`` a problem."""
+def _of_framework(request: Request, status: int, routes: Sequence[APIRoute]) -> JSONResponse:
+    """Translate what the framework refused before any route of ours was reached."""
+    if status == http.HTTPStatus.NOT_FOUND:
+        return of_domain_error(request, NoSuchRoute())
+    answer = _plain(request, status, _FRAMEWORK_CODES.get(status, "http_error"))
+    if status == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        # RFC 9110 §15.5.6 demands them all; the framework would name those of the first route only.
+        here = [route.methods or set() for route in routes if route.path_regex.match(request.url.path)]
+        answer.headers["Allow"] = ", ".join(sorted(set().union(*here)))
+    return answer
+
+
+def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
+    """Make every error of ``app`` a problem; ``routes`` are all of its own, for the methods of a path."""
 
     @app.exception_handler(DomainError)
     async def domain(request: Request, error: DomainError) -> Response:
@@ -144,9 +158,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def starlette(request: Request, error: HTTPException) -> Response:
-        if error.status_code == http.HTTPStatus.NOT_FOUND:
-            return of_domain_error(request, NoSuchRoute())
-        return _plain(request, error.status_code, _FRAMEWORK_CODES.get(error.status_code, "http_error"))
+        return _of_framework(request, error.status_code, routes)
 
     async def unreachable(request: Request, error: Exception) -> Response:
         log.error("database not usable: %s", error)
