@@ -31,8 +31,8 @@ from common.errors import Conflict, DomainError, Forbidden, Invalid, NotFound, N
 
 class EsxiServerNotFound(NotFound):
     code = "esxi_server_not_found"
-    en = "There is no such ESXi server."
-    fr = "Ce serveur ESXi n'existe pas."
+    en = "There is no such ESXi server. Yours are at /api/esxi-servers/."
+    fr = "Ce serveur ESXi n'existe pas. Les vôtres : /api/esxi-servers/."
 
 
 class VirtualMachineNotFound(NotFound):
@@ -43,32 +43,32 @@ class VirtualMachineNotFound(NotFound):
 
 class ConfigurationNotFound(NotFound):
     code = "configuration_not_found"
-    en = "There is no such backup configuration."
-    fr = "Cette configuration de sauvegarde n'existe pas."
+    en = "There is no such backup configuration. Yours are at /api/backup-configs/."
+    fr = "Cette configuration de sauvegarde n'existe pas. Les vôtres : /api/backup-configs/."
 
 
 class JobNotFound(NotFound):
     code = "backup_job_not_found"
-    en = "There is no such backup job."
-    fr = "Cette tâche de sauvegarde n'existe pas."
+    en = "There is no such backup job. Yours are at /api/backup-jobs/."
+    fr = "Cette tâche de sauvegarde n'existe pas. Les vôtres : /api/backup-jobs/."
 
 
 class RestoreJobNotFound(NotFound):
     code = "restore_job_not_found"
-    en = "There is no such restore job."
-    fr = "Cette tâche de restauration n'existe pas."
+    en = "There is no such restore job. Yours are at /api/restore/jobs/."
+    fr = "Cette tâche de restauration n'existe pas. Les vôtres : /api/restore/jobs/."
 
 
 class RestorePointNotFound(NotFound):
     code = "restore_point_not_found"
-    en = "There is no such restore point."
-    fr = "Ce point de restauration n'existe pas."
+    en = "There is no such restore point. Yours are at /api/restore-points/."
+    fr = "Ce point de restauration n'existe pas. Les vôtres : /api/restore-points/."
 
 
 class DiskNotFound(NotFound):
     code = "disk_not_found"
-    en = "The restore point has no such disk."
-    fr = "Ce point de restauration ne contient pas ce disque."
+    en = "The restore point has no such disk. Read the point for its disks."
+    fr = "Ce point de restauration ne contient pas ce disque. Consultez le point pour ses disques."
 
 
 class EsxiServerExists(Conflict):

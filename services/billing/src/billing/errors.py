@@ -5,7 +5,8 @@ DomainError
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
-│            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
+│            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown · OrderOutdated
+│            RenewalOfAnotherPlan
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid
 ├── TooLarge: ReceiptTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -17,32 +18,32 @@ from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unav
 
 class PlanNotFound(NotFound):
     code = "plan_not_found"
-    en = "There is no such plan."
-    fr = "Ce plan n'existe pas."
+    en = "There is no such plan. Those on sale are at /api/tenants/plans/."
+    fr = "Ce plan n'existe pas. Les plans proposés : /api/tenants/plans/."
 
 
 class OrderNotFound(NotFound):
     code = "order_not_found"
-    en = "There is no such order."
-    fr = "Cette commande n'existe pas."
+    en = "There is no such order. Yours are at /api/tenants/orders/."
+    fr = "Cette commande n'existe pas. Les vôtres : /api/tenants/orders/."
 
 
 class PaymentNotFound(NotFound):
     code = "payment_not_found"
-    en = "There is no such payment."
-    fr = "Ce paiement n'existe pas."
+    en = "There is no such payment. Yours are at /api/tenants/payments/."
+    fr = "Ce paiement n'existe pas. Les vôtres : /api/tenants/payments/."
 
 
 class InvoiceNotFound(NotFound):
     code = "invoice_not_found"
-    en = "There is no such invoice."
-    fr = "Cette facture n'existe pas."
+    en = "There is no such invoice. Yours are at /api/tenants/invoices/."
+    fr = "Cette facture n'existe pas. Les vôtres : /api/tenants/invoices/."
 
 
 class OrganizationNotFound(NotFound):
     code = "organization_not_found"
-    en = "There is no such organization."
-    fr = "Cette organisation n'existe pas."
+    en = "There is no such organization. Yours are at /api/tenants/organizations/."
+    fr = "Cette organisation n'existe pas. Les vôtres : /api/tenants/organizations/."
 
 
 class CallbackUnknown(NotFound):
@@ -151,6 +152,20 @@ class DowngradeNotNow(Conflict):
     code = "downgrade_at_period_end"
     en = "A smaller plan takes effect at the end of the paid period ({effective_at}): order it without «effective»."
     fr = "Un plan inférieur prend effet à la fin de la période payée ({effective_at}) : commandez sans « effective »."
+
+
+class RenewalOfAnotherPlan(Conflict):
+    code = "renewal_of_another_plan"
+    en = "A renewal is of the plan that is running. Order a change for another plan."
+    fr = "Un renouvellement porte sur le forfait en cours. Commandez un changement pour un autre forfait."
+
+
+class OrderOutdated(Conflict):
+    """The subscription that its price was computed from is another by now, or too much of it is used up."""
+
+    code = "order_outdated"
+    en = "This order's price does not hold any more. Place the order again."
+    fr = "Le prix de cette commande n'est plus valable. Passez la commande à nouveau."
 
 
 class CouponCodeTaken(Conflict):

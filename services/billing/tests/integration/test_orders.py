@@ -67,7 +67,7 @@ async def test_a_wrong_order_is_refused(billing: Billing, changes: dict[str, Any
 
 async def test_refusals_speak_french_by_default(billing: Billing) -> None:
     answer = await billing.client(language="de").post(ORDERS, json=order_body(plan_id=99))
-    assert answer.json()["detail"] == "Ce plan n'existe pas."
+    assert answer.json()["detail"] == "Ce plan n'existe pas. Les plans proposés : /api/tenants/plans/."
 
 
 async def test_the_same_order_again_within_an_hour_is_the_same_order(billing: Billing) -> None:
