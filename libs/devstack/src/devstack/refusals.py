@@ -57,6 +57,8 @@ async def refused(customer: Customer, method: str, path: str, status: int, code:
         body: JSON = answer.json()
         if set(body) < PROBLEM or (body["code"], body["status"], body["type"]) != (code, status, f"/problems/{code}"):
             raise Refused(answer)
+        if answer.headers.get("content-language") != language:
+            raise Refused(answer)
         if body["instance"] != answer.request.url.path or not all(body[name] for name in PROBLEM):
             raise Refused(answer)
         problems[language] = body
