@@ -125,6 +125,7 @@ async def initiate(
         PhoneNumberMissing: Mobile Money without a number.
         PhoneNumberInvalid: Not a mobile number.
         OrderNotPayable: The order takes no new payment.
+        OrderOutdated: Its price does not hold any more.
         MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
     method = await _method(here, wanted.payment_method_id)

@@ -15,6 +15,9 @@ from billing.domain.pricing import Amounts
 SAME_ORDER_WINDOW = timedelta(hours=1)
 """An unpaid order that is the same in every submitted field is the same order for this long: a reload, not a wish."""
 
+CHANGE_HOLDS = timedelta(days=5)
+"""How long the price of a change holds, for its credit is of time that passes; a bank transfer takes so long."""
+
 
 class OrderStatus(StrEnum):
     """Where an order stands."""

@@ -126,5 +126,7 @@ async def _after_no_success(uow: UnitOfWork, order: Order) -> None:
     dead = not any(attempt.is_watched or attempt.status is PaymentStatus.QUARANTINED for attempt in attempts)
     if order.status in UNPAID and dead and not order.allocated_minor:
         await restate(uow, order, OrderStatus.FAILED)
-    else:
-        await restate(uow, order)
+        return
+    if order.status is OrderStatus.CANCELLED and dead:
+        await uow.coupons.release(order)
+    await restate(uow, order)

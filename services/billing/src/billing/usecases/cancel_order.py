@@ -1,4 +1,4 @@
-"""Cancel an unpaid order; its coupon is free again."""
+"""Cancel an unpaid order; its coupon is free again once no payment can pay it at the lower price any more."""
 
 from uuid import UUID
 
@@ -24,7 +24,8 @@ async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
     if order.status not in UNPAID or order.allocated_minor or any(attempt.is_offered for attempt in attempts):
         raise OrderNotCancellable(status=order.status.value)
     await restate(uow, order, OrderStatus.CANCELLED)
-    await uow.coupons.release(order)
+    if not any(attempt.is_watched for attempt in attempts):
+        await uow.coupons.release(order)
     cancelled = await uow.orders.find(order.id)
     assert cancelled is not None
     return cancelled

@@ -19,7 +19,7 @@ async def _submitted(uow: UnitOfWork, payment: Payment, staff_id: UUID) -> Payme
     assert locked is not None
     if locked.method is not Method.BANK_TRANSFER or locked.status is not PaymentStatus.SUBMITTED:
         raise PaymentNotSubmitted(status=locked.status.value)
-    if locked.submitted_by == staff_id:
+    if staff_id in {locked.submitted_by, locked.user_id}:
         raise SamePersonApproves
     return locked
 
@@ -40,7 +40,7 @@ async def approve_transfer(
     Raises:
         PaymentNotFound: No such payment in this tenant.
         PaymentNotSubmitted: It is no transfer, or was checked before.
-        SamePersonApproves: The checker is its maker.
+        SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
     found = await uow.payments.find(payment_id)
     if found is None:
@@ -77,7 +77,7 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     Raises:
         PaymentNotFound: No such payment in this tenant.
         PaymentNotSubmitted: It is no transfer, or was checked before.
-        SamePersonApproves: The checker is its maker.
+        SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
     found = await uow.payments.find(payment_id)
     if found is None:

@@ -11,9 +11,9 @@ from billing.domain.charging import charge_for
 from billing.domain.order import UNPAID, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import OrderNotFound, OrderNotPayable
+from billing.errors import OrderNotFound, OrderNotPayable, OrderOutdated
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.usecases.steps.settlement import restate
+from billing.usecases.steps.settlement import is_outdated, restate
 
 START_PATIENCE = timedelta(seconds=15)
 """When the janitor asks about an attempt whose start was never recorded: longer than a start may take."""
@@ -37,12 +37,15 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     Raises:
         OrderNotFound: The tenant has no such order.
         OrderNotPayable: It takes no new payment.
+        OrderOutdated: Its price was computed from a subscription that is another by now.
     """
     order = await uow.orders.lock(order_id)
     if order is None:
         raise OrderNotFound
     if order.status not in UNPAID:
         raise OrderNotPayable(status=order.status.value)
+    if await is_outdated(uow, order, await uow.subscriptions.find(order.tenant_id)):
+        raise OrderOutdated
     former = await uow.payments.of_order(order.id)
     for attempt in former:
         if attempt.is_offered:

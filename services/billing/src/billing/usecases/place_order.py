@@ -17,7 +17,14 @@ from billing.domain.period import unused_part
 from billing.domain.plan import BillingCycle, Plan
 from billing.domain.pricing import TaxRate, amounts
 from billing.domain.subscription import Subscription
-from billing.errors import CouponRefused, CurrencyNotSold, DowngradeNotNow, PlanNotFound, SubscriptionMissing
+from billing.errors import (
+    CouponRefused,
+    CurrencyNotSold,
+    DowngradeNotNow,
+    PlanNotFound,
+    RenewalOfAnotherPlan,
+    SubscriptionMissing,
+)
 from billing.persistence.unit_of_work import UnitOfWork
 
 NUMBER_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -81,6 +88,9 @@ async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Pl
     if running is None:
         raise SubscriptionMissing
     if wanted.kind is OrderKind.RENEWAL:
+        # It sets the plan of all that is paid ahead: a month of a dearer plan must not turn a cheap year into it.
+        if running.plan.id != plan.id:
+            raise RenewalOfAnotherPlan
         return _Terms(nothing, None)
     return await _change(uow, wanted, running, plan)
 
@@ -123,6 +133,7 @@ async def place_order(
         CurrencyNotSold: The plan has no price in the catalogue's currency.
         CouponRefused: The coupon does not hold, or is used up.
         SubscriptionMissing: A renewal or change of what was never bought.
+        RenewalOfAnotherPlan: Only a change brings another plan.
         DowngradeNotNow: A smaller plan can't begin before the running period's end.
     """
     plan = await uow.catalogue.plan(wanted.plan_id)

@@ -1,21 +1,24 @@
 """Orders, initiating and verifying a payment."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from common.web import Answer, Body
-from pydantic import EmailStr, Field
+from pydantic import BeforeValidator, EmailStr, Field
 
 from billing.domain.order import Customer, Order, OrderKind
 from billing.domain.plan import BillingCycle
 from billing.usecases.place_order import WantedOrder
 
+OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) if isinstance(value, str) else value)]
+"""Text for names: what would break a line of a mail or an invoice is a blank."""
+
 
 class OrderIn(Body):
     plan_id: int = Field(ge=1, le=2**31 - 1)
     billing_cycle: BillingCycle
-    customer_name: str = Field(min_length=1, max_length=200)
+    customer_name: OneLine = Field(min_length=1, max_length=200)
     customer_email: EmailStr
     customer_phone: str | None = Field(None, max_length=40)
     coupon_code: str | None = Field(None, max_length=60)

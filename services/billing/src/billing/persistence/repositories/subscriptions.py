@@ -94,6 +94,13 @@ class Subscriptions:
             .values(replaced_at=at)
         )
 
+    async def replaced_since(self, at: datetime) -> bool:
+        """Say whether an upgrade has cut a period short after ``at``."""
+        found = await self._session.scalar(
+            select(subscription_periods.c.order_id).where(subscription_periods.c.replaced_at >= at).limit(1)
+        )
+        return found is not None
+
     async def start(self, order: Order, period: Period) -> None:
         """Insert the subscription of a new organization."""
         await self._session.execute(

@@ -8,7 +8,15 @@ from common.ids import uuid7
 from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
 from billing.domain.ledger import allocated, invoiced, kept_as_credit, received
 from billing.domain.money import Money
-from billing.domain.order import SETTLED, Order, OrderKind, OrderPaymentStatus, OrderStatus, payment_status
+from billing.domain.order import (
+    CHANGE_HOLDS,
+    SETTLED,
+    Order,
+    OrderKind,
+    OrderPaymentStatus,
+    OrderStatus,
+    payment_status,
+)
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.period import Period
 from billing.domain.subscription import Subscription, period_bought
@@ -54,6 +62,20 @@ async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = No
         has_failed=any(attempt.status is PaymentStatus.FAILED for attempt in attempts),
     )
     await uow.orders.move(order, wanted or order.status, derived)
+
+
+async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | None) -> bool:
+    """Say whether the subscription that an order's frozen price was computed from is another by now.
+
+    A renewal is of the running plan; a change credits periods once, and the time in them that was unused when it was
+    placed.
+    """
+    if running is None or order.kind is OrderKind.NEW:
+        return False
+    if order.kind is OrderKind.RENEWAL:
+        return running.plan.id != order.plan.id
+    too_late = bool(order.amounts.credit) and uow.clock.now() - order.created_at > CHANGE_HOLDS
+    return too_late or await uow.subscriptions.replaced_since(order.created_at)
 
 
 async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -> Period | None:
@@ -136,11 +158,16 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
         payment: Whose success covered it; ``None`` for an order of nothing.
 
     Returns:
-        Whether the order was settled by this call; a settled or uncovered order is left as it is.
+        Whether the order was settled by this call; a settled, uncovered or outdated order is left as it is, and
+        the money of an outdated one is a case for a person.
     """
     if not order.is_covered or order.status in SETTLED:
         return False
-    period = await _period(uow, order, await uow.subscriptions.lock(order.tenant_id))
+    running = await uow.subscriptions.lock(order.tenant_id)
+    if payment is not None and await is_outdated(uow, order, running):
+        await uow.evidence.open_case(payment, "order_outdated", {"order_number": order.number})
+        return False
+    period = await _period(uow, order, running)
     if period is None:
         return False
     invoice = await _invoice(uow, order, period, issuer)

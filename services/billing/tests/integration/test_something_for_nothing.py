@@ -1,0 +1,115 @@
+"""A payer who wants something for nothing: dearer plans at the price of cheaper ones, one credit or coupon twice."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from billing.testing import ORDERS, PAYMENTS, Billing, by_momo, initiate, order_body, place, until_paid
+from common.ids import uuid7
+from common.testing import eventually
+
+pytestmark = pytest.mark.integration
+BANK = 3
+
+
+async def owner_of(billing: Billing, **changes: Any) -> tuple[Any, UUID]:
+    me = uuid7()
+    buyer = billing.client(user_id=me)
+    order = await place(buyer, **changes)
+    await by_momo(buyer, order)
+    await until_paid(buyer, order)
+    tenant_id = await billing.provision(order)
+    return billing.client(user_id=me, tenant_id=tenant_id, roles=["owner"]), tenant_id
+
+
+async def plan_of(billing: Billing, tenant_id: UUID) -> str:
+    query = "select plan->>'name' as name from subscriptions where tenant_id = $1"
+    return str((await billing.rows(query, t=tenant_id))[0]["name"])
+
+
+async def approve(billing: Billing, payment_id: str, **who: Any) -> Any:
+    finance = billing.client(staff=["finance"], **who)
+    body = {"approve": True, "note": "on the statement"}
+    return await finance.post(f"{PAYMENTS}{payment_id}/verify_bank_transfer/", json=body)
+
+
+async def test_a_renewal_cannot_name_another_plan(billing: Billing) -> None:
+    owner, tenant_id = await owner_of(billing, plan_id=1, billing_cycle="yearly")
+    refused = await owner.post(ORDERS, json=order_body(plan_id=3, kind="renewal"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "renewal_of_another_plan")
+    assert await plan_of(billing, tenant_id) == "bronze"
+
+
+@pytest.mark.invariant("S16")
+async def test_the_credit_of_a_period_is_given_once(billing: Billing) -> None:
+    owner, tenant_id = await owner_of(billing, plan_id=1)
+    first = await place(owner, plan_id=2)
+    waiting = await initiate(owner, first, BANK)
+    second = await place(owner, plan_id=3)
+    assert int(first["credit_amount"]) > 0
+    assert int(second["credit_amount"]) > 0
+    await by_momo(owner, second)
+    await until_paid(owner, second)
+    assert (await approve(billing, waiting["payment_id"])).status_code == 200
+    late = (await owner.get(f"{ORDERS}{first['id']}/")).json()
+    assert late["status"] not in {"paid", "completed"}
+    assert await plan_of(billing, tenant_id) == "gold"
+    cases = await billing.rows("select kind from cases where tenant_id = $1", t=tenant_id)
+    assert "order_outdated" in {case["kind"] for case in cases}
+
+
+@pytest.mark.invariant("S16")
+async def test_a_change_is_not_paid_long_after_its_credit_was_computed(billing: Billing) -> None:
+    owner, _tenant_id = await owner_of(billing, plan_id=2, billing_cycle="yearly")
+    order = await place(owner, plan_id=3, billing_cycle="yearly")
+    billing.clock.advance(timedelta(days=300))
+    body = {"order_id": order["id"], "payment_method_id": 2, "phone_number": "237670000001"}
+    refused = await owner.post(f"{ORDERS}{order['id']}/initiate_payment/", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "order_outdated")
+    again = await place(owner, plan_id=3, billing_cycle="yearly")
+    assert int(again["credit_amount"]) < int(order["credit_amount"]) // 4
+
+
+@pytest.mark.invariant("S32")
+async def test_a_coupon_is_not_free_again_while_a_superseded_payment_may_still_pay(billing: Billing) -> None:
+    code = f"P{uuid4().hex[:10]}".upper()
+    terms = {"code": code, "reason": "a campaign", "percent": "50", "max_redemptions": 1}
+    assert (await billing.client(staff=["finance"]).post("/api/admin/coupons/", json=terms)).status_code == 201
+    buyer = billing.client()
+    order = await place(buyer, coupon_code=code)
+    urls = {"return_url": "https://myapp.com/a", "cancel_url": "https://myapp.com/b"}
+    await initiate(buyer, order, 1, **urls)
+    transfer = await initiate(buyer, order, BANK)
+    finance = billing.client(staff=["finance"])
+    rejected = {"approve": False, "note": "nothing came"}
+    await finance.post(f"{PAYMENTS}{transfer['payment_id']}/verify_bank_transfer/", json=rejected)
+    cancelled = await buyer.post(f"{ORDERS}{order['id']}/cancel/")
+    assert cancelled.status_code == 200
+    second = await buyer.post(ORDERS, json=order_body(coupon_code=code, plan_id=1))
+    assert (second.status_code, second.json()["code"]) == (422, "coupon_refused")
+    # PayPal forgets an order that nobody approved: then the coupon is free again.
+    gone = "update payments set provider_reference = 'GONE', created_at = created_at - interval '30 days', "
+    await billing.rows(f"{gone} next_poll_at = now() where order_id = $1 and method = 'paypal'", o=UUID(order["id"]))
+
+    async def free() -> bool:
+        await billing.watch.ask_due()
+        return (await buyer.post(ORDERS, json=order_body(coupon_code=code, plan_id=1))).status_code == 201
+
+    await eventually(free, what="the coupon to be free again")
+
+
+@pytest.mark.invariant("S40")
+async def test_the_buyer_of_an_order_does_not_approve_a_colleagues_transfer_for_it(billing: Billing) -> None:
+    owner, tenant_id = await owner_of(billing, plan_id=1)
+    order = await place(owner)
+    me = (await billing.rows("select user_id from orders where id = $1", id=UUID(order["id"])))[0]["user_id"]
+    colleague = billing.client(user_id=uuid7(), tenant_id=tenant_id, roles=["admin"])
+    waiting = await initiate(colleague, order, BANK)
+    refused = await approve(billing, waiting["payment_id"], user_id=me)
+    assert (refused.status_code, refused.json()["code"]) == (403, "same_person")
+
+
+async def test_a_name_has_one_line_so_that_no_mail_gains_a_header_or_loses_its_subject(billing: Billing) -> None:
+    order = await place(billing.client(), customer_name="XYZ\r\nBcc: all@xyz.example\x85 SARL ")
+    assert order["customer_name"] == "XYZ Bcc: all@xyz.example SARL"
