@@ -61,6 +61,20 @@ async def test_a_mail_that_the_server_refuses_stays_queued_with_the_reason(store
     assert row.last_error
 
 
+async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(store, sink) -> None:
+    tenant = uuid7()
+    async with store.for_tenant(tenant) as uow:
+        await uow.send_mail(MailMessage("a@hotel.example", "Two\rlines", "text", None, "first"))
+        await uow.send_mail(MailMessage("b@hotel.example", "One line", "text", None, "second"))
+    await Mailer(store.database, settings(sink.smtp_port)).send_due()
+    async with store.for_system("mailer") as uow:
+        query = select(mails).where(mails.c.tenant_id == tenant).order_by(mails.c.recipient)
+        poisonous, harmless = (await uow.session.execute(query)).all()
+    assert (poisonous.sent_at, poisonous.attempts) == (None, 1)
+    assert "ValueError" in poisonous.last_error
+    assert harmless.sent_at is not None
+
+
 async def test_of_two_leaders_one_acts_and_the_other_takes_over_when_it_is_gone(store, monkeypatch) -> None:
     acted: list[str] = []
     name = f"timer-{uuid7().hex}"

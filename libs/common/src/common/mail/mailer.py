@@ -72,7 +72,7 @@ class Mailer:
                     start_tls=self._settings.email_use_tls,
                     timeout=SMTP_SECONDS,
                 )
-            except (aiosmtplib.SMTPException, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - one mail that cannot be written must not hold up the others
                 await self._settle(row, f"{type(error).__name__}: {error}")
             else:
                 await self._settle(row, None)

@@ -36,4 +36,6 @@ class MailTemplates:
             html = self._environment.get_template(f"{name}.{spoken}.html").render(**fields)
         except TemplateNotFound:
             html = None
-        return MailMessage(to=to, subject=subject.strip(), text=body.lstrip("\n"), html=html, key=key, language=spoken)
+        return MailMessage(
+            to=to, subject=" ".join(subject.split()), text=body.lstrip("\n"), html=html, key=key, language=spoken
+        )
