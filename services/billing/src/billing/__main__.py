@@ -5,9 +5,9 @@ import sys
 
 from common.cli import Extra, Program, main
 
-from billing.bootstrap import NAME, PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
+from billing.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
 from billing.contracts import documents
-from billing.settings import Settings
+from billing.settings import NAME, Settings
 
 
 async def _create_plans(settings: Settings, _arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Builds billing from settings; the only file that names every concrete class."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -8,34 +9,31 @@ from common.auth import InternalTokenVerifier
 from common.clock import Clock, SystemClock
 from common.mail import Mailer
 from common.messaging import Broker
-from common.messaging.inbox import InboxWorker
-from common.messaging.parts import BrokerPart, broker_check
-from common.messaging.rabbitmq import RabbitBroker
-from common.messaging.relay import Relay
-from common.parts import Every, Group, Part, Service, database_check
+from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
+from common.parts import Every, Part, Service, database_check
 from common.persistence import Database, Store
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
 
+from billing.adapters.invoice_pdf import invoice_pdf
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
 from billing.adapters.paypal import PayPal, PayPalConfig
 from billing.adapters.paypal_webhooks import OnlineVerifier, parse_event
 from billing.adapters.receipt_folder import ReceiptFolder
-from billing.api.app import application
-from billing.api.dependencies import Deployment
+from billing.api.app import make_app
+from billing.api.dependencies import Tools
 from billing.domain.invoice import Issuer
 from billing.domain.plan import Method
 from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import PaymentProvider
-from billing.settings import MOMO_CURRENCY, Settings
+from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.checkout import Checkout
 from billing.workflows.watching import Watch
 
-NAME = "billing"
 SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
 PACKAGE_FOLDER = Path(__file__).parent
 
@@ -43,7 +41,6 @@ ASK_EVERY = timedelta(milliseconds=500)
 """Pause between two looks for attempts that are due and for webhooks that wait."""
 
 CHANGES_EVERY = timedelta(seconds=30)
-HOUSEKEEPING = timedelta(hours=1)
 
 
 def issuer_of(settings: Settings) -> Issuer:
@@ -89,8 +86,8 @@ def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
     )
 
 
-def deployment_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, clock: Clock) -> Deployment:
-    """Return what routes and worker share."""
+def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, clock: Clock) -> Tools:
+    """What the API's routes and the worker share."""
     providers: dict[Method, PaymentProvider] = {}
     verifier = None
     if Method.PAYPAL in settings.payment_methods:
@@ -100,36 +97,27 @@ def deployment_of(settings: Settings, store: BillingStore, http: httpx.AsyncClie
     if Method.MTN_MOMO in settings.payment_methods:
         providers[Method.MTN_MOMO] = _momo(settings, http, clock)
     issuer = issuer_of(settings)
-    return Deployment(
+    return Tools(
         store=store,
         checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
         settings=settings,
         issuer=issuer,
         receipts=ReceiptFolder(settings.receipts_folder),
+        draw_invoice=invoice_pdf,
         paypal_webhooks=verifier,
         read_webhook=parse_event,
         read_phone_number=normalise_msisdn,
     )
 
 
-def _worker(database: Database, settings: Settings, deployment: Deployment, bus: Broker, *, owns_bus: bool) -> Group:
-    inbox = InboxWorker(deployment.store, subscriptions)
-    bus.subscribe(subscriptions, inbox.receive)
-    relay = Relay(database, bus)
-    watch = Watch(deployment.store, deployment.checkout, deployment.read_webhook)
-    members: list[Part] = [
-        relay,
-        inbox,
-        Mailer(database, settings),
+def _timers(database: Database, tools: Tools) -> list[Part]:
+    watch = Watch(tools.store, tools.checkout, tools.read_webhook)
+    return [
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
         Every("billing.changes", CHANGES_EVERY, watch.start_changed_plans, database),
-        Every("billing.outbox", HOUSEKEEPING, relay.forget_published, database),
-        Every("billing.inbox", HOUSEKEEPING, inbox.forget_handled, database),
     ]
-    # The one broker of a shared process is started and stopped by whoever made it.
-    return Group("worker", [BrokerPart(bus), *members] if owns_bus else members)
 
 
 async def build(settings: Settings, broker: Broker | None = None) -> Service:
@@ -143,42 +131,39 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         UnsafeDatabase: The database is not fit to serve from.
         ValueError: Neither a broker nor its address was given, or provider settings contradict each other.
     """
+    bus = broker or rabbit_of(settings, NAME)
     database = Database(settings, NAME)
-    await check_database(
-        database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
-    )
+    try:
+        await check_database(
+            database, (*STANDARD_DOORS, *SYSTEM_ROLES), PACKAGE_FOLDER, production=settings.environment == "production"
+        )
+    except BaseException:
+        await database.close()
+        raise
     http = httpx.AsyncClient(timeout=10, follow_redirects=False)
     clock = SystemClock()
-    deployment = deployment_of(settings, Store(database, UnitOfWork, clock), http, clock)
-    bus = broker or _rabbit(settings)
-    app = application(deployment, InternalTokenVerifier(settings.gateway_public_keys, NAME))
+    tools = tools_of(settings, Store(database, UnitOfWork, clock), http, clock)
+    app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
+    members = [
+        *event_parts(NAME, tools.store, bus, subscriptions),
+        Mailer(database, settings),
+        *_timers(database, tools),
+    ]
 
     async def close() -> None:
         await http.aclose()
         await database.close()
 
-    async def database_answers() -> str | None:
-        return await database_check(database)
-
-    async def broker_answers() -> str | None:
-        return await broker_check(bus)
-
     return Service(
         NAME,
         {
             "api": HttpPart("api", app, settings.http_host, settings.http_port),
-            "worker": _worker(database, settings, deployment, bus, owns_bus=broker is None),
+            "worker": connected("worker", bus, members, own=broker is None),
         },
         close,
-        {"database": database_answers},
-        {"worker": {"broker": broker_answers}},
+        {"database": partial(database_check, database)},
+        {"worker": {"broker": partial(broker_check, bus)}},
     )
-
-
-def _rabbit(settings: Settings) -> RabbitBroker:
-    if settings.broker_url is None:
-        raise ValueError("BILLING_BROKER_URL is not set")
-    return RabbitBroker(settings.broker_url.get_secret_value(), NAME)
 
 
 async def create_plans(settings: Settings) -> None:

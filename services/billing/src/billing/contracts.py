@@ -1,14 +1,15 @@
-"""Billing's contract documents, made from the code."""
+"""The contract documents of billing, made from the code."""
 
 from typing import Any
 
 from common import contracts
 
-from billing.api.app import application
+from billing.api.app import make_app
 from billing.events import FACTS
 from billing.messaging.handlers import subscriptions
+from billing.settings import NAME
 
 
 def documents() -> dict[str, Any]:
-    """Return every document by its path below ``contracts/``."""
-    return contracts.documents("billing", application(None, None), FACTS, subscriptions)
+    """Every document by its path below `contracts/`."""
+    return contracts.documents(NAME, make_app(None, None), FACTS, subscriptions)

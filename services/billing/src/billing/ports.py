@@ -1,4 +1,4 @@
-"""What billing asks of a payment provider, in our words; `adapters/` makes it real for PayPal and MTN MoMo.
+"""What billing asks of payment providers, of where receipts are kept and of what draws invoices, in our words.
 
 ProviderError
 ├── ProviderUnavailable     trying again can help; nothing is known to have happened
@@ -9,13 +9,14 @@ ProviderError
 Not here: what follows from a provider's answer; that is decided in `domain/`, from `ProviderState` alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Protocol
 from uuid import UUID
 
+from billing.domain.invoice import Invoice
 from billing.domain.money import Money
 
 
@@ -233,3 +234,17 @@ class WebhookVerifier(Protocol):
             SignatureRejected: it did not.
             ProviderUnavailable: it cannot be told now; let the provider deliver again.
         """
+
+
+class ReceiptStore(Protocol):
+    """Keeps small files under names that begin with their tenant's id."""
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Keep a file durably; the same name again replaces it."""
+
+    async def get(self, name: str) -> bytes:
+        """Return a kept file; raises FileNotFoundError."""
+
+
+DrawInvoice = Callable[[Invoice], bytes]
+"""Returns an invoice as PDF, in its own language; the same invoice always gives the same bytes."""

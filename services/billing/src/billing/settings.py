@@ -20,6 +20,8 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from billing.domain.plan import Method
 from billing.domain.return_url import origin_of
 
+NAME = "billing"
+
 MOMO_CURRENCY = {"sandbox": "EUR", "mtncameroon": "XAF", "mtncongo": "XAF"}
 """Currency of each MTN environment that an order in XAF can be paid in at a fixed rate."""
 

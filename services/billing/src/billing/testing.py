@@ -24,11 +24,11 @@ from common.testing import (
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from billing.api.app import application
-from billing.bootstrap import NAME, deployment_of
+from billing.api.app import make_app
+from billing.bootstrap import tools_of
 from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.settings import Settings
+from billing.settings import NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.watching import Watch
 
@@ -83,10 +83,10 @@ class Billing:
         self.settings = settings
         self.doors = database.open()
         self.store: Store[UnitOfWork] = Store(self.doors, UnitOfWork, self.clock)
-        self.deployment = deployment_of(settings, self.store, http, self.clock)
-        self.checkout = self.deployment.checkout
-        self.watch = Watch(self.store, self.checkout, self.deployment.read_webhook)
-        self.app: FastAPI = application(self.deployment, test_verifier(NAME))
+        self.tools = tools_of(settings, self.store, http, self.clock)
+        self.checkout = self.tools.checkout
+        self.watch = Watch(self.store, self.checkout, self.tools.read_webhook)
+        self.app: FastAPI = make_app(self.tools, test_verifier(NAME))
         self.inbox = InboxWorker(self.store, subscriptions)
         self._clients: list[ServiceClient] = []
 

@@ -129,7 +129,7 @@ async def test_news_in_any_order_and_number_ends_in_the_same_state(billing: Bill
     async def apply(status: ProviderStatus) -> None:
         async with billing.store.for_tenant(tenant_id) as uow:
             await apply_provider_state(
-                uow, view, placed.id, _state(status, view), issuer=billing.deployment.issuer, payee=None
+                uow, view, placed.id, _state(status, view), issuer=billing.tools.issuer, payee=None
             )
 
     await asyncio.gather(*(apply(status) for status in news))
@@ -229,7 +229,7 @@ async def test_one_movement_of_money_confirms_one_payment(billing: Billing) -> N
         said = replace(_state(ProviderStatus.COMPLETED, view), receipt_reference=receipt)
         for state in (said, _state(ProviderStatus.FAILED, view), said):
             async with billing.store.for_tenant(tenant_id) as uow:
-                await apply_provider_state(uow, view, order_id, state, issuer=billing.deployment.issuer, payee=None)
+                await apply_provider_state(uow, view, order_id, state, issuer=billing.tools.issuer, payee=None)
     rows = [
         (await billing.rows("select status, reason_code from payments where id = $1", id=view.payment_id))[0]
         for _tenant, _order, view in views

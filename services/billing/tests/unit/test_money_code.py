@@ -50,7 +50,8 @@ def floats_in(path: Path) -> list[str]:
 MONEY_CODE = [
     path
     for path in _modules()
-    if path.relative_to(SOURCE).parts[0] in {"domain", "usecases", "persistence", "api", "events.py", "invoice_pdf.py"}
+    if path.relative_to(SOURCE).parts[0] in {"domain", "usecases", "workflows", "persistence", "api", "events.py"}
+    or path.name == "invoice_pdf.py"
     or path.name.startswith(("paypal", "mtn_momo"))
 ]
 

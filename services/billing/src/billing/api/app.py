@@ -1,11 +1,12 @@
-"""Billing's application: every router, one error tree, nothing else."""
+"""The application: every route of billing."""
 
 from common.auth import InternalTokenVerifier
 from common.web import create_app
 from fastapi import FastAPI
 
-from billing.api.dependencies import Deployment
+from billing.api.dependencies import Tools
 from billing.api.routes import admin, catalogue, coupons, invoices, orders, payments, webhooks
+from billing.settings import NAME
 
 ROUTERS = (
     catalogue.router,
@@ -18,12 +19,6 @@ ROUTERS = (
 )
 
 
-def application(deployment: Deployment | None, verifier: InternalTokenVerifier | None) -> FastAPI:
-    """Return the application; without a deployment it only describes itself."""
-    return create_app(
-        "billing",
-        title="Billing",
-        routers=ROUTERS,
-        verifier=verifier,
-        state={"deployment": deployment} if deployment else {},
-    )
+def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:
+    """The application; without tools it serves only to be described (contracts)."""
+    return create_app(NAME, title="Billing", routers=ROUTERS, verifier=verifier, state={"tools": tools})

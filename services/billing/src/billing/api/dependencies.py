@@ -1,4 +1,4 @@
-"""What routes ask for: the doors, the checkout, the settings; and which order or payment a person may see."""
+"""What routes work with: tools, and which order or payment a person may see."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,14 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal
-from common.web import Cursor, language_of
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Request
 
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order, OrderKind
 from billing.domain.payment import Payment
 from billing.errors import OrderNotFound, OrganizationNotActive, OrganizationOwnerRequired, PaymentNotFound
 from billing.persistence.unit_of_work import BillingStore
-from billing.ports import WebhookEvent, WebhookVerifier
-from billing.receipt_store import ReceiptStore
+from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
 
@@ -24,45 +22,26 @@ PAYERS = frozenset({"owner", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """What `bootstrap` made, as routes use it."""
+class Tools:
+    """What the routes work with; `bootstrap` fills it."""
 
     store: BillingStore
     checkout: Checkout
     settings: Settings
     issuer: Issuer
     receipts: ReceiptStore
+    draw_invoice: DrawInvoice
     paypal_webhooks: WebhookVerifier | None
     read_webhook: Callable[[bytes], WebhookEvent]
     read_phone_number: Callable[[str], str]
 
 
-def deployment(request: Request) -> Deployment:
-    """Return what the application was built with."""
-    found: Deployment = request.app.state.deployment
-    return found
+def _tools(request: Request) -> Tools:
+    tools: Tools = request.app.state.tools
+    return tools
 
 
-def language(accept_language: Annotated[str | None, Header()] = None) -> str:
-    """Return ``fr`` or ``en`` as the caller prefers."""
-    return language_of(accept_language)
-
-
-def page_of(
-    cursor: Annotated[str | None, Query()] = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
-) -> tuple[UUID | None, int]:
-    """Return after which id a page starts, and how long it is.
-
-    Raises:
-        InvalidCursor: Not one of this list.
-    """
-    found = Cursor.decode(cursor)
-    return (found.row_id() if found else None), limit
-
-
-Here = Annotated[Deployment, Depends(deployment)]
-Language = Annotated[str, Depends(language)]
-Paging = Annotated[tuple[UUID | None, int], Depends(page_of)]
+ToolsDep = Annotated[Tools, Depends(_tools)]
 
 
 async def visible_order(store: BillingStore, who: Principal, order_id: UUID) -> Order:

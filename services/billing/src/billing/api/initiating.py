@@ -4,7 +4,7 @@ from uuid import UUID
 
 from common.idempotency import once
 
-from billing.api.dependencies import Deployment
+from billing.api.dependencies import Tools
 from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
 from billing.domain.order import Order
 from billing.domain.payment import Payment, PaymentStatus
@@ -37,40 +37,40 @@ _UNANSWERED = (
 )
 
 
-async def _method(here: Deployment, method_id: int) -> Method:
-    async with here.store.for_system("catalogue") as uow:
+async def _method(tools: Tools, method_id: int) -> Method:
+    async with tools.store.for_system("catalogue") as uow:
         methods = await uow.catalogue.methods()
     found = next((method for method in methods if method.id == method_id), None)
-    if found is None or found.name not in here.settings.payment_methods:
+    if found is None or found.name not in tools.settings.payment_methods:
         raise MethodUnknown
     return Method(found.name)
 
 
-def _checked_urls(here: Deployment, wanted: InitiateIn) -> None:
+def _checked_urls(tools: Tools, wanted: InitiateIn) -> None:
     if wanted.return_url is None or wanted.cancel_url is None:
         raise ReturnUrlMissing
     for field in ("return_url", "cancel_url"):
-        if not may_return_to(getattr(wanted, field), here.settings.return_origins):
+        if not may_return_to(getattr(wanted, field), tools.settings.return_origins):
             raise ReturnUrlRefused(field=field)
 
 
-def _checked_phone(here: Deployment, wanted: InitiateIn) -> str:
+def _checked_phone(tools: Tools, wanted: InitiateIn) -> str:
     if not wanted.phone_number:
         raise PhoneNumberMissing
     try:
-        return here.read_phone_number(wanted.phone_number)
+        return tools.read_phone_number(wanted.phone_number)
     except ValueError:
         raise PhoneNumberInvalid from None
 
 
-def _wish(here: Deployment, method: Method, wanted: InitiateIn, language: str) -> WantedPayment:
-    provider = here.checkout.provider(method)
+def _wish(tools: Tools, method: Method, wanted: InitiateIn, language: str) -> WantedPayment:
+    provider = tools.checkout.provider(method)
     if method is Method.BANK_TRANSFER:
         return WantedPayment(method=method, currency=None, language=language)
     if provider is None:
         raise MethodUnknown
     if method is Method.PAYPAL:
-        _checked_urls(here, wanted)
+        _checked_urls(tools, wanted)
         return WantedPayment(
             method=method,
             currency=provider.currency,
@@ -79,23 +79,22 @@ def _wish(here: Deployment, method: Method, wanted: InitiateIn, language: str) -
             cancel_url=wanted.cancel_url,
         )
     return WantedPayment(
-        method=method, currency=provider.currency, language=language, phone_number=_checked_phone(here, wanted)
+        method=method, currency=provider.currency, language=language, phone_number=_checked_phone(tools, wanted)
     )
 
 
 async def _attempt(
-    here: Deployment, order: Order, wish: WantedPayment, user_id: UUID, *, key: str | None, body: bytes
+    tools: Tools, order: Order, wish: WantedPayment, user_id: UUID, *, key: str | None, body: bytes
 ) -> tuple[Payment, bool]:
     """Commit the attempt, or find the one that this Idempotency-Key made; say whether its provider is to be called."""
     opened: list[Payment] = []
-    async with here.store.for_tenant(order.tenant_id) as uow:
-        await uow.speak_for(user_id)
+    async with tools.store.for_tenant(order.tenant_id, acting=user_id) as uow:
 
         async def act() -> tuple[int, dict[str, str]]:
             payment = await open_attempt(uow, order.id, wish, user_id=user_id)
             opened.append(payment)
             if wish.method is Method.BANK_TRANSFER:
-                await uow.send_mail(how_to_pay(order, payment, here.settings.bank_details()))
+                await uow.send_mail(how_to_pay(order, payment, tools.settings.bank_details()))
             return 200, {"payment_id": str(payment.id)}
 
         route = f"POST /api/tenants/orders/{order.id}/initiate_payment/"
@@ -107,7 +106,7 @@ async def _attempt(
 
 
 async def initiate(
-    here: Deployment,
+    tools: Tools,
     order: Order,
     wanted: InitiateIn,
     user_id: UUID,
@@ -128,24 +127,24 @@ async def initiate(
         OrderOutdated: Its price does not hold any more.
         MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
-    method = await _method(here, wanted.payment_method_id)
-    wish = _wish(here, method, wanted, language)
-    payment, to_start = await _attempt(here, order, wish, user_id, key=key, body=body)
+    method = await _method(tools, wanted.payment_method_id)
+    wish = _wish(tools, method, wanted, language)
+    payment, to_start = await _attempt(tools, order, wish, user_id, key=key, body=body)
     if method is Method.BANK_TRANSFER:
-        return _transfer(here, payment, language)
+        return _transfer(tools, payment, language)
     if to_start:
-        state = await here.checkout.start(order.tenant_id, payment.id)
+        state = await tools.checkout.start(order.tenant_id, payment.id)
         if state.needs_operator:
             raise MethodUnavailable(method=_LABELS[method])
-    async with here.store.for_tenant(order.tenant_id) as uow:
+    async with tools.store.for_tenant(order.tenant_id) as uow:
         started = await uow.payments.find(payment.id)
     assert started is not None
     return _started(started, language)
 
 
-def _transfer(here: Deployment, payment: Payment, language: str) -> InitiateOut:
+def _transfer(tools: Tools, payment: Payment, language: str) -> InitiateOut:
     details = BankDetails(
-        **here.settings.bank_details(),
+        **tools.settings.bank_details(),
         reference=payment.reference,
         amount=payment.charged.decimal(),
         currency=payment.charged.currency,

@@ -1,10 +1,9 @@
-"""Billing's unit of work: one transaction with all repositories."""
+"""One transaction of billing with its repositories."""
 
 from uuid import UUID
 
 from common.clock import Clock
 from common.persistence import Scope, Store, Transaction
-from common.persistence.scope import USER_SETTING
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,10 +43,6 @@ class UnitOfWork(Transaction):
     async def serialize(self, user_id: UUID) -> None:
         """Let one transaction of a person pass at a time from here on, until this one ends."""
         await self.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(user_id), 0))))
-
-    async def speak_for(self, user_id: UUID) -> None:
-        """Name the person beside the tenant: his Idempotency-Keys are kept under his id, not the tenant's."""
-        await self.session.execute(select(func.set_config(USER_SETTING, str(user_id), True)))
 
 
 BillingStore = Store[UnitOfWork]

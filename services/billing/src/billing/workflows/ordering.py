@@ -81,9 +81,7 @@ async def order_for(
         unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
         same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
-        async with store.for_tenant(tenant_id) as uow:
-            await uow.speak_for(who.user_id)
-
+        async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
             placed: list[Order] = []
 
             async def act() -> tuple[int, dict[str, Any]]:

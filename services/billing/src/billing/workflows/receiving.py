@@ -11,7 +11,7 @@ from billing.domain.plan import Method
 from billing.errors import ReceiptAlreadyKnown, ReceiptNotWanted, ReceiptTooLarge, ReceiptTypeUnsupported
 from billing.persistence.repositories.evidence import Receipt
 from billing.persistence.unit_of_work import BillingStore
-from billing.receipt_store import ReceiptStore
+from billing.ports import ReceiptStore
 
 KINDS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
 """What a receipt may be, and the extension that we give it."""

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from common.auth import Principal, requires_staff
 from common.ids import uuid7
-from common.web import Cursor, Page
+from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Query, Response
 
-from billing.api.dependencies import Here, Language, Paging
+from billing.api.dependencies import ToolsDep
 from billing.api.schemas.payments import CouponIn, CouponOut, TransferOut
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.money import Money, MoneyError
@@ -22,31 +22,28 @@ Finance = Annotated[Principal, requires_staff("finance", "admin")]
 @router.get("/payments/")
 async def list_payments(
     who: Finance,
-    here: Here,
-    language: Language,
-    paging: Paging,
+    tools: ToolsDep,
+    language: LanguageDep,
+    paging: PagingDep,
     status: Annotated[PaymentStatus, Query()] = PaymentStatus.SUBMITTED,
 ) -> Page[TransferOut]:
-    after, limit = paging
-    async with here.store.for_system("staff") as uow:
-        payments = await uow.payments.page(after, limit + 1, status=status)
+    async with tools.store.for_system("staff") as uow:
+        payments = await uow.payments.page(paging.after, paging.rows, status=status)
         await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id)
-    more = len(payments) > limit
-    return Page(
-        results=[TransferOut.of_tenant(payment, language) for payment in payments[:limit]],
-        next=Cursor((str(payments[limit - 1].id),)).encode() if more else None,
+    return paging.page(
+        payments, lambda payment: TransferOut.of_tenant(payment, language), lambda payment: (payment.id,)
     )
 
 
 @router.get("/payments/{payment_id}/receipt/", response_class=Response)
-async def get_receipt(payment_id: UUID, who: Finance, here: Here) -> Response:
-    async with here.store.for_system("staff") as uow:
+async def get_receipt(payment_id: UUID, who: Finance, tools: ToolsDep) -> Response:
+    async with tools.store.for_system("staff") as uow:
         payment = await uow.payments.find(payment_id)
         receipt = await uow.evidence.receipt_of(payment_id)
         if payment is None or receipt is None:
             raise PaymentNotFound
         await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, tenant_id=payment.tenant_id)
-    content = await here.receipts.get(receipt.object_name)
+    content = await tools.receipts.get(receipt.object_name)
     name = receipt.object_name.rpartition("/")[2]
     return Response(
         content,
@@ -76,7 +73,7 @@ def _hundredths(percent: str | None) -> int | None:
 
 
 @router.post("/coupons/", status_code=201)
-async def create_coupon(wanted: CouponIn, who: Finance, here: Here) -> CouponOut:
+async def create_coupon(wanted: CouponIn, who: Finance, tools: ToolsDep) -> CouponOut:
     if (wanted.percent is None) == (not wanted.amounts):
         raise CouponTermsInvalid
     coupon = Coupon(
@@ -92,7 +89,7 @@ async def create_coupon(wanted: CouponIn, who: Finance, here: Here) -> CouponOut
         max_per_customer=wanted.max_per_customer,
         redemptions=0,
     )
-    async with here.store.for_system("staff") as uow:
+    async with tools.store.for_system("staff") as uow:
         if not await uow.coupons.add(coupon):
             raise CouponCodeTaken
         await uow.audit("coupon.created", coupon.code, actor=who.user_id, reason=wanted.reason)

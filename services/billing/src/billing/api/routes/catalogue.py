@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 from common.auth import public
-from common.web import Page
+from common.web import LanguageDep, Page
 from fastapi import APIRouter, Path
 
-from billing.api.dependencies import Here, Language
+from billing.api.dependencies import ToolsDep
 from billing.api.schemas.catalogue import FeatureOut, MethodOut, PlanOut, features_of
 from billing.domain.plan import Plan
 from billing.errors import PlanNotFound
@@ -16,8 +16,8 @@ Anybody = Annotated[Any, public()]
 PlanId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 
-async def _plan(here: Here, plan_id: int) -> Plan:
-    async with here.store.for_system("catalogue") as uow:
+async def _plan(tools: ToolsDep, plan_id: int) -> Plan:
+    async with tools.store.for_system("catalogue") as uow:
         plan = await uow.catalogue.plan(plan_id)
     if plan is None:
         raise PlanNotFound
@@ -25,25 +25,25 @@ async def _plan(here: Here, plan_id: int) -> Plan:
 
 
 @router.get("/plans/")
-async def list_plans(_: Anybody, here: Here, language: Language) -> Page[PlanOut]:
-    async with here.store.for_system("catalogue") as uow:
+async def list_plans(_: Anybody, tools: ToolsDep, language: LanguageDep) -> Page[PlanOut]:
+    async with tools.store.for_system("catalogue") as uow:
         plans = await uow.catalogue.plans()
     return Page(results=[PlanOut.of(plan, language) for plan in plans])
 
 
 @router.get("/plans/{plan_id}/")
-async def get_plan(_: Anybody, here: Here, language: Language, plan_id: PlanId) -> PlanOut:
-    return PlanOut.of(await _plan(here, plan_id), language)
+async def get_plan(_: Anybody, tools: ToolsDep, language: LanguageDep, plan_id: PlanId) -> PlanOut:
+    return PlanOut.of(await _plan(tools, plan_id), language)
 
 
 @router.get("/plans/{plan_id}/features/")
-async def get_features(_: Anybody, here: Here, language: Language, plan_id: PlanId) -> list[FeatureOut]:
-    return features_of(await _plan(here, plan_id), language)
+async def get_features(_: Anybody, tools: ToolsDep, language: LanguageDep, plan_id: PlanId) -> list[FeatureOut]:
+    return features_of(await _plan(tools, plan_id), language)
 
 
 @router.get("/payment-methods/")
-async def list_methods(_: Anybody, here: Here, language: Language) -> Page[MethodOut]:
-    async with here.store.for_system("catalogue") as uow:
+async def list_methods(_: Anybody, tools: ToolsDep, language: LanguageDep) -> Page[MethodOut]:
+    async with tools.store.for_system("catalogue") as uow:
         methods = await uow.catalogue.methods()
-    offered = here.settings.payment_methods
+    offered = tools.settings.payment_methods
     return Page(results=[MethodOut.of(method, language) for method in methods if method.name in offered])

@@ -5,7 +5,7 @@ from typing import Annotated
 from common.auth import Principal, requires_person
 from fastapi import APIRouter
 
-from billing.api.dependencies import Here
+from billing.api.dependencies import ToolsDep
 from billing.api.schemas.orders import ValidateIn, ValidateOut
 from billing.domain.catalogue import CATALOGUE_CURRENCY
 from billing.domain.coupon import CouponRefusal
@@ -18,8 +18,8 @@ Person = Annotated[Principal, requires_person()]
 
 
 @router.post("/validate/")
-async def validate(wanted: ValidateIn, who: Person, here: Here) -> ValidateOut:
-    async with here.store.for_user(who.user_id) as uow:
+async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> ValidateOut:
+    async with tools.store.for_user(who.user_id) as uow:
         plan = await uow.catalogue.plan(wanted.plan_id)
         if plan is None:
             raise PlanNotFound
@@ -34,7 +34,7 @@ async def validate(wanted: ValidateIn, who: Person, here: Here) -> ValidateOut:
             ) or await uow.coupons.customer_refusal(coupon, who.user_id)
     valid = coupon is not None and refusal is None
     discount = coupon.discount(price) if coupon is not None and valid else Money.zero(price.currency)
-    priced = amounts(price, discount, here.issuer.tax_rates)
+    priced = amounts(price, discount, tools.issuer.tax_rates)
     return ValidateOut(
         valid=valid,
         discount_amount=priced.discount.decimal(),

@@ -4,37 +4,31 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal, requires_person
-from common.web import Cursor, Page
+from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Response
 
-from billing.api.dependencies import Here, Language, Paging
+from billing.api.dependencies import ToolsDep
 from billing.api.schemas.payments import InvoiceOut
 from billing.domain.invoice import Invoice
 from billing.errors import InvoiceNotFound
-from billing.invoice_pdf import invoice_pdf
 
 router = APIRouter(prefix="/api/tenants/invoices", tags=["invoices"])
 Person = Annotated[Principal, requires_person()]
 
 
 @router.get("/")
-async def list_invoices(who: Person, here: Here, language: Language, paging: Paging) -> Page[InvoiceOut]:
+async def list_invoices(who: Person, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[InvoiceOut]:
     if who.active_tenant_id is None:
         return Page(results=[])
-    after, limit = paging
-    async with here.store.for_tenant(who.active_tenant_id) as uow:
-        invoices = await uow.invoices.page(after, limit + 1)
-    more = len(invoices) > limit
-    return Page(
-        results=[InvoiceOut.of(invoice, language) for invoice in invoices[:limit]],
-        next=Cursor((str(invoices[limit - 1].id),)).encode() if more else None,
-    )
+    async with tools.store.for_tenant(who.active_tenant_id) as uow:
+        invoices = await uow.invoices.page(paging.after, paging.rows)
+    return paging.page(invoices, lambda invoice: InvoiceOut.of(invoice, language), lambda invoice: (invoice.id,))
 
 
-async def _invoice(here: Here, who: Principal, invoice_id: UUID) -> Invoice:
+async def _invoice(tools: ToolsDep, who: Principal, invoice_id: UUID) -> Invoice:
     if who.active_tenant_id is None:
         raise InvoiceNotFound
-    async with here.store.for_tenant(who.active_tenant_id) as uow:
+    async with tools.store.for_tenant(who.active_tenant_id) as uow:
         invoice = await uow.invoices.find(invoice_id)
     if invoice is None:
         raise InvoiceNotFound
@@ -42,8 +36,8 @@ async def _invoice(here: Here, who: Principal, invoice_id: UUID) -> Invoice:
 
 
 @router.get("/{invoice_id}/")
-async def get_invoice(invoice_id: UUID, who: Person, here: Here, language: Language) -> InvoiceOut:
-    return InvoiceOut.of(await _invoice(here, who, invoice_id), language)
+async def get_invoice(invoice_id: UUID, who: Person, tools: ToolsDep, language: LanguageDep) -> InvoiceOut:
+    return InvoiceOut.of(await _invoice(tools, who, invoice_id), language)
 
 
 @router.get(
@@ -51,10 +45,10 @@ async def get_invoice(invoice_id: UUID, who: Person, here: Here, language: Langu
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "The invoice as PDF"}},
 )
-async def download(invoice_id: UUID, who: Person, here: Here) -> Response:
-    invoice = await _invoice(here, who, invoice_id)
+async def download(invoice_id: UUID, who: Person, tools: ToolsDep) -> Response:
+    invoice = await _invoice(tools, who, invoice_id)
     return Response(
-        invoice_pdf(invoice),
+        tools.draw_invoice(invoice),
         media_type="application/pdf",
         headers={"Content-Disposition": f'attachment; filename="{invoice.number}.pdf"'},
     )

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from common.auth import Principal, requires_person
-from common.web import Cursor, Page
-from fastapi import APIRouter, Header, Request, Response
+from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from billing.api.dependencies import Here, Language, Paging, may_act_on, visible_order
+from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
 from billing.domain.order import Order
@@ -35,21 +35,21 @@ async def _answer(uow: UnitOfWork, order: Order) -> dict[str, Any]:
 async def place(
     wanted: OrderIn,
     who: Person,
-    here: Here,
-    language: Language,
+    tools: ToolsDep,
+    language: LanguageDep,
     request: Request,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    key: IdempotencyKey = None,
 ) -> Response:
     wish, organization_id = await resolve_target(
-        here.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
+        tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
     )
     status, answer = await order_for(
-        here.store,
+        tools.store,
         who,
         wish,
         organization_id,
-        here.issuer,
-        key=idempotency_key,
+        tools.issuer,
+        key=key,
         body=await request.body(),
         answer=_answer,
     )
@@ -57,31 +57,26 @@ async def place(
 
 
 @router.get("/")
-async def list_orders(who: Person, here: Here, paging: Paging) -> Page[OrderOut]:
-    after, limit = paging
-    door = here.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else here.store.for_user(who.user_id)
+async def list_orders(who: Person, tools: ToolsDep, paging: PagingDep) -> Page[OrderOut]:
+    door = tools.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else tools.store.for_user(who.user_id)
     async with door as uow:
-        orders = await uow.orders.page(after, limit + 1)
+        orders = await uow.orders.page(paging.after, paging.rows)
         known = await uow.organizations.documents([order.tenant_id for order in orders])
-    more = len(orders) > limit
-    return Page(
-        results=[OrderOut.of(order, known.get(order.tenant_id)) for order in orders[:limit]],
-        next=Cursor((str(orders[limit - 1].id),)).encode() if more else None,
-    )
+    return paging.page(orders, lambda order: OrderOut.of(order, known.get(order.tenant_id)), lambda order: (order.id,))
 
 
 @router.get("/{order_id}/")
-async def get_order(order_id: UUID, who: Person, here: Here) -> OrderOut:
-    order = await visible_order(here.store, who, order_id)
-    async with here.store.for_tenant(order.tenant_id) as uow:
+async def get_order(order_id: UUID, who: Person, tools: ToolsDep) -> OrderOut:
+    order = await visible_order(tools.store, who, order_id)
+    async with tools.store.for_tenant(order.tenant_id) as uow:
         return OrderOut.of(order, await uow.organizations.document(order.tenant_id))
 
 
 @router.post("/{order_id}/cancel/")
-async def cancel(order_id: UUID, who: Person, here: Here) -> OrderOut:
-    order = await visible_order(here.store, who, order_id)
+async def cancel(order_id: UUID, who: Person, tools: ToolsDep) -> OrderOut:
+    order = await visible_order(tools.store, who, order_id)
     may_act_on(who, order)
-    async with here.store.for_tenant(order.tenant_id) as uow:
+    async with tools.store.for_tenant(order.tenant_id) as uow:
         cancelled = await cancel_order(uow, order_id)
         return OrderOut.of(cancelled, await uow.organizations.document(order.tenant_id))
 
@@ -91,23 +86,23 @@ async def initiate_payment(
     order_id: UUID,
     wanted: InitiateIn,
     who: Person,
-    here: Here,
-    language: Language,
+    tools: ToolsDep,
+    language: LanguageDep,
     request: Request,
-    idempotency_key: Annotated[str | None, Header()] = None,
+    key: IdempotencyKey = None,
 ) -> InitiateOut:
     if wanted.order_id is not None and wanted.order_id != order_id:
         raise OrderIdDiffers
-    order = await visible_order(here.store, who, order_id)
+    order = await visible_order(tools.store, who, order_id)
     may_act_on(who, order)
-    return await initiate(here, order, wanted, who.user_id, language, key=idempotency_key, body=await request.body())
+    return await initiate(tools, order, wanted, who.user_id, language, key=key, body=await request.body())
 
 
 @router.post("/{order_id}/verify_payment/")
-async def verify_payment(order_id: UUID, who: Person, here: Here, language: Language) -> VerifyOut:
-    order = await visible_order(here.store, who, order_id)
-    await _ask_about(here, order)
-    async with here.store.for_tenant(order.tenant_id) as uow:
+async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language: LanguageDep) -> VerifyOut:
+    order = await visible_order(tools.store, who, order_id)
+    await _ask_about(tools, order)
+    async with tools.store.for_tenant(order.tenant_id) as uow:
         current = await uow.orders.find(order_id)
         assert current is not None
         attempts = await uow.payments.of_order(order_id)
@@ -123,11 +118,11 @@ async def verify_payment(order_id: UUID, who: Person, here: Here, language: Lang
     )
 
 
-async def _ask_about(here: Here, order: Order) -> None:
+async def _ask_about(tools: ToolsDep, order: Order) -> None:
     """Ask the providers about the order's open attempts, where this request is the one that may."""
-    async with here.store.for_tenant(order.tenant_id) as uow:
+    async with tools.store.for_tenant(order.tenant_id) as uow:
         watched = [attempt for attempt in await uow.payments.of_order(order.id) if attempt.next_poll_at is not None]
     for attempt in watched:
-        tenant_id = await here.checkout.claim(attempt.id, attempt.method, gap=ASK_GAP)
+        tenant_id = await tools.checkout.claim(attempt.id, attempt.method, gap=ASK_GAP)
         if tenant_id is not None:
-            await here.checkout.ask(tenant_id, attempt.id)
+            await tools.checkout.ask(tenant_id, attempt.id)

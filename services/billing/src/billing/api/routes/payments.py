@@ -4,10 +4,10 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal, requires_person, requires_staff
-from common.web import Cursor, Page
+from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, File, UploadFile
 
-from billing.api.dependencies import Here, Language, Paging, may_act_on, visible_order, visible_payment
+from billing.api.dependencies import ToolsDep, may_act_on, visible_order, visible_payment
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
 from billing.domain.money import EXPONENTS, Money, MoneyError
 from billing.domain.payment import Payment
@@ -21,32 +21,31 @@ Finance = Annotated[Principal, requires_staff("finance", "admin")]
 
 
 @router.get("/")
-async def list_payments(who: Person, here: Here, language: Language, paging: Paging) -> Page[PaymentOut]:
-    after, limit = paging
-    door = here.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else here.store.for_user(who.user_id)
+async def list_payments(who: Person, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[PaymentOut]:
+    door = tools.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else tools.store.for_user(who.user_id)
     async with door as uow:
-        payments = await uow.payments.page(after, limit + 1)
-    more = len(payments) > limit
-    return Page(
-        results=[PaymentOut.of(payment, language) for payment in payments[:limit]],
-        next=Cursor((str(payments[limit - 1].id),)).encode() if more else None,
-    )
+        payments = await uow.payments.page(paging.after, paging.rows)
+    return paging.page(payments, lambda payment: PaymentOut.of(payment, language), lambda payment: (payment.id,))
 
 
 @router.get("/{payment_id}/")
-async def get_payment(payment_id: UUID, who: Person, here: Here, language: Language) -> PaymentOut:
-    payment = await visible_payment(here.store, who, payment_id)
-    async with here.store.for_tenant(payment.tenant_id) as uow:
+async def get_payment(payment_id: UUID, who: Person, tools: ToolsDep, language: LanguageDep) -> PaymentOut:
+    payment = await visible_payment(tools.store, who, payment_id)
+    async with tools.store.for_tenant(payment.tenant_id) as uow:
         return PaymentOut.of(payment, language, has_receipt=await uow.evidence.has_receipt(payment.id))
 
 
 @router.post("/{payment_id}/receipt/", status_code=201)
-async def send_receipt(payment_id: UUID, who: Person, here: Here, file: Annotated[UploadFile, File()]) -> ReceiptOut:
-    payment = await visible_payment(here.store, who, payment_id)
-    may_act_on(who, await visible_order(here.store, who, payment.order_id))
-    limit = here.settings.receipt_limit_bytes
+async def send_receipt(
+    payment_id: UUID, who: Person, tools: ToolsDep, file: Annotated[UploadFile, File()]
+) -> ReceiptOut:
+    payment = await visible_payment(tools.store, who, payment_id)
+    may_act_on(who, await visible_order(tools.store, who, payment.order_id))
+    limit = tools.settings.receipt_limit_bytes
     content = await file.read(limit + 1)
-    receipt = await receive_receipt(here.store, here.receipts, payment, content, user_id=who.user_id, limit_bytes=limit)
+    receipt = await receive_receipt(
+        tools.store, tools.receipts, payment, content, user_id=who.user_id, limit_bytes=limit
+    )
     return ReceiptOut(
         id=receipt.id,
         payment_id=receipt.payment_id,
@@ -71,9 +70,9 @@ def _amount(payment: Payment, text: str | None) -> Money | None:
 
 @router.post("/{payment_id}/verify_bank_transfer/")
 async def verify_bank_transfer(
-    payment_id: UUID, checked: CheckTransferIn, who: Finance, here: Here, language: Language
+    payment_id: UUID, checked: CheckTransferIn, who: Finance, tools: ToolsDep, language: LanguageDep
 ) -> PaymentOut:
-    async with here.store.for_system("staff") as uow:
+    async with tools.store.for_system("staff") as uow:
         found = await uow.payments.find(payment_id)
         if found is None:
             raise PaymentNotFound
@@ -84,7 +83,7 @@ async def verify_bank_transfer(
             reason=checked.note,
             tenant_id=found.tenant_id,
         )
-    async with here.store.for_tenant(found.tenant_id) as uow:
+    async with tools.store.for_tenant(found.tenant_id) as uow:
         if checked.approve:
             payment = await approve_transfer(
                 uow,
@@ -92,7 +91,7 @@ async def verify_bank_transfer(
                 staff_id=who.user_id,
                 amount=_amount(found, checked.amount),
                 note=checked.note,
-                issuer=here.issuer,
+                issuer=tools.issuer,
             )
         else:
             payment = await reject_transfer(uow, payment_id, staff_id=who.user_id, note=checked.note)

@@ -13,7 +13,7 @@ from common.auth import public
 from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 
-from billing.api.dependencies import Here
+from billing.api.dependencies import ToolsDep
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
 from billing.errors import CallbackUnknown, MethodUnavailable, SignatureInvalid, WebhookMalformed
@@ -32,12 +32,12 @@ WEBHOOKS = Counter("billing_webhooks_total", "Webhooks and callbacks by outcome"
 
 
 @router.post("/paypal/")
-async def paypal(_: Anybody, request: Request, here: Here) -> dict[str, str]:
+async def paypal(_: Anybody, request: Request, tools: ToolsDep) -> dict[str, str]:
     body = await request.body()
-    if here.paypal_webhooks is None:
+    if tools.paypal_webhooks is None:
         raise CallbackUnknown
     try:
-        await here.paypal_webhooks.verify(request.headers, body)
+        await tools.paypal_webhooks.verify(request.headers, body)
     except SignatureRejected as error:
         WEBHOOKS.labels("paypal", "rejected").inc()
         log.warning("webhook rejected: %s", error.code)
@@ -46,12 +46,12 @@ async def paypal(_: Anybody, request: Request, here: Here) -> dict[str, str]:
         WEBHOOKS.labels("paypal", "unverifiable").inc()
         raise MethodUnavailable(method="PayPal") from None
     try:
-        event = here.read_webhook(body)
+        event = tools.read_webhook(body)
     except ValueError:
         WEBHOOKS.labels("paypal", "malformed").inc()
         raise WebhookMalformed from None
     headers = {name: value for name, value in request.headers.items() if name.startswith("paypal-")}
-    async with here.store.for_system("webhook") as uow:
+    async with tools.store.for_system("webhook") as uow:
         stored = await uow.webhooks.store(RawEvent("paypal", event.event_id, event.event_type, body, headers))
     WEBHOOKS.labels("paypal", "stored" if stored else "repeated").inc()
     return {"status": "stored" if stored else "known"}
@@ -59,21 +59,21 @@ async def paypal(_: Anybody, request: Request, here: Here) -> dict[str, str]:
 
 @router.put("/mtn-momo/{token}", operation_id="mtn_momo_callback_put")
 @router.post("/mtn-momo/{token}", operation_id="mtn_momo_callback_post")
-async def mtn_momo(_: Anybody, token: str, here: Here) -> Response:
-    async with here.store.for_system("webhook") as uow:
+async def mtn_momo(_: Anybody, token: str, tools: ToolsDep) -> Response:
+    async with tools.store.for_system("webhook") as uow:
         payment_id = await uow.hints.by_callback_token(token)
     if payment_id is None:
         WEBHOOKS.labels("mtn_momo", "unknown").inc()
         raise CallbackUnknown
     WEBHOOKS.labels("mtn_momo", "taken").inc()
-    tenant_id = await here.checkout.claim(payment_id, Method.MTN_MOMO, gap=MINIMUM_GAP)
+    tenant_id = await tools.checkout.claim(payment_id, Method.MTN_MOMO, gap=MINIMUM_GAP)
     try:
         if tenant_id is not None:
             async with asyncio.timeout(CALLBACK_PATIENCE.total_seconds()):
-                await here.checkout.ask(tenant_id, payment_id)
+                await tools.checkout.ask(tenant_id, payment_id)
             return Response(status_code=200)
     except TimeoutError:
         log.info("callback answered before MTN did")
-    async with here.store.for_system("webhook") as uow:
+    async with tools.store.for_system("webhook") as uow:
         await uow.hints.hasten(payment_id)
     return Response(status_code=200)
