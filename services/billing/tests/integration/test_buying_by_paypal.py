@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from billing.persistence.repositories.webhooks import RawEvent
+from billing.persistence.webhooks import RawEvent
 from billing.testing import ORDERS, Billing, by_momo, by_paypal, place, until_paid, verify
 from common.testing import eventually
 

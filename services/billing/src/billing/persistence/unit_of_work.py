@@ -7,17 +7,17 @@ from common.persistence import Scope, Store, Transaction
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.persistence.repositories.catalogue import Catalogue
-from billing.persistence.repositories.coupons import Coupons
-from billing.persistence.repositories.evidence import Evidence
-from billing.persistence.repositories.invoices import Invoices
-from billing.persistence.repositories.ledger import Ledger
-from billing.persistence.repositories.orders import Orders
-from billing.persistence.repositories.organizations import Organizations
-from billing.persistence.repositories.payments import Payments
-from billing.persistence.repositories.polling import Hints, Polling
-from billing.persistence.repositories.subscriptions import Subscriptions
-from billing.persistence.repositories.webhooks import WebhookEvents
+from billing.persistence.catalogue import Catalogue
+from billing.persistence.coupons import Coupons
+from billing.persistence.evidence import Evidence
+from billing.persistence.invoices import Invoices
+from billing.persistence.ledger import Ledger
+from billing.persistence.orders import Orders
+from billing.persistence.organizations import Organizations
+from billing.persistence.payments import Payments
+from billing.persistence.polling import Hints, Polling
+from billing.persistence.subscriptions import Subscriptions
+from billing.persistence.webhooks import WebhookEvents
 
 
 class UnitOfWork(Transaction):

@@ -1,7 +1,7 @@
 """Speak with payment providers: record the intent, call, record the outcome; no call inside a transaction.
 
 `Checkout.start` asks for a payment, `Checkout.ask` asks where it stands. Webhook, callback, the customer's return and
-the janitor all end in `ask`; who may ask is decided by one UPDATE (``repositories.polling``).
+the janitor all end in `ask`; who may ask is decided by one UPDATE (``persistence.polling``).
 """
 
 import logging

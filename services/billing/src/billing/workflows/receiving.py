@@ -9,7 +9,7 @@ from common.ids import uuid7
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.errors import ReceiptAlreadyKnown, ReceiptNotWanted, ReceiptTooLarge, ReceiptTypeUnsupported
-from billing.persistence.repositories.evidence import Receipt
+from billing.persistence.evidence import Receipt
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import ReceiptStore
 

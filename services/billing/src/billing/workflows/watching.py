@@ -7,9 +7,9 @@ from uuid import UUID
 
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
-from billing.persistence.repositories.polling import Claimed
-from billing.persistence.repositories.webhooks import RawEvent
+from billing.persistence.polling import Claimed
 from billing.persistence.unit_of_work import BillingStore
+from billing.persistence.webhooks import RawEvent
 from billing.ports import WebhookEvent
 from billing.usecases.start_changed_plan import start_changed_plan
 from billing.workflows.checkout import Checkout

@@ -17,7 +17,7 @@ from billing.api.dependencies import ToolsDep
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
 from billing.errors import CallbackUnknown, MethodUnavailable, SignatureInvalid, WebhookMalformed
-from billing.persistence.repositories.webhooks import RawEvent
+from billing.persistence.webhooks import RawEvent
 from billing.ports import ProviderError, SignatureRejected
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from billing.domain.invoice import Invoice, InvoiceLine
 from billing.domain.money import Money
 from billing.domain.order import Customer
 from billing.domain.period import Period
-from billing.persistence.repositories.orders import amounts_of, taxes_document
+from billing.persistence.orders import amounts_of, taxes_document
 from billing.persistence.tables import invoice_counters, invoice_lines, invoices
 
 

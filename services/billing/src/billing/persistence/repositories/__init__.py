@@ -1,1 +1,0 @@
-"""Rows to domain objects and back, one module per aggregate."""
