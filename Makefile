@@ -7,7 +7,7 @@ SETUP = @$(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-noise dev up down logs test test-unit test-integration test-e2e test-long test-specs \
-  invariants fmt check contracts k8s-check migrate migration lock images clean
+  invariants bench fmt check contracts k8s-check migrate migration lock images clean
 
 help: ## this list
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { split($$0, part, ":.*## "); printf "  %-17s %s\n", part[1], part[2] }' Makefile
@@ -52,6 +52,9 @@ test-specs: ## simulators and our requests against the providers' own specificat
 
 invariants: ## which sentences of docs/invariants.md have a test that passed
 	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt
+
+bench: ## measure against peers and limits, into bench/latest.json (s=tenancy: one group; ARGS)
+	$(SETUP) && $(PY) -m devstack.bench $(if $(s),--group $(s)) $(ARGS)
 
 ##@ Write
 fmt: ## format and sort

@@ -1,0 +1,68 @@
+"""How everything here is measured: sizes, interleaved pairs, medians."""
+
+import os
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+PAIRS = 5
+"""Measurements of each side of a ratio."""
+
+Say = Callable[[str], None]
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured with; the defaults are those of docs/design.md. Smaller ones show only that it runs.
+
+    Attributes:
+        gib: Size of the disk image (``BENCH_GIB``).
+        rows: Rows of the scanned table (``BENCH_ROWS``).
+        requests: Requests of one measurement at the gateway (``BENCH_REQUESTS``).
+        purchases: How many at once, and how many one after the other (``BENCH_PURCHASES``).
+    """
+
+    gib: float = 2.0
+    rows: int = 1_000_000
+    requests: int = 4_000
+    purchases: int = 200
+
+    @classmethod
+    def of_environment(cls) -> "Sizes":
+        """Read the sizes. Raises ValueError for what is no number."""
+        usual = cls()
+        return cls(
+            float(os.environ.get("BENCH_GIB") or usual.gib),
+            int(os.environ.get("BENCH_ROWS") or usual.rows),
+            int(os.environ.get("BENCH_REQUESTS") or usual.requests),
+            int(os.environ.get("BENCH_PURCHASES") or usual.purchases),
+        )
+
+
+async def interleaved(
+    ours: Callable[[], Awaitable[_Found]], peer: Callable[[], Awaitable[_Found]], pairs: int = PAIRS
+) -> list[tuple[_Found, _Found]]:
+    """Measure both sides in turn, each going first every other time, so that a drift of the machine meets both."""
+    found = []
+    for number in range(pairs):
+        if number % 2:
+            right = await peer()
+            left = await ours()
+        else:
+            left = await ours()
+            right = await peer()
+        found.append((left, right))
+    return found
+
+
+def median_ratio(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return the median of left over right, pair by pair."""
+    return statistics.median(left / right for left, right in pairs)
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Return the smallest value that at least this part (0 to 1) of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * round(part * 1000) // 1000) - 1)]

@@ -1,0 +1,132 @@
+"""What row-level security costs a scan: the product's roles and policies against the same query without them.
+
+The table is the inbox of a migrated database of tenancy, which is both a tenant's (door ``app``) and a system role's.
+The peer is the superuser, for whom no policy applies, with the tenant in the WHERE clause.
+"""
+
+import asyncio
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from common.persistence.scope import TENANT_SETTING
+from common.testing import service_database
+from common.testing.databases import ServiceDatabase
+
+from devstack.bench.measuring import Say, Sizes, interleaved, median_ratio
+from devstack.bench.report import Bar
+from devstack.members import TENANCY
+from devstack.servers.postgres import EmbeddedPostgres
+
+TENANT_ROWS = 1_000
+TENANT_SCANS = 100
+"""Scans of one tenant's rows in a measurement: one alone is shorter than the clock's noise."""
+
+LOAD = """
+insert into inbox (consumer, event_id, tenant_id, type, source, envelope, status, received_at, next_attempt_at)
+select 'bench', md5('event ' || n)::uuid, md5('tenant ' || n % $2)::uuid, 'billing.order.completed', 'billing',
+    jsonb_build_object('n', n), 'done', now() - n * interval '1 second', now()
+from generate_series(1, $1::bigint) as n
+"""
+SCAN = "select count(*), sum(attempts), max(received_at) from inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Connections that are open for the whole measurement."""
+
+    tenant: Any
+    system: Any
+    superuser: Any
+    tenant_id: UUID
+
+
+def measure(sizes: Sizes, say: Say) -> list[Bar]:
+    """Fill a table and scan it on both sides."""
+    # Nothing that is measured writes, so how durable writes are is no matter.
+    with (
+        TemporaryDirectory() as folder,
+        EmbeddedPostgres(Path(folder) / "postgres", fsync=False, throw_away=True) as server,
+        contextmanager(service_database)(
+            server.url, TENANCY.prefix, TENANCY.package_folder, TENANCY.system_roles
+        ) as database,
+    ):
+        return [asyncio.run(_rls_scan_ratio(database, sizes.rows, say))]
+
+
+async def _rls_scan_ratio(database: ServiceDatabase, rows: int, say: Say) -> Bar:
+    tenants = max(1, rows // TENANT_ROWS)
+    doors = database.open()
+    superuser = await asyncpg.connect(database.admin_url)
+    try:
+        say(f"tenancy: filling a table with {rows} rows of {tenants} tenants")
+        await superuser.execute(LOAD.replace("$1", str(rows)).replace("$2", str(tenants)))
+        await superuser.execute("vacuum analyze inbox")
+        tenant_id = await superuser.fetchval("select tenant_id from inbox limit 1")
+        async with doors.direct("app") as tenant, doors.direct("inbox") as system:
+            sides = _Sides(tenant, system, superuser, tenant_id)
+            return await _compared(sides, rows, say)
+    finally:
+        await superuser.close()
+        await doors.close()
+
+
+async def _compared(sides: _Sides, rows: int, say: Say) -> Bar:
+    expected = await sides.superuser.fetchrow(f"{SCAN} where tenant_id = $1", sides.tenant_id)
+    if await _as_tenant(sides) <= 0 or await _seen_by(sides) != expected["count"]:
+        raise AssertionError("the tenant's door does not see exactly the tenant's rows")
+    say(f"tenancy: scanning {expected['count']} rows of one tenant, and all")
+    one = await interleaved(lambda: _as_tenant(sides), lambda: _by_hand(sides))
+    everything = await interleaved(lambda: _all(sides.system), lambda: _all(sides.superuser))
+    ratios = {"one tenant's rows": median_ratio(one), "all rows": median_ratio(everything)}
+    worst = max(ratios, key=lambda name: ratios[name])
+    return Bar(
+        "rls_scan_ratio",
+        "tenancy",
+        ratios[worst],
+        "x",
+        "<=",
+        1.1,
+        f"the same scans as superuser with the tenant in WHERE, {rows} rows",
+        worst,
+        "; ".join(f"{name}: {ratio:.3f}" for name, ratio in ratios.items()),
+    )
+
+
+async def _seen_by(sides: _Sides) -> int:
+    async with sides.tenant.transaction():
+        await sides.tenant.execute("select set_config($1, $2, true)", TENANT_SETTING, str(sides.tenant_id))
+        return int(await sides.tenant.fetchval("select count(*) from inbox"))
+
+
+async def _as_tenant(sides: _Sides) -> float:
+    """Return the seconds of a tenant's scans, within one transaction as the service would open it."""
+    async with sides.tenant.transaction():
+        await sides.tenant.execute("select set_config($1, $2, true)", TENANT_SETTING, str(sides.tenant_id))
+        scan = await sides.tenant.prepare(SCAN)
+        await scan.fetchrow()
+        began = time.perf_counter()
+        for _ in range(TENANT_SCANS):
+            await scan.fetchrow()
+        return time.perf_counter() - began
+
+
+async def _by_hand(sides: _Sides) -> float:
+    async with sides.superuser.transaction():
+        scan = await sides.superuser.prepare(f"{SCAN} where tenant_id = $1")
+        await scan.fetchrow(sides.tenant_id)
+        began = time.perf_counter()
+        for _ in range(TENANT_SCANS):
+            await scan.fetchrow(sides.tenant_id)
+        return time.perf_counter() - began
+
+
+async def _all(connection: Any) -> float:
+    began = time.perf_counter()
+    await connection.fetchrow(SCAN)
+    return time.perf_counter() - began
