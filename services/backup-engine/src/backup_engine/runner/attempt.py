@@ -34,7 +34,7 @@ from backup_engine.ports.vault import StoreFull
 from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.vault.keyring import Keyring
-from backup_engine.vault.lifecycle import open_stored_keyring
+from backup_engine.vault.lifecycle import open_stored_keyring, require_vault
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,8 @@ class Attempt:
         self.warnings.append(problem_of(error))
 
     async def keyring(self) -> Keyring:
+        """The keys of the task's vault. Raises KeyringUnreadable, and VaultMissing where this is another store."""
+        await require_vault(self.store, self.claim.vault.vault_id)
         return await open_stored_keyring(self.tools.kms, self.claim.vault.vault_id, self.claim.vault.sealed_keyring)
 
     @asynccontextmanager

@@ -38,6 +38,8 @@ async def back_up(attempt: Attempt) -> None:
     assert isinstance(order, BackupOrder)
     if await _finish_earlier(attempt):
         return
+    # Before the machine is touched: a backup without its vault or its keys can only fail.
+    await attempt.keyring()
     async with attempt.host() as host:
         attempt.tell(phase="snapshot")
         machine = await host.virtual_machine(order.vm_moid)

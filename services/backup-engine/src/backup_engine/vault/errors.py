@@ -48,8 +48,8 @@ class PointMissing(NotFound):
 
 class VaultMissing(NotFound):
     code = "vault_missing"
-    en = "The store holds no vault {vault_id}."
-    fr = "Le stockage ne contient pas le coffre {vault_id}."
+    en = "The store holds no vault {vault_id}: another folder is mounted, or none."
+    fr = "Le stockage ne contient pas le coffre {vault_id} : un autre dossier est monté, ou aucun."
 
 
 class KeyringUnreadable(Unavailable):

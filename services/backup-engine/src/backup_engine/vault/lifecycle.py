@@ -61,6 +61,17 @@ async def create_vault(store: BlobStore, kms: Kms, *, vault_id: UUID, owner: str
     return stored
 
 
+async def require_vault(store: BlobStore, vault_id: UUID) -> None:
+    """Raise VaultMissing where the store is not the one that holds the vault, as a folder that was not mounted.
+
+    The catalogue would go on naming chunks that are elsewhere, and new points would refer to them.
+    """
+    try:
+        await store.get(Names(vault_id).vault)
+    except BlobMissing:
+        raise VaultMissing(vault_id=vault_id) from None
+
+
 async def find_vaults(store: BlobStore) -> list[UUID]:
     """Return the vaults that the store holds."""
     return [found async for info in store.scan(VAULTS) if (found := parse_vault(info.name)) is not None]
