@@ -36,7 +36,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
         default=False, description="Says that kms_folder is backed up apart from the database; production demands it"
     )
     export_folder: Path | None = Field(None, description="Where disk restores with «export» write raw files")
-    esxi_allow: tuple[str, ...] = Field((), description="JSON list of networks that hosts may be in; empty: all public")
+    esxi_allow: tuple[str, ...] = Field(
+        (), description="JSON list of networks that hosts may be in; empty: all but refused ones"
+    )
     esxi_deny: tuple[str, ...] = Field((), description="JSON list of networks refused besides the built-in ones")
     esxi_allow_loopback: bool = Field(default=False, description="Hosts on loopback: simulators; never in production")
     runner_site: str = Field("cloud", description="The queue (tasks.<site>) that this runner serves")

@@ -34,10 +34,23 @@ DEVELOPMENT = DialPolicy(allow_loopback=True)
         "10.96.0.1",
         "10.244.3.7",
         "10.43.0.1",
+        "::127.0.0.1",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
+        "64:ff9b:1::a9fe:a9fe",
+        "fec0::1",
     ],
 )
 def test_metadata_loopback_link_local_and_cluster_addresses_are_refused_by_default(address: str) -> None:
     assert not DialPolicy().allows(ipaddress.ip_address(address))
+    # What a deployment refuses besides takes nothing away from it.
+    assert not DialPolicy(deny=["203.0.113.0/24"]).allows(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("name", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "localhost", "2852039166"])
+async def test_a_name_is_judged_by_the_address_that_it_resolves_to(name: str) -> None:
+    with pytest.raises(HostNotAllowed):
+        await Dialer(DialPolicy()).addresses(name, 443)
 
 
 @pytest.mark.parametrize("address", ["192.168.1.20", "10.1.2.3", "203.0.113.5", "2001:db8::5", "fd12:3456::1"])

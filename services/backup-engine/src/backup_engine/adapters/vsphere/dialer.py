@@ -36,7 +36,11 @@ _NEVER = tuple(
         "224.0.0.0/4",
         "240.0.0.0/4",
         "::/128",
+        "::/96",  # IPv4-compatible (RFC 4291): no host has one
+        "::ffff:0:0:0/96",  # IPv4-translated (RFC 2765), which a translator would unwrap
+        "64:ff9b:1::/48",  # translation prefixes of a site's own (RFC 8215)
         "fe80::/10",
+        "fec0::/10",  # site-local, deprecated
         "fd00:ec2::254/128",  # metadata of AWS over IPv6
         "fd20:ce::254/128",  # metadata of GCP over IPv6
         "ff00::/8",
@@ -51,12 +55,13 @@ class DialPolicy:
 
     Args:
         allow: networks; when there are any, nothing else is allowed.
-        deny: networks that are refused, allowed ones included. The deployment's own cluster belongs here.
+        deny: networks that are refused besides `CLUSTER_RANGES`, allowed ones included. The deployment's own
+            cluster belongs here.
         allow_loopback: for development, where simulated hosts listen on loopback.
     """
 
     allow: Sequence[str] = ()
-    deny: Sequence[str] = CLUSTER_RANGES
+    deny: Sequence[str] = ()
     allow_loopback: bool = False
 
     def allows(self, address: Address) -> bool:
@@ -64,7 +69,7 @@ class DialPolicy:
         address = _carried(address)
         if address.is_loopback:
             return self.allow_loopback
-        if _within(address, _NEVER) or _within(address, _networks(self.deny)):
+        if _within(address, _NEVER) or _within(address, _networks((*CLUSTER_RANGES, *self.deny))):
             return False
         return not self.allow or _within(address, _networks(self.allow))
 
