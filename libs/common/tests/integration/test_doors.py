@@ -157,7 +157,7 @@ async def test_the_setting_is_read_once_per_query_and_not_per_row(store: Doors) 
 
 
 @pytest.mark.invariant("S3")
-@pytest.mark.parametrize("harm", ["superuser", "bypassrls", "owner"])
+@pytest.mark.parametrize("harm", ["superuser", "bypassrls", "owner", "member of the owner", "member of a system role"])
 async def test_a_privileged_role_stops_the_start(hotel_database: ServiceDatabase, harm: str) -> None:
     import asyncpg
 
@@ -167,6 +167,8 @@ async def test_a_privileged_role_stops_the_start(hotel_database: ServiceDatabase
             "superuser": [("alter role hotel_user superuser", "alter role hotel_user nosuperuser")],
             "bypassrls": [("alter role hotel_user bypassrls", "alter role hotel_user nobypassrls")],
             "owner": [("alter table guests owner to hotel_user", "alter table guests owner to hotel_owner")],
+            "member of the owner": [("grant hotel_owner to hotel_user", "revoke hotel_owner from hotel_user")],
+            "member of a system role": [("grant hotel_porter to hotel_app", "revoke hotel_porter from hotel_app")],
         }[harm]:
             await admin.execute(statement)
             database = hotel_database.open()

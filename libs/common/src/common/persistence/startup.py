@@ -28,6 +28,15 @@ _PRIVILEGED = text("""
            (select count(*) from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p'))
     from pg_roles r where r.rolname = current_user""")
 
+_BORROWED = text("""
+    select r.rolname from pg_roles r
+    where r.rolname <> current_user and pg_has_role(current_user, r.oid, 'MEMBER')
+      and (r.rolsuper or r.rolbypassrls
+           or exists (select 1 from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p'))
+           or exists (select 1 from pg_policy p where r.oid = any (p.polroles)))
+    order by 1""")
+"""Policies bind the members of a role too: one that reads across tenants must have none."""
+
 _UNGUARDED = text("""
     select c.relname from pg_class c
     join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
@@ -46,6 +55,10 @@ async def _check_role(connection: AsyncConnection) -> None:
             f"role {role} is {'superuser' if superuser else 'BYPASSRLS' if bypasses else 'owner of tables'}:"
             " row-level security would not bind it; create the roles with `create-database`"
         )
+        raise UnsafeDatabase(msg)
+    borrowed = (await connection.execute(_BORROWED)).scalars().all()
+    if borrowed:
+        msg = f"role {role} is a member of {', '.join(borrowed)}: row-level security would not bind it; revoke that"
         raise UnsafeDatabase(msg)
 
 
