@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from backup_engine.bootstrap import PACKAGE_FOLDER
-from backup_engine.persistence.unit_of_work import SYSTEM_ROLES
+from backup_engine.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES
 from backup_engine.settings import PREFIX
 from backup_engine.testing.engine import Engine, engine_of
 from common.testing import ServiceDatabase, service_database

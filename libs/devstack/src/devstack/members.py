@@ -9,7 +9,6 @@ import backup_engine.bootstrap
 import billing.bootstrap
 import gateway.bootstrap
 import tenancy.bootstrap
-from backup_engine.persistence.unit_of_work import SYSTEM_ROLES as backup_engine_roles  # noqa: N811
 from backup_engine.settings import Settings as BackupEngineSettings
 from billing.settings import Settings as BillingSettings
 from common.parts import Service
@@ -73,7 +72,7 @@ BACKUP_ENGINE = Member(
     backup_engine.bootstrap.build,
     parts=("api", "worker", "runner"),
     prefix="backup_engine",
-    system_roles=backup_engine_roles,
+    system_roles=backup_engine.bootstrap.SYSTEM_ROLES,
     package_folder=backup_engine.bootstrap.PACKAGE_FOLDER,
 )
 GATEWAY = Member("gateway", "gateway", GatewaySettings, gateway.bootstrap.build, parts=("api",))

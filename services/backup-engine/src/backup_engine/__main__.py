@@ -6,9 +6,8 @@ import sys
 
 from common.cli import Program, main
 
-from backup_engine.bootstrap import PACKAGE_FOLDER, build
+from backup_engine.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build
 from backup_engine.contracts import documents
-from backup_engine.persistence.unit_of_work import SYSTEM_ROLES
 from backup_engine.rescue_command import run
 from backup_engine.settings import NAME, PREFIX, Settings
 

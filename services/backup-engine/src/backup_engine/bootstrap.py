@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from common.auth import InternalTokenVerifier
 from common.clock import SystemClock
 from common.messaging import Broker
-from common.messaging.inbox import InboxWorker
-from common.messaging.parts import BrokerPart, broker_check
-from common.messaging.rabbitmq import RabbitBroker
-from common.messaging.relay import Relay
-from common.parts import Every, Group, Part, Service, database_check
+from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
+from common.parts import Every, Part, Service, database_check
 from common.persistence import Database, Store
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -29,17 +27,19 @@ from backup_engine.api.app import make_app
 from backup_engine.api.dependencies import Tools
 from backup_engine.domain.admission import Limits
 from backup_engine.messaging.handlers import subscriptions
-from backup_engine.persistence.unit_of_work import SYSTEM_ROLES, UnitOfWork
+from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.runner.part import Runner
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.settings import NAME, PREFIX, Settings
-from backup_engine.usecases.dispatch import Dispatcher, VaultMaker
-from backup_engine.usecases.read_point import PointReaders
-from backup_engine.usecases.reconcile_snapshots import SnapshotReconciler
+from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
+from backup_engine.workflows.read_point import PointReaders
+from backup_engine.workflows.reconcile_snapshots import SnapshotReconciler
+
+SYSTEM_ROLES = ("dispatcher", "runner", "reconciler")
+"""Login roles for work across tenants, each with just the columns it needs (see the first migration)."""
 
 PACKAGE_FOLDER = Path(__file__).parent
 DOORS = ("app", "relay", "inbox", *SYSTEM_ROLES)
-HOURLY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,32 +96,23 @@ class Built:
         )
 
     def worker(self) -> list[Part]:
-        inbox = InboxWorker(self.store, subscriptions)
-        relay = Relay(self.database, self.events)
-        self.events.subscribe(subscriptions, inbox.receive)
         turn = timedelta(seconds=self.settings.dispatch_seconds)
         reconcile = timedelta(minutes=self.settings.reconcile_minutes)
         makers = VaultMaker(self.store, self.blobs, self.kms)
         return [
-            relay,
-            inbox,
+            *event_parts(NAME, self.store, self.events, subscriptions),
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),
             Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),
-            Every("backup-engine.inbox", HOURLY, inbox.forget_handled, self.database),
-            Every("backup-engine.outbox", HOURLY, relay.forget_published, self.database),
         ]
 
     def parts(self) -> dict[str, Part]:
         """What runs; a broker of our own is connected by the part that uses it, a given one by its giver."""
-        worker, runner = self.worker(), self.runner()
-        if self.own_brokers:
-            return {
-                "api": self._api(),
-                "worker": Group("worker", [BrokerPart(self.events), *worker]),
-                "runner": Group("runner", [BrokerPart(self.tasks), runner]),
-            }
-        return {"api": self._api(), "worker": Group("worker", worker), "runner": runner}
+        return {
+            "api": self._api(),
+            "worker": connected("worker", self.events, self.worker(), own=self.own_brokers),
+            "runner": connected("runner", self.tasks, [self.runner()], own=self.own_brokers),
+        }
 
     def _api(self) -> Part:
         return HttpPart("api", self.app(), self.settings.http_host, self.settings.http_port)
@@ -150,20 +141,14 @@ async def assemble(settings: Settings, broker: Broker | None = None) -> Built:
         settings=settings,
         database=database,
         store=Store(database, UnitOfWork, SystemClock()),
-        events=broker or _rabbit(settings),
-        tasks=broker or _rabbit(settings),
+        events=broker or rabbit_of(settings, NAME),
+        tasks=broker or rabbit_of(settings, NAME),
         own_brokers=broker is None,
         blobs=await FolderStore.open(settings.object_store_folder),
         kms=FileKms(settings.kms_folder),
         connector=VSphereConnector(policy),
         box=AesSecretBox(settings.credentials_key.get_secret_value()),
     )
-
-
-def _rabbit(settings: Settings) -> RabbitBroker:
-    if settings.broker_url is None:
-        raise ValueError("BACKUP_ENGINE_BROKER_URL is not set")
-    return RabbitBroker(settings.broker_url.get_secret_value(), NAME)
 
 
 async def build(settings: Settings, broker: Broker | None = None) -> Service:
@@ -174,20 +159,13 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         broker: the one broker of a process that runs everything; without it, RabbitMQ by `broker_url`.
     """
     built = await assemble(settings, broker)
-
-    async def database_answers() -> str | None:
-        return await database_check(built.database)
-
-    async def events_answer() -> str | None:
-        return await broker_check(built.events)
-
-    async def tasks_answer() -> str | None:
-        return await broker_check(built.tasks)
-
     return Service(
         NAME,
         built.parts(),
         built.close,
-        {"database": database_answers},
-        {"worker": {"broker": events_answer}, "runner": {"broker": tasks_answer}},
+        {"database": partial(database_check, built.database)},
+        {
+            "worker": {"broker": partial(broker_check, built.events)},
+            "runner": {"broker": partial(broker_check, built.tasks)},
+        },
     )

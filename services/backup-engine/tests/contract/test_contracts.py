@@ -1,43 +1,22 @@
-"""The committed contracts are what code and migrations make, and we can read what others publish."""
+"""What the guide promises of backup-engine's API, what it reads of others, and its tables' keys and partitions."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from backup_engine.contracts import documents
-from backup_engine.events import FACTS
 from backup_engine.messaging.handlers import subscriptions
 from backup_engine.persistence.tables import PARTITIONS, metadata
 from backup_engine.testing.engine import Engine
-from common import contracts
 from common.persistence.access import read_access
-from common.persistence.rls import IDENTITY_COLUMNS
-from openapi_spec_validator import validate
 from sqlalchemy.ext.asyncio import create_async_engine
 
-FOLDER = Path(__file__).parents[2] / "contracts"
-SERVICES = FOLDER.parents[1]
+SERVICES = Path(__file__).parents[3]
 
 
-def test_the_committed_documents_are_what_the_code_makes() -> None:
-    assert contracts.differing(FOLDER, documents()) == []
-
-
-def test_the_api_is_described_in_valid_openapi_and_keeps_its_slashes() -> None:
-    document = documents()["openapi.json"]
-    validate(document)
-    assert document["openapi"].startswith("3.1")
-    without = [path for path in document["paths"] if not path.endswith("/")]
+def test_the_api_keeps_its_slashes() -> None:
+    without = [path for path in documents()["openapi.json"]["paths"] if not path.endswith("/")]
     assert without == ["/api/restore/jobs/{job_id}/disks/{disk_key}/content"]
-
-
-@pytest.mark.invariant("S49")
-def test_every_fact_has_a_version_a_schema_and_an_example_that_it_reads_again() -> None:
-    for fact in FACTS:
-        example = fact.example()
-        assert fact.model_validate(example.model_dump(mode="json")) == example
-        assert fact.schema_uri() in documents()
 
 
 @pytest.mark.parametrize("subscription", subscriptions.all(), ids=lambda one: one.type)
@@ -63,21 +42,6 @@ async def access(engine: Engine) -> dict:
             return await read_access(connection, "backup_engine")
     finally:
         await opened.dispose()
-
-
-@pytest.mark.integration
-@pytest.mark.invariant("S2", "S7")
-async def test_the_database_grants_exactly_what_access_json_says(engine: Engine) -> None:
-    found = json.loads(json.dumps(await access(engine)))
-    committed = FOLDER / "access.json"
-    if os.environ.get("EBM_WRITE_CONTRACTS"):
-        committed.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    assert json.loads(committed.read_text(encoding="utf-8")) == found
-    for name, table in found.items():
-        for role, verbs in table["grants"].items():
-            updatable = verbs.get("update", "")
-            assert updatable != "*", (name, role)
-            assert not IDENTITY_COLUMNS & set(updatable.split(",")), (name, role)
 
 
 @pytest.mark.integration

@@ -1,32 +1,26 @@
-"""What routes share: who may call, the organization's state, pages, languages."""
+"""What routes work with: tools, who may call, the organization's state."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
-from uuid import UUID
+from typing import Annotated
 
 from common.auth import Principal, requires
 from common.persistence import Store
-from common.web import Cursor, Page, language_of
-from common.web.pages import DEFAULT_LIMIT, LARGEST_LIMIT
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Request
 
 from backup_engine.domain.tenant import Act, Tenant
 from backup_engine.errors import QuotaReached
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.hypervisor import HypervisorConnector
 from backup_engine.ports.secrets import SecretBox
-from backup_engine.usecases.read_point import PointReaders
 from backup_engine.usecases.request_backup import note_quota_hit
+from backup_engine.workflows.read_point import PointReaders
 
 Reader = Annotated[Principal, requires("owner", "admin", "member", "viewer")]
 Writer = Annotated[Principal, requires("owner", "admin", "member")]
-Key = Annotated[str | None, Header(alias="Idempotency-Key")]
-PageSize = Annotated[int, Query(ge=1, le=LARGEST_LIMIT)]
-PAGE_SIZE = DEFAULT_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +42,6 @@ def _tools(request: Request) -> Tools:
 ToolsDep = Annotated[Tools, Depends(_tools)]
 
 
-def _language(request: Request) -> str:
-    return language_of(request.headers.get("accept-language"))
-
-
-Language = Annotated[str, Depends(_language)]
-
-
 @asynccontextmanager
 async def opened(tools: Tools, who: Principal, act: Act = Act.READ) -> AsyncIterator[tuple[UnitOfWork, Tenant]]:
     """A transaction of the caller's organization, if its state allows the act.
@@ -72,19 +59,3 @@ async def opened(tools: Tools, who: Principal, act: Act = Act.READ) -> AsyncIter
         async with tools.store.for_tenant(who.tenant_id) as uow:
             await note_quota_hit(uow, refused)
         raise
-
-
-def after(cursor: str | None) -> UUID | None:
-    """The id after which the wanted page begins. Raises InvalidCursor."""
-    found = Cursor.decode(cursor)
-    return found.row_id() if found else None
-
-
-T = TypeVar("T")
-A = TypeVar("A")
-
-
-def paged(rows: list[T], size: int, shown: Callable[[T], A], key: Callable[[T], Any]) -> Page[A]:
-    """A page of at most ``size`` of the ``size`` + 1 rows that were read."""
-    more = Cursor((str(key(rows[size - 1])),)).encode() if len(rows) > size else None
-    return Page[Any](results=[shown(row) for row in rows[:size]], next=more)

@@ -1,5 +1,4 @@
-from common.persistence.migrate import run_env
-
 from backup_engine.persistence.tables import metadata
+from common.persistence.migrate import run_env
 
 run_env(metadata)

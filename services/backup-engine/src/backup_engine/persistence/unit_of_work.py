@@ -15,9 +15,6 @@ from backup_engine.persistence.points import PointRepository
 from backup_engine.persistence.quota import QuotaRepository
 from backup_engine.persistence.tenants import TenantRepository, VaultRepository
 
-SYSTEM_ROLES = ("dispatcher", "runner", "reconciler")
-"""Login roles for work across tenants, each with just the columns it needs (see the first migration)."""
-
 
 class UnitOfWork(Transaction):
     """The repositories share the transaction; nothing is committed before it ends."""

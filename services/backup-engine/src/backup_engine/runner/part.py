@@ -29,7 +29,7 @@ from backup_engine.runner.remove_snapshot import remove_snapshot
 from backup_engine.runner.restore_disks import restore_disks
 from backup_engine.runner.restore_machine import restore_machine
 from backup_engine.runner.tools import RunnerTools
-from backup_engine.usecases.dispatch import TASK_QUEUE
+from backup_engine.workflows.dispatch import TASK_QUEUE
 
 log = logging.getLogger(__name__)
 

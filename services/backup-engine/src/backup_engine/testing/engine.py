@@ -22,7 +22,7 @@ from sqlalchemy import text
 from backup_engine.bootstrap import Built, assemble
 from backup_engine.messaging.handlers import TENANCY, subscriptions
 from backup_engine.settings import NAME, Settings
-from backup_engine.usecases.dispatch import Dispatcher, VaultMaker
+from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
 
 END_ALL = text(
     "update tasks set status = 'cancelled', finished_at = clock_timestamp(), publish_at = null"

@@ -20,7 +20,7 @@ from backup_engine.ports.control_plane import Grant, PointDraft
 from backup_engine.ports.hypervisor import VirtualMachine
 from backup_engine.usecases.remove_snapshots import queue_removals
 from backup_engine.usecases.report_usage import report_usage, warn_when_near
-from backup_engine.usecases.seen_machines import machine_seen
+from backup_engine.usecases.steps.seen_machines import machine_seen
 
 
 async def prepare_point(uow: UnitOfWork, grant: Grant, draft: PointDraft | None) -> None:

@@ -20,7 +20,7 @@ from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.hypervisor import Credentials, Endpoint, Hypervisor, HypervisorConnector, Inventory
 from backup_engine.ports.secrets import SecretBox
 from backup_engine.usecases.register_server import seal_context
-from backup_engine.usecases.seen_machines import machine_seen
+from backup_engine.usecases.steps.seen_machines import machine_seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from common.idempotency import once
-from common.web import Page
+from common.web import IdempotencyKey, Page, PagingDep
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from backup_engine.api.dependencies import PAGE_SIZE, Key, PageSize, Reader, ToolsDep, Writer, after, opened, paged
+from backup_engine.api.dependencies import Reader, ToolsDep, Writer, opened
 from backup_engine.api.schemas.backups import ConfigurationChange, ConfigurationIn, ConfigurationOut
 from backup_engine.domain.tenant import Act
 from backup_engine.usecases.protect_machines import change_configuration, create_configuration, delete_configuration
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/api/backup-configs", tags=["Backup configurations"])
 
 @router.post("/", status_code=201, response_model=ConfigurationOut)
 async def create(
-    wanted: ConfigurationIn, request: Request, who: Writer, tools: ToolsDep, key: Key = None
+    wanted: ConfigurationIn, request: Request, who: Writer, tools: ToolsDep, key: IdempotencyKey = None
 ) -> JSONResponse:
     async with opened(tools, who, Act.CHANGE) as (uow, tenant):
 
@@ -33,12 +33,10 @@ async def create(
 
 
 @router.get("/", response_model=Page[ConfigurationOut])
-async def configurations(
-    who: Reader, tools: ToolsDep, cursor: str | None = None, limit: PageSize = PAGE_SIZE
-) -> Page[ConfigurationOut]:
+async def configurations(who: Reader, tools: ToolsDep, paging: PagingDep) -> Page[ConfigurationOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.configurations.page(after(cursor), limit + 1)
-    return paged(rows, limit, ConfigurationOut.of, lambda row: row.id)
+        rows = await uow.configurations.page(paging.after, paging.rows)
+    return paging.page(rows, ConfigurationOut.of, lambda row: (row.id,))
 
 
 @router.get("/{configuration_id}/")

@@ -6,22 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from common.idempotency import once
-from common.web import Page
+from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from backup_engine.api.dependencies import (
-    PAGE_SIZE,
-    Key,
-    Language,
-    PageSize,
-    Reader,
-    ToolsDep,
-    Writer,
-    after,
-    opened,
-    paged,
-)
+from backup_engine.api.dependencies import Reader, ToolsDep, Writer, opened
 from backup_engine.api.schemas.backups import BackupJobIn, JobOut
 from backup_engine.domain.tenant import Act
 from backup_engine.usecases.cancel_job import cancel_job
@@ -33,7 +22,12 @@ KIND = "backup"
 
 @router.post("/", status_code=202, response_model=JobOut)
 async def request_job(
-    wanted: BackupJobIn, request: Request, who: Writer, tools: ToolsDep, language: Language, key: Key = None
+    wanted: BackupJobIn,
+    request: Request,
+    who: Writer,
+    tools: ToolsDep,
+    language: LanguageDep,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     async with opened(tools, who, Act.CHANGE) as (uow, tenant):
 
@@ -52,22 +46,20 @@ async def request_job(
 
 
 @router.get("/", response_model=Page[JobOut])
-async def jobs(
-    who: Reader, tools: ToolsDep, language: Language, cursor: str | None = None, limit: PageSize = PAGE_SIZE
-) -> Page[JobOut]:
+async def jobs(who: Reader, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[JobOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.jobs.page(KIND, after(cursor), limit + 1)
-    return paged(rows, limit, lambda row: JobOut.of(*row, language), lambda row: row[0].id)
+        rows = await uow.jobs.page(KIND, paging.after, paging.rows)
+    return paging.page(rows, lambda row: JobOut.of(*row, language), lambda row: (row[0].id,))
 
 
 @router.get("/{job_id}/")
-async def job(job_id: UUID, who: Reader, tools: ToolsDep, language: Language) -> JobOut:
+async def job(job_id: UUID, who: Reader, tools: ToolsDep, language: LanguageDep) -> JobOut:
     async with opened(tools, who) as (uow, _tenant):
         return JobOut.of(*await uow.jobs.get(job_id, KIND), language)
 
 
 @router.post("/{job_id}/cancel/", status_code=202)
-async def cancel(job_id: UUID, who: Writer, tools: ToolsDep, language: Language) -> JobOut:
+async def cancel(job_id: UUID, who: Writer, tools: ToolsDep, language: LanguageDep) -> JobOut:
     async with opened(tools, who, Act.CHANGE) as (uow, _tenant):
         await cancel_job(uow, job_id, KIND, actor=who.user_id)
         return JobOut.of(*await uow.jobs.get(job_id, KIND), language)

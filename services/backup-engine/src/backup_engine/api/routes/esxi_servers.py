@@ -6,23 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from common.idempotency import once
-from common.web import Page
+from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from backup_engine.api.dependencies import (
-    PAGE_SIZE,
-    Key,
-    Language,
-    PageSize,
-    Reader,
-    Tools,
-    ToolsDep,
-    Writer,
-    after,
-    opened,
-    paged,
-)
+from backup_engine.api.dependencies import Reader, Tools, ToolsDep, Writer, opened
 from backup_engine.api.schemas.inventory import (
     ConnectionOut,
     DatastoreOut,
@@ -50,7 +38,12 @@ router = APIRouter(prefix="/api/esxi-servers", tags=["ESXi servers"])
 
 @router.post("/", status_code=201, response_model=EsxiServerOut)
 async def register(
-    wanted: EsxiServerIn, request: Request, who: Writer, tools: ToolsDep, language: Language, key: Key = None
+    wanted: EsxiServerIn,
+    request: Request,
+    who: Writer,
+    tools: ToolsDep,
+    language: LanguageDep,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     async with opened(tools, who, Act.CHANGE) as (uow, tenant):
 
@@ -73,23 +66,21 @@ async def register(
 
 
 @router.get("/", response_model=Page[EsxiServerOut])
-async def servers(
-    who: Reader, tools: ToolsDep, language: Language, cursor: str | None = None, limit: PageSize = PAGE_SIZE
-) -> Page[EsxiServerOut]:
+async def servers(who: Reader, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[EsxiServerOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.servers.page(after(cursor), limit + 1)
-    return paged(rows, limit, lambda row: EsxiServerOut.of(row, language), lambda row: row.id)
+        rows = await uow.servers.page(paging.after, paging.rows)
+    return paging.page(rows, lambda row: EsxiServerOut.of(row, language), lambda row: (row.id,))
 
 
 @router.get("/{server_id}/")
-async def server(server_id: UUID, who: Reader, tools: ToolsDep, language: Language) -> EsxiServerOut:
+async def server(server_id: UUID, who: Reader, tools: ToolsDep, language: LanguageDep) -> EsxiServerOut:
     async with opened(tools, who) as (uow, _tenant):
         return EsxiServerOut.of(await uow.servers.get(server_id), language)
 
 
 @router.patch("/{server_id}/")
 async def change(
-    server_id: UUID, wanted: EsxiServerChange, who: Writer, tools: ToolsDep, language: Language
+    server_id: UUID, wanted: EsxiServerChange, who: Writer, tools: ToolsDep, language: LanguageDep
 ) -> EsxiServerOut:
     async with opened(tools, who, Act.CHANGE) as (uow, _tenant):
         changed = await change_server(
@@ -113,7 +104,7 @@ async def remove(server_id: UUID, who: Writer, tools: ToolsDep) -> Response:
 
 
 @router.post("/{server_id}/test_connection/")
-async def test_connection(server_id: UUID, who: Writer, tools: ToolsDep, language: Language) -> ConnectionOut:
+async def test_connection(server_id: UUID, who: Writer, tools: ToolsDep, language: LanguageDep) -> ConnectionOut:
     answered = await _asked(tools, who, server_id, inventory=False)
     async with opened(tools, who, Act.CHANGE) as (uow, _tenant):
         row = await record_answer(uow, server_id, answered)

@@ -6,22 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from common.idempotency import once
-from common.web import Page
+from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from backup_engine.api.dependencies import (
-    PAGE_SIZE,
-    Key,
-    Language,
-    PageSize,
-    Reader,
-    ToolsDep,
-    Writer,
-    after,
-    opened,
-    paged,
-)
+from backup_engine.api.dependencies import Reader, ToolsDep, Writer, opened
 from backup_engine.api.ranges import content_headers, wanted_range
 from backup_engine.api.schemas.restores import DiskRestoreIn, MachineRestoreIn, RestoreJobOut
 from backup_engine.domain.job import Task, TaskStatus
@@ -45,7 +34,12 @@ async def _shown(uow: UnitOfWork, job_id: UUID, language: str) -> RestoreJobOut:
 
 @router.post("/vm/", status_code=202, response_model=RestoreJobOut)
 async def restore_machine(
-    wanted: MachineRestoreIn, request: Request, who: Writer, tools: ToolsDep, language: Language, key: Key = None
+    wanted: MachineRestoreIn,
+    request: Request,
+    who: Writer,
+    tools: ToolsDep,
+    language: LanguageDep,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     async with opened(tools, who, Act.RESTORE) as (uow, _tenant):
 
@@ -59,7 +53,12 @@ async def restore_machine(
 
 @router.post("/disk/", status_code=202, response_model=RestoreJobOut)
 async def restore_disk(
-    wanted: DiskRestoreIn, request: Request, who: Writer, tools: ToolsDep, language: Language, key: Key = None
+    wanted: DiskRestoreIn,
+    request: Request,
+    who: Writer,
+    tools: ToolsDep,
+    language: LanguageDep,
+    key: IdempotencyKey = None,
 ) -> JSONResponse:
     if wanted.export and not tools.has_export_folder:
         raise ExportFolderMissing
@@ -80,22 +79,20 @@ async def restore_disk(
 
 
 @router.get("/jobs/", response_model=Page[RestoreJobOut])
-async def jobs(
-    who: Reader, tools: ToolsDep, language: Language, cursor: str | None = None, limit: PageSize = PAGE_SIZE
-) -> Page[RestoreJobOut]:
+async def jobs(who: Reader, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[RestoreJobOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.jobs.page(KIND, after(cursor), limit + 1)
-    return paged(rows, limit, lambda row: RestoreJobOut.of_restore(*row, language), lambda row: row[0].id)
+        rows = await uow.jobs.page(KIND, paging.after, paging.rows)
+    return paging.page(rows, lambda row: RestoreJobOut.of_restore(*row, language), lambda row: (row[0].id,))
 
 
 @router.get("/jobs/{job_id}/")
-async def job(job_id: UUID, who: Reader, tools: ToolsDep, language: Language) -> RestoreJobOut:
+async def job(job_id: UUID, who: Reader, tools: ToolsDep, language: LanguageDep) -> RestoreJobOut:
     async with opened(tools, who) as (uow, _tenant):
         return await _shown(uow, job_id, language)
 
 
 @router.post("/jobs/{job_id}/cancel/", status_code=202)
-async def cancel(job_id: UUID, who: Writer, tools: ToolsDep, language: Language) -> RestoreJobOut:
+async def cancel(job_id: UUID, who: Writer, tools: ToolsDep, language: LanguageDep) -> RestoreJobOut:
     async with opened(tools, who, Act.RESTORE) as (uow, _tenant):
         await _shown(uow, job_id, language)
         await cancel_job(uow, job_id, KIND, actor=who.user_id)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from common.web import Page
+from common.web import Page, PagingDep
 from fastapi import APIRouter
 
-from backup_engine.api.dependencies import PAGE_SIZE, PageSize, Reader, ToolsDep, Writer, after, opened, paged
+from backup_engine.api.dependencies import Reader, ToolsDep, Writer, opened
 from backup_engine.api.schemas.inventory import DatastoreOut, MachineOut, PowerIn
 from backup_engine.domain.tenant import Act
 from backup_engine.usecases.connect_server import connected, target_of
@@ -22,13 +22,12 @@ GUEST_SECONDS = 20.0
 async def machines(
     who: Reader,
     tools: ToolsDep,
+    paging: PagingDep,
     server_id: UUID | None = None,
-    cursor: str | None = None,
-    limit: PageSize = PAGE_SIZE,
 ) -> Page[MachineOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.machines.page(server_id, after(cursor), limit + 1)
-    return paged(rows, limit, MachineOut.of, lambda row: row.id)
+        rows = await uow.machines.page(server_id, paging.after, paging.rows)
+    return paging.page(rows, MachineOut.of, lambda row: (row.id,))
 
 
 @router.get("/virtual-machines/{vm_id}/")
@@ -61,10 +60,9 @@ async def power(vm_id: UUID, wanted: PowerIn, who: Writer, tools: ToolsDep) -> M
 async def datastores(
     who: Reader,
     tools: ToolsDep,
+    paging: PagingDep,
     server_id: UUID | None = None,
-    cursor: str | None = None,
-    limit: PageSize = PAGE_SIZE,
 ) -> Page[DatastoreOut]:
     async with opened(tools, who) as (uow, _tenant):
-        rows = await uow.placements.datastores(server_id, after(cursor), limit + 1)
-    return paged(rows, limit, DatastoreOut.of, lambda row: row.id)
+        rows = await uow.placements.datastores(server_id, paging.after, paging.rows)
+    return paging.page(rows, DatastoreOut.of, lambda row: (row.id,))

@@ -1,9 +1,8 @@
 """First tables of backup-engine."""
 
 from alembic import op
-from common.persistence.rls import create, mechanism_tables, tenant_table
-
 from backup_engine.persistence.tables import CHUNK_PARTITIONS, PARTITIONS, metadata
+from common.persistence.rls import create, mechanism_tables, tenant_table
 
 revision = "2026_11_22_first_tables"
 down_revision = None

@@ -28,7 +28,7 @@ from backup_engine.persistence.queue import (
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.vault import BlobStore, Kms
 from backup_engine.usecases.end_attempt import lose_lease
-from backup_engine.usecases.prepare_vault import prepare_vault
+from backup_engine.workflows.prepare_vault import prepare_vault
 
 log = logging.getLogger(__name__)
 

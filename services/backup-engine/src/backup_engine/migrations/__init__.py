@@ -1,1 +1,0 @@
-"""The schema's history; run by ``python -m backup_engine migrate`` as the owner role."""

@@ -1,0 +1,1 @@
+"""Steps that several use cases share; no edge calls them."""
