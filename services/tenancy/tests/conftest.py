@@ -9,7 +9,7 @@ from common.messaging.inbox import InboxWorker
 from common.testing import FrozenClock, ServiceDatabase, service_database, test_keys
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
-from tenancy.adapters.passwords import Passwords
+from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.api.dependencies import Tools
 from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, tools_of
 from tenancy.messaging.handlers import subscriptions
@@ -37,7 +37,7 @@ async def tenancy(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
     opened = database.open()
     tools = tools_of(settings, opened, clock)
     # A light hasher: these tests are about who gets in, not about how long argon2 takes.
-    passwords = Passwords(2, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
+    passwords = Argon2Passwords(2, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
     tools.passwords.close()
     tools = Tools(settings, tools.store, passwords, tools.tokens, tools.sealer, tools.letters)
     yield Tenancy(tools, clock, database, InboxWorker(tools.store, subscriptions(tools.letters)))

@@ -17,7 +17,7 @@ from common.persistence.startup import check_database
 from common.web import HttpPart
 
 from tenancy.adapters.letters import TemplateLetters
-from tenancy.adapters.passwords import Passwords
+from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.api.app import make_app
@@ -40,7 +40,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
     return Tools(
         settings=settings,
         store=Store(database, UnitOfWork, clock),
-        passwords=Passwords(settings.password_threads),
+        passwords=Argon2Passwords(settings.password_threads),
         tokens=EdDsaAccessTokens(
             settings.token_private_keys.get_secret_value(),
             issuer=settings.token_issuer,

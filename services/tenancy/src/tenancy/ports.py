@@ -1,6 +1,7 @@
-"""What use cases need and do not own."""
+"""What tenancy needs and does not own."""
 
-from typing import Protocol
+from datetime import timedelta
+from typing import Any, Protocol
 from uuid import UUID
 
 from common.persistence import MailMessage
@@ -26,4 +27,19 @@ class Sealer(Protocol):
 class AccessTokens(Protocol):
     """Signs access tokens."""
 
+    @property
+    def lifetime(self) -> timedelta: ...
+
     def sign(self, user: User, session_id: UUID, active: Membership | None) -> str: ...
+
+    def jwks(self) -> dict[str, list[dict[str, Any]]]: ...
+
+
+class Passwords(Protocol):
+    """Hashes passwords, and checks them in the same time whether there is a hash or none."""
+
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]: ...
+
+    def close(self) -> None: ...

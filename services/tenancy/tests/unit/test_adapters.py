@@ -12,7 +12,7 @@ from common.testing import FrozenClock
 from cryptography.exceptions import InvalidTag
 from pwdlib.hashers.argon2 import Argon2Hasher
 from tenancy.adapters.letters import TemplateLetters
-from tenancy.adapters.passwords import Passwords
+from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.domain.people import Language
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 
 
 async def test_hashing_leaves_the_loop_free() -> None:
-    passwords = Passwords(1)
+    passwords = Argon2Passwords(1)
     hashing = asyncio.create_task(passwords.hash("une phrase de passe"))
     turns = 0
     while not hashing.done():
@@ -33,8 +33,8 @@ async def test_hashing_leaves_the_loop_free() -> None:
 
 
 async def test_a_hash_with_outdated_parameters_is_made_anew() -> None:
-    old = Passwords(1, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
-    new = Passwords(1, Argon2Hasher(time_cost=2, memory_cost=1024, parallelism=1))
+    old = Argon2Passwords(1, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
+    new = Argon2Passwords(1, Argon2Hasher(time_cost=2, memory_cost=1024, parallelism=1))
     stored = await old.hash("une phrase de passe")
     right, renewed = await new.verify("une phrase de passe", stored)
     assert right

@@ -16,7 +16,7 @@ A = TypeVarTuple("A")
 R = TypeVar("R")
 
 
-class Passwords:
+class Argon2Passwords:
     """Hashes and checks passwords in threads of its own, so that a rush of sign-ins cannot stall the loop."""
 
     def __init__(self, threads: int, hasher: Argon2Hasher | None = None) -> None:

@@ -36,8 +36,12 @@ class EdDsaAccessTokens:
             raise ValueError("token_private_keys: at least one Ed25519 key, each with a kid")
         self._issuer = issuer
         self._audience = audience
-        self.lifetime = lifetime
+        self._lifetime = lifetime
         self._clock = clock
+
+    @property
+    def lifetime(self) -> timedelta:
+        return self._lifetime
 
     def sign(self, user: User, session_id: UUID, active: Membership | None) -> str:
         """A token for one person in one session, with at most one organization and the role there."""
@@ -50,7 +54,7 @@ class EdDsaAccessTokens:
             "jti": str(uuid7()),
             "iat": now,
             "nbf": now,
-            "exp": now + int(self.lifetime.total_seconds()),
+            "exp": now + int(self._lifetime.total_seconds()),
             "roles": [active.role.value] if active else [],
             "staff": sorted(user.staff_roles),
         }

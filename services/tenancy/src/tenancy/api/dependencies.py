@@ -6,11 +6,8 @@ from typing import Annotated
 from common.persistence import Store
 from fastapi import Depends, Request
 
-from tenancy.adapters.letters import TemplateLetters
-from tenancy.adapters.passwords import Passwords
-from tenancy.adapters.sealing import AesSealer
-from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.ports import AccessTokens, Letters, Passwords, Sealer
 from tenancy.settings import Settings
 
 
@@ -21,9 +18,9 @@ class Tools:
     settings: Settings
     store: Store[UnitOfWork]
     passwords: Passwords
-    tokens: EdDsaAccessTokens
-    sealer: AesSealer
-    letters: TemplateLetters
+    tokens: AccessTokens
+    sealer: Sealer
+    letters: Letters
 
 
 def _tools(request: Request) -> Tools:
