@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import http.client
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -22,6 +24,10 @@ class JobFailed(AssertionError):
     """A job did not complete; the message is its error."""
 
 
+Bytes = Callable[[int, int], Awaitable[bytes]]
+"""Reads ``length`` bytes at ``offset``."""
+
+
 @dataclass
 class Machine:
     """The machine that is backed up."""
@@ -31,6 +37,15 @@ class Machine:
     server_id: str
     disk_key: int
     capacity: int
+
+
+@dataclass
+class Wanted:
+    """What a restore has to bring back: the point, the recorded hash of its disk, and the bytes behind that hash."""
+
+    point_id: str
+    sha256: str
+    truth: Bytes
 
 
 async def connect(customer: Customer, report: Report, host: JSON) -> Machine:
@@ -95,17 +110,13 @@ async def back_up(
     return task | {"job_id": job["id"]}
 
 
-async def _first_difference(
-    control: EsxiControl, moid: str, key: int, wanted: tuple[str, int], capacity: int
-) -> int | None:
-    """Return the first byte at which a restored disk differs from the recorded one; ``None`` when none is found."""
-    recorded_moid, recorded_key = wanted
+async def first_difference(left: Bytes, right: Bytes, capacity: int) -> int | None:
+    """Return the first byte at which two disks differ; ``None`` when they do not."""
     for offset in range(0, capacity, COMPARE_STEP):
         length = min(COMPARE_STEP, capacity - offset)
-        left = await control.bytes_of(moid, key, offset, length)
-        right = await control.bytes_of(recorded_moid, recorded_key, offset, length)
-        if left != right:
-            return offset + next(i for i in range(length) if left[i : i + 1] != right[i : i + 1])
+        one, other = await left(offset, length), await right(offset, length)
+        if one != other:
+            return offset + next(i for i in range(length) if one[i : i + 1] != other[i : i + 1])
     return None
 
 
@@ -118,36 +129,40 @@ async def _ended(customer: Customer, job: JSON) -> JSON:
 
 
 async def restore_to_new_machine(
-    customer: Customer, report: Report, control: EsxiControl, machine: Machine, point_id: str, recorded: str
+    customer: Customer, report: Report, control: EsxiControl, machine: Machine, wanted: Wanted
 ) -> None:
     """Restore a point to a new machine on the host and compare its disk with what was recorded."""
     began = time.monotonic()
-    body = {"restore_point_id": point_id, "server_id": machine.server_id, "name": "web-01 restored", "power_on": False}
-    ended = await _ended(customer, await customer.post("/api/restore/vm/", body, expect=202))
+    body = {"restore_point_id": wanted.point_id, "server_id": machine.server_id, "name": "web-01 restored"}
+    ended = await _ended(customer, await customer.post("/api/restore/vm/", body | {"power_on": False}, expect=202))
     seconds = time.monotonic() - began
-    found = await control.sha256(ended["moid"], machine.disk_key)
+    moid, key = ended["moid"], machine.disk_key
+    identical = await control.sha256(moid, key) == wanted.sha256
     difference = None
-    if found != recorded:
-        difference = await _first_difference(
-            control, ended["moid"], machine.disk_key, (machine.moid, machine.disk_key), machine.capacity
-        )
-    _add(
-        report,
-        RestoreLine("point 2", f"new VM {ended['moid']}", machine.capacity, seconds, found == recorded, difference),
-    )
+    if not identical:
+        difference = await first_difference(partial(control.bytes_of, moid, key), wanted.truth, machine.capacity)
+    _add(report, RestoreLine("point 2", f"new VM {moid}", machine.capacity, seconds, identical, difference))
 
 
-async def restore_to_files(customer: Customer, report: Report, machine: Machine, point_id: str, recorded: str) -> None:
+async def restore_to_files(customer: Customer, report: Report, machine: Machine, wanted: Wanted) -> None:
     """Restore a point as disk files, fetch them through the gateway and compare with what was recorded."""
     began = time.monotonic()
-    body = {"restore_point_id": point_id, "format": "raw"}
+    body = {"restore_point_id": wanted.point_id, "format": "raw"}
     job = await customer.post("/api/restore/disk/", body, expect=202)
     await _ended(customer, job)
     seconds = time.monotonic() - began
     path = f"/api/restore/jobs/{job['id']}/disks/{machine.disk_key}/content"
     found, size = await asyncio.to_thread(_downloaded, customer, path)
-    identical = found == recorded and size == machine.capacity
-    _add(report, RestoreLine("point 3", "disk file", machine.capacity, seconds, identical))
+    identical = found == wanted.sha256 and size == machine.capacity
+    difference = None
+    if not identical:
+        difference = await first_difference(partial(_part, customer, path), wanted.truth, machine.capacity)
+    _add(report, RestoreLine("point 3", "disk file", machine.capacity, seconds, identical, difference))
+
+
+async def _part(customer: Customer, path: str, offset: int, length: int) -> bytes:
+    wanted = {"range": f"bytes={offset}-{offset + length - 1}"}
+    return (await customer.http.get(path, headers=wanted)).raise_for_status().content
 
 
 def _downloaded(customer: Customer, path: str) -> tuple[str, int]:

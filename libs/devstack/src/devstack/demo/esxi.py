@@ -39,6 +39,17 @@ class EsxiControl:
             answer = await http.get(f"/_sim/vms/{moid}/disks/{key}/bytes", params={"offset": offset, "length": length})
             return answer.raise_for_status().content
 
+    async def keep(self, moid: str, key: int, name: str) -> None:
+        """Keep a copy of a disk as it is now, to compare with byte by byte."""
+        async with self._http() as http:
+            (await http.put(f"/_sim/vms/{moid}/disks/{key}/copies/{name}")).raise_for_status()
+
+    async def kept(self, name: str, offset: int, length: int) -> bytes:
+        """Return bytes of a kept copy."""
+        async with self._http() as http:
+            answer = await http.get(f"/_sim/copies/{name}/bytes", params={"offset": offset, "length": length})
+            return answer.raise_for_status().content
+
     async def allocated(self, moid: str, key: int) -> int:
         """Return how many bytes of a disk are allocated on the host."""
         machines = (await self.ask("/_sim/vms"))["results"]

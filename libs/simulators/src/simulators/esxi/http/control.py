@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from simulators.esxi.disks.layers import Layer
+from simulators.esxi.disks.layers import Disk, Layer
+from simulators.esxi.disks.sparse import SparseFile
 from simulators.esxi.model import operations
 from simulators.esxi.model.guest import write_fraction
 from simulators.esxi.model.host import EsxHost
@@ -15,6 +16,7 @@ from simulators.esxi.model.vm import POWERED_OFF, POWERED_ON, SUSPENDED, DiskDev
 from simulators.esxi.vmodl import MethodFault
 
 LARGEST_READ = 64 << 20
+COPY_STEP = 4 << 20
 
 
 class UnknownError(LookupError):
@@ -26,6 +28,7 @@ class Control:
 
     def __init__(self, host: EsxHost) -> None:
         self._host = host
+        self._copies: dict[str, SparseFile] = {}
 
     def routes(self) -> list[Route]:
         return [
@@ -40,6 +43,8 @@ class Control:
             Route("/_sim/vms/{moid}/power", self.power, methods=["POST"]),
             Route("/_sim/vms/{moid}/disks/{key:int}/sha256", self.sha256),
             Route("/_sim/vms/{moid}/disks/{key:int}/bytes", self.bytes, methods=["GET", "PUT"]),
+            Route("/_sim/vms/{moid}/disks/{key:int}/copies/{name}", self.copy, methods=["PUT"]),
+            Route("/_sim/copies/{name}/bytes", self.copied_bytes),
         ]
 
     def _vm(self, request: Request) -> Vm:
@@ -163,6 +168,35 @@ class Control:
             return JSONResponse({"error": "outside the disk, or more than 64 MiB"}, 416)
         data = await asyncio.to_thread(device.disk.read, offset, length, layer)
         return Response(bytes(data), media_type="application/octet-stream")
+
+    async def copy(self, request: Request) -> Response:
+        """Keep what the disk holds now (or in `?snapshot=`) under a name, to compare with byte by byte later."""
+        device, layer, capacity = self._view(request)
+        name = request.path_params["name"]
+        if name in self._copies or not name.isalnum():
+            return JSONResponse({"error": "a name that is taken, or not only letters and digits"}, 409)
+        copy = SparseFile(self._host.spec.folder / f"copy-{name}.img", capacity)
+        self._copies[name] = copy
+        await asyncio.to_thread(copy_data, device.disk, layer, copy)
+        return JSONResponse({"name": name, "capacity_bytes": capacity}, 201)
+
+    async def copied_bytes(self, request: Request) -> Response:
+        """`?offset&length` of a copy."""
+        copy = self._copies.get(request.path_params["name"])
+        if copy is None:
+            raise UnknownError("no such copy")
+        offset, length = int(request.query_params["offset"]), int(request.query_params["length"])
+        if not 0 <= offset <= offset + length <= copy.capacity or length > LARGEST_READ:
+            return JSONResponse({"error": "outside the disk, or more than 64 MiB"}, 416)
+        data = await asyncio.to_thread(copy.pread, offset, length)
+        return Response(bytes(data), media_type="application/octet-stream")
+
+
+def copy_data(disk: Disk, layer: Layer | None, target: SparseFile) -> None:
+    """Copy what a view of a disk holds; what was never written stays a hole."""
+    for start, length in disk.allocated(layer).ranges(0, target.capacity):
+        for offset in range(start, start + length, COPY_STEP):
+            target.pwrite(offset, disk.read(offset, min(COPY_STEP, start + length - offset), layer))
 
 
 def _shown(vm: Vm) -> dict[str, Any]:
