@@ -145,6 +145,18 @@ async def test_events_are_repeated_lost_and_reordered_by_rule(world: World) -> N
     assert world.listener.types()[3:] == ["PAYMENT.CAPTURE.COMPLETED"]
 
 
+async def test_a_test_can_ask_how_often_an_event_was_delivered_and_what_we_answered(world: World) -> None:
+    world.listener.answers = [503, 200]
+    await world.faults({"target": "delivery", "match": {"event": "PAYMENT.*"}, "drop": "before"})
+    order_id = await world.approved()
+    await world.listener.until(lambda: len(world.listener.seen) == 2)
+    await world.capture(order_id)
+    approved, captured = (await world.http.get("/_sim/events")).json()["results"]
+    assert (approved["type"], approved["deliveries"][0]) == ("CHECKOUT.ORDER.APPROVED", 503)
+    assert approved["event"]["resource"]["id"] == order_id
+    assert (captured["type"], captured["deliveries"]) == ("PAYMENT.CAPTURE.COMPLETED", [])
+
+
 async def test_a_missed_event_is_listed_and_sent_again_on_demand(world: World) -> None:
     await world.faults({"target": "delivery", "drop": "before", "times": 1})
     await world.approved()

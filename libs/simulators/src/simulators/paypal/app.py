@@ -111,6 +111,7 @@ class PayPal:
             Route("/checkoutnow", self._approval_page, methods=["GET"]),
             Route("/checkoutnow", self._decision, methods=["POST"]),
             Route("/_sim/ca.pem", self._ca, methods=["GET"]),
+            Route("/_sim/events", self._delivered, methods=["GET"]),
             Route("/_sim/captures/{id}", self._settle, methods=["POST"]),
             Route("/_sim/map", self._map, methods=["PUT"]),
             *control_routes(self.faults, self.recorder),
@@ -279,6 +280,14 @@ class PayPal:
 
     async def _ca(self, _: Request) -> Response:
         return Response(self.signer.ca_pem, media_type="application/x-pem-file")
+
+    async def _delivered(self, _: Request) -> Response:
+        """All events with their bodies, and what the receiver answered to each delivery (0: not reached)."""
+        found = [
+            {"id": event.id, "type": event.type, "event": json.loads(event.body), "deliveries": event.deliveries}
+            for event in self.webhooks.events.values()
+        ]
+        return JSONResponse({"results": found})
 
     async def _settle(self, request: Request) -> Response:
         status = (await request.json()).get("status")
