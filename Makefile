@@ -7,7 +7,7 @@ SETUP = @$(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-noise dev up down logs test test-unit test-integration test-e2e test-long test-specs \
-  invariants bench fmt check contracts k8s-check migrate migration lock images clean
+  test-vcsim invariants bench fmt check contracts k8s-check migrate migration lock images clean
 
 help: ## this list
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { split($$0, part, ":.*## "); printf "  %-17s %s\n", part[1], part[2] }' Makefile
@@ -16,8 +16,8 @@ help: ## this list
 demo: ## the main job, once: buy, provision, back up three times, restore, compare
 	$(SETUP) && $(PY) -m devstack demo
 
-demo-noise: ## the demo while a guest writes and providers fail now and then
-	$(SETUP) && $(PY) -m devstack demo-noise
+demo-noise: ## the demo while a guest writes and host and providers fail (SEEDS=20; ARGS="--seed 7": that one)
+	$(SETUP) && $(PY) -m devstack demo-noise $(ARGS)
 
 dev: ## all parts in one process, until Ctrl-C
 	$(SETUP) && $(PY) -m devstack dev
@@ -50,10 +50,13 @@ test-long: ## tests that take minutes
 test-specs: ## simulators and our requests against the providers' own specifications in SPECS_DIR
 	$(SETUP) && $(PY) tools/test_specs.py $(ARGS)
 
+test-vcsim: ## the vSphere adapter against govmomi's simulator from Debian (ARGS=--install: apt may fetch what is missing)
+	$(SETUP) && $(PY) tools/test_vcsim.py $(ARGS)
+
 invariants: ## which sentences of docs/invariants.md have a test that passed
 	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt
 
-bench: ## measure against peers and limits, into bench/latest.json (s=tenancy: one group; ARGS)
+bench: ## measure against peers and limits, into bench/latest.json (s=data-plane: one group; ARGS=--get-peers)
 	$(SETUP) && $(PY) -m devstack.bench $(if $(s),--group $(s)) $(ARGS)
 
 ##@ Write

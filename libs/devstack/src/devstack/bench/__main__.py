@@ -1,4 +1,4 @@
-"""``python -m devstack.bench [--group NAME]``: measures, prints the table, writes ``bench/latest.json``.
+"""``python -m devstack.bench [--group NAME] [--get-peers]``: measures, prints the table, writes ``bench/latest.json``.
 
 A missed bar is a finding and no failure: the status is 1 only where something could not be measured that should be.
 """
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from devstack.bench import report
+from devstack.bench import peers, report
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import Bar
 from devstack.servers.places import checkout
 
-GROUPS = {"tenancy": "devstack.bench.tenancy"}
+GROUPS = {"data-plane": "devstack.bench.data_plane", "tenancy": "devstack.bench.tenancy"}
 """A module for each group, imported when it is measured."""
 
 
@@ -24,6 +24,9 @@ def main() -> int:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(prog="python -m devstack.bench", description="Measure against peers and limits.")
     parser.add_argument("--group", choices=sorted(GROUPS), help="only this one")
+    parser.add_argument(
+        "--get-peers", action="store_true", help="first install restic and nginx where they are missing"
+    )
     arguments = parser.parse_args()
     groups = [arguments.group] if arguments.group else list(GROUPS)
     machine, sizes = report.machine(), Sizes.of_environment()
@@ -32,6 +35,8 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
+    for reason in peers.get() if arguments.get_peers else []:
+        say(f"not to be had: {reason}")
     bars: list[Bar] = []
     broken = [name for name in groups if not _measured(name, sizes, say, bars)]
     root = checkout() or Path.cwd()
