@@ -6,7 +6,7 @@ DomainError
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown · OrderOutdated
-│            RenewalOfAnotherPlan
+│            RenewalOfAnotherPlan · ReceiptsEnough
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid
 ├── TooLarge: ReceiptTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -184,6 +184,14 @@ class ReceiptAlreadyKnown(Conflict):
     code = "receipt_already_known"
     en = "This very file was already sent for a payment."
     fr = "Ce même fichier a déjà été envoyé pour un paiement."
+
+
+class ReceiptsEnough(Conflict):
+    """Field `limit`."""
+
+    code = "receipts_enough"
+    en = "A payment takes {limit} receipts at most."
+    fr = "Un paiement accepte {limit} justificatifs au plus."
 
 
 class OrganizationOwnerRequired(Forbidden):

@@ -214,6 +214,19 @@ async def test_no_receipt_is_sent_or_read_by_another_organization(billing: Billi
     assert (read.status_code, read.json()["code"]) == (403, "staff_only")
 
 
+async def test_receipts_of_a_payment_are_few_and_what_is_refused_is_not_kept(billing: Billing) -> None:
+    buyer, _order, payment = await submitted(billing)
+    first = _pdf()
+    assert (await send(buyer, payment, first)).status_code == 201
+    assert [(await send(buyer, payment, first)).status_code for _ in range(3)] == [409] * 3
+    assert [(await send(buyer, payment, _pdf())).status_code for _ in range(4)] == [201] * 4
+    refused = await send(buyer, payment, _pdf())
+    assert (refused.status_code, refused.json()["code"]) == (409, "receipts_enough")
+    rows = await billing.rows("select tenant_id from payments where id = $1", i=UUID(payment["payment_id"]))
+    kept = list((billing.settings.receipts_folder / str(rows[0]["tenant_id"])).rglob("*.*"))
+    assert len(kept) == 5
+
+
 async def test_a_checked_transfer_takes_no_receipt(billing: Billing) -> None:
     buyer, _order, payment = await submitted(billing)
     await check(billing.client(staff=["finance"]), payment)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from common.clock import Clock
 from common.ids import uuid7
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,6 +53,13 @@ class Evidence:
             .returning(receipts.c.id)
         )
         return added.one_or_none() is not None
+
+    async def known_receipts(self, payment_id: UUID, sha256: str) -> tuple[int, bool]:
+        """Return how many receipts a payment has, and whether the tenant sent this very file before."""
+        of_payment = select(func.count()).where(receipts.c.payment_id == payment_id).scalar_subquery()
+        same = select(receipts.c.id).where(receipts.c.sha256 == sha256).exists()
+        count, repeated = (await self._session.execute(select(of_payment, same))).one()
+        return int(count), bool(repeated)
 
     async def has_receipt(self, payment_id: UUID) -> bool:
         """Say whether a receipt was sent for the payment."""

@@ -8,7 +8,13 @@ from common.ids import uuid7
 
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import ReceiptAlreadyKnown, ReceiptNotWanted, ReceiptTooLarge, ReceiptTypeUnsupported
+from billing.errors import (
+    ReceiptAlreadyKnown,
+    ReceiptNotWanted,
+    ReceiptsEnough,
+    ReceiptTooLarge,
+    ReceiptTypeUnsupported,
+)
 from billing.persistence.evidence import Receipt
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import ReceiptStore
@@ -18,6 +24,10 @@ KINDS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
 
 ENDS = {"application/pdf": b"%%EOF", "image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}
 """How each kind ends; trailing padding is common, so the end is looked for in the last kilobyte."""
+
+
+MOST = 5
+"""Files of one payment: pages of a slip, and a better photograph. More would be a store for anything."""
 
 
 def content_type(content: bytes) -> str:
@@ -45,17 +55,25 @@ async def receive_receipt(
         ReceiptTooLarge: More than ``limit_bytes``.
         ReceiptTypeUnsupported: Not PDF, PNG or JPEG by content.
         ReceiptAlreadyKnown: The organization sent this very file before.
+        ReceiptsEnough: The payment has as many as it may have.
     """
     if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
         raise ReceiptNotWanted(status=payment.status.value)
     if len(content) > limit_bytes:
         raise ReceiptTooLarge(limit_bytes=limit_bytes)
     kind = content_type(content)
+    digest = hashlib.sha256(content).hexdigest()
+    async with store.for_tenant(payment.tenant_id) as uow:
+        count, repeated = await uow.evidence.known_receipts(payment.id, digest)
+    if repeated:
+        raise ReceiptAlreadyKnown
+    if count >= MOST:
+        raise ReceiptsEnough(limit=MOST)
     receipt_id = uuid7()
     receipt = Receipt(
         id=receipt_id,
         payment_id=payment.id,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=digest,
         content_type=kind,
         size_bytes=len(content),
         object_name=f"{payment.tenant_id}/receipts/{receipt_id}.{KINDS[kind]}",
