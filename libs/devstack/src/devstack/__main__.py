@@ -1,7 +1,10 @@
-"""``python -m devstack demo | dev | up | down | logs``: the ways to run everything on one machine."""
+"""``python -m devstack demo | demo-noise | dev | up | down | logs``: the ways to run everything on one machine."""
 
 import argparse
+import os
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.parts import main_loop
@@ -14,12 +17,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m devstack", description="Run everything on one machine.")
     ways = parser.add_subparsers(dest="way", required=True, metavar="WAY")
     ways.add_parser("demo", help="the main job once, on embedded defaults; leaves nothing running")
+    noise = ways.add_parser(
+        "demo-noise",
+        help="the demo under faults, once for each seed",
+        description="Buy twice, back up three times and restore twice for each seed, while leases are slow and cut,"
+        " sessions expire, callbacks get lost, webhooks come again and out of order, and providers answer 503.",
+        epilog="Not among the faults: a 503 from the object store. The store of a demo is a folder.",
+    )
+    default = int(os.environ.get("SEEDS") or 20)
+    noise.add_argument("--seeds", type=int, default=default, metavar="N", help="how many (SEEDS; now %(default)s)")
+    noise.add_argument("--seed", type=int, action="append", metavar="S", help="only this one (may be repeated)")
     ways.add_parser("dev", help="all parts in one process until Ctrl-C; data is kept")
     ways.add_parser("up", help="one process per part, PostgreSQL and RabbitMQ found or started")
     ways.add_parser("down", help="end what `up` started")
     ways.add_parser("logs", help="follow the logs of what `up` started")
-    way = parser.parse_args().way
-    sys.exit(_WAYS[way]())
+    asked = parser.parse_args()
+    if asked.way == "demo-noise":
+        sys.exit(main_loop(_make_noise(asked.seed or range(1, asked.seeds + 1))))
+    sys.exit(_WAYS[asked.way]())
 
 
 def _demo() -> int:
@@ -44,6 +59,31 @@ async def _play_demo(folder: Path) -> int:
     verdict = "every byte came back" if report.good else "NOT what it should be, see above"
     report.say(f"{verdict}; report in {path.relative_to(endpoints.ROOT.parent)}, logs in {log.name}")
     return 0 if report.good else 1
+
+
+async def _make_noise(seeds: Sequence[int]) -> int:
+    from devstack.demo.report import Report
+    from devstack.noise.seeds import play_all
+    from devstack.one_process import stack
+    from devstack.simulation import SMALL
+
+    log, hosts, report = endpoints.ROOT / "noise.log", endpoints.ROOT / "noise-hosts", Report()
+    shutil.rmtree(hosts, ignore_errors=True)
+    hosts.mkdir(parents=True)
+    try:
+        async with stack(endpoints.ROOT / "noise", machine=SMALL, keep=False, say=report.say, log=log) as running:
+            verdicts = await play_all(running.endpoints, seeds, hosts)
+    finally:
+        shutil.rmtree(hosts, ignore_errors=True)
+    bad = [verdict.noise.seed for verdict in verdicts if not verdict.good]
+    missed = sum(len(verdict.missed) for verdict in verdicts)
+    report.say(
+        f"{len(verdicts) - len(bad)} of {len(verdicts)} seeds: every byte came back, every purchase right once;"
+        f" {missed} faults met nothing to act on; logs in {log.name}"
+    )
+    if bad:
+        report.say(f"WRONG: {', '.join(f'--seed {seed}' for seed in bad)}")
+    return 1 if bad else 0
 
 
 def _dev() -> int:
