@@ -156,10 +156,19 @@ class Settings(
             raise ValueError("missing: " + ", ".join(missing))
         if Method.MTN_MOMO in self.payment_methods and self.mtn_momo_target not in MOMO_CURRENCY:
             raise ValueError(f"MTN_MOMO_COUNTRY: no fixed rate is known for {self.mtn_momo_target}")
+        if self.environment == "production" and (play := self._play_money()):
+            raise ValueError(f"production sells nothing for play money: {' and '.join(play)} is sandbox")
         wrong = [origin for origin in self.payment_return_origins or [] if origin_of(origin) != origin]
         if wrong:
             raise ValueError(f"PAYMENT_RETURN_ORIGINS: not an origin (scheme://host[:port]): {', '.join(wrong)}")
         return self
+
+    def _play_money(self) -> list[str]:
+        modes = {
+            "PAYPAL_MODE": (Method.PAYPAL, self.paypal_mode),
+            "MTN_MOMO_ENVIRONMENT": (Method.MTN_MOMO, self.mtn_momo_environment),
+        }
+        return [name for name, (method, mode) in modes.items() if method in self.payment_methods and mode == "sandbox"]
 
     def _needed(self) -> dict[str, Any]:
         needed: dict[str, Any] = {}

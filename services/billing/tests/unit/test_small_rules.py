@@ -153,6 +153,7 @@ def given_settings(**values: Any) -> Settings:
         "gateway_public_keys": [],
         "email_host": "127.0.0.1",
         "receipts_folder": Path("receipts"),
+        "paypal_mode": "live",
         "paypal_client_id": "id",
         "paypal_client_secret": "secret",
         "paypal_webhook_id": "WH",
@@ -205,9 +206,18 @@ def test_production_returns_browsers_to_the_app_only() -> None:
 
 def test_production_of_mtn_is_the_countrys_environment() -> None:
     assert given_settings().mtn_momo_target == "mtncameroon"
-    assert given_settings(mtn_momo_environment="sandbox").mtn_momo_target == "sandbox"
+    tried = given_settings(environment="test", mtn_momo_environment="sandbox")
+    assert tried.mtn_momo_target == "sandbox"
     with pytest.raises(ValidationError, match="no fixed rate is known for mtnghana"):
         given_settings(mtn_momo_country="mtnghana")
+
+
+@pytest.mark.parametrize("setting", ["paypal_mode", "mtn_momo_environment"])
+def test_production_sells_nothing_for_a_sandboxs_play_money(setting: str) -> None:
+    with pytest.raises(ValidationError, match=f"play money: {setting.upper()} is sandbox"):
+        given_settings(**{setting: "sandbox"})
+    given_settings(environment="development", **{setting: "sandbox"})
+    given_settings(payment_methods=["bank_transfer"], **{setting: "sandbox"})
 
 
 def test_secrets_are_not_shown() -> None:
