@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from backup_engine.adapters.vsphere.dialer import DialPolicy
 from backup_engine.adapters.vsphere.hypervisor import VSphereConnector, VSphereHypervisor
-from backup_engine.ports.hypervisor import Credentials, Endpoint
+from backup_engine.ports.hypervisor_values import Credentials, Endpoint
 
 PROGRAM = os.environ.get("EBM_TEST_VCSIM", "")
 collect_ignore_glob = [] if PROGRAM else ["test_*.py"]

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     CertificateChanged,
     ChangeTrackingUnsupported,
     ChangeTrackingUnusable,
@@ -12,7 +12,7 @@ from backup_engine.errors import (
     SnapshotNotFound,
     VmNotFound,
 )
-from backup_engine.ports.hypervisor import Credentials, PowerState
+from backup_engine.ports.hypervisor_values import Credentials, PowerState
 
 PREFIX = "ebm-test-"
 

@@ -17,7 +17,7 @@ from backup_engine.domain.snapshot import SnapshotName
 from backup_engine.persistence.queue import tenant_of_ready
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.control_plane import Claim, Grant, HostAccess, PointDraft, Progress, Renewal
-from backup_engine.ports.hypervisor import VirtualMachine
+from backup_engine.ports.hypervisor_values import VirtualMachine
 from backup_engine.ports.secrets import SecretBox
 from backup_engine.ports.vault import StoredObject
 from backup_engine.usecases.begin_attempt import begin_attempt

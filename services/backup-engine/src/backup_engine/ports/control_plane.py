@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from backup_engine.domain.job import TaskKind
 from backup_engine.domain.problem import Problem
-from backup_engine.ports.hypervisor import VirtualMachine
+from backup_engine.ports.hypervisor_values import VirtualMachine
 from backup_engine.ports.vault import StoredObject
 
 BATCH = 1000

@@ -19,17 +19,11 @@ from sqlalchemy.exc import DBAPIError
 
 from backup_engine.domain.lease import RENEW_EVERY, Fence
 from backup_engine.domain.problem import Problem, problem_of
-from backup_engine.errors import (
-    Cancelled,
-    ChunkNotLive,
-    HypervisorError,
-    Interrupted,
-    LeaseTooOld,
-    SnapshotGone,
-    StaleToken,
-)
+from backup_engine.errors import Cancelled, ChunkNotLive, Interrupted, LeaseTooOld, SnapshotGone, StaleToken
+from backup_engine.errors.hypervisor import HypervisorError
 from backup_engine.ports.control_plane import Claim, Grant, Progress, Stop
-from backup_engine.ports.hypervisor import Credentials, Endpoint, Hypervisor
+from backup_engine.ports.hypervisor import Hypervisor
+from backup_engine.ports.hypervisor_values import Credentials, Endpoint
 from backup_engine.ports.vault import StoreFull
 from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
 from backup_engine.runner.tools import RunnerTools

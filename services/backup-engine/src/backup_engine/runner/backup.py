@@ -11,15 +11,11 @@ from typing import Any
 
 from backup_engine.domain.change_tracking import ParentDisk, ParentPoint
 from backup_engine.domain.snapshot import SnapshotName
-from backup_engine.errors import (
-    ChangeTrackingUnsupported,
-    DiskLeftOut,
-    HypervisorStateConflict,
-    QuiesceFailed,
-    SnapshotGone,
-)
+from backup_engine.errors import DiskLeftOut, SnapshotGone
+from backup_engine.errors.hypervisor import ChangeTrackingUnsupported, HypervisorStateConflict, QuiesceFailed
 from backup_engine.ports.control_plane import BackupOrder, DiskDraft, PointDraft
-from backup_engine.ports.hypervisor import Hypervisor, PowerState, SnapshotTaken, VirtualMachine
+from backup_engine.ports.hypervisor import Hypervisor
+from backup_engine.ports.hypervisor_values import PowerState, SnapshotTaken, VirtualMachine
 from backup_engine.runner.attempt import Attempt
 from backup_engine.runner.disks import DiskReading, our_prefix
 from backup_engine.transports.planning import plan_disks

@@ -6,8 +6,9 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
-from backup_engine.errors import DatastoreFileLocked, HypervisorError
-from backup_engine.ports.hypervisor import DiskSource, VirtualMachine
+from backup_engine.errors.hypervisor import DatastoreFileLocked, HypervisorError
+from backup_engine.ports.hypervisor import DiskSource
+from backup_engine.ports.hypervisor_values import VirtualMachine
 from backup_engine.runner.attempt import Attempt
 from backup_engine.transports.planning import DiskPlan, Mode
 from backup_engine.transports.selection import Ladder, Opened

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from backup_engine.errors import ConsolidationNeeded, SnapshotNotFound, VmNotFound
+from backup_engine.errors import ConsolidationNeeded
+from backup_engine.errors.hypervisor import SnapshotNotFound, VmNotFound
 from backup_engine.ports.control_plane import RemovalOrder
-from backup_engine.ports.hypervisor import Hypervisor, TaskPhase
+from backup_engine.ports.hypervisor import Hypervisor
+from backup_engine.ports.hypervisor_values import TaskPhase
 from backup_engine.runner.attempt import Attempt
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ allowed the reading is looked at again after the last byte, and a change discard
 import re
 from collections.abc import AsyncGenerator
 
-from backup_engine.errors import BackingChanged, RangeRefused
-from backup_engine.ports.hypervisor import Capabilities, Disk, Hypervisor, PowerState
+from backup_engine.errors.hypervisor import BackingChanged, RangeRefused
+from backup_engine.ports.hypervisor import Capabilities, Hypervisor
+from backup_engine.ports.hypervisor_values import Disk, PowerState
 
 NAME = "datastore"
 CAPABILITIES = Capabilities(random_read=True)

@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from backup_engine.errors import DiskStreamDamaged, HypervisorError
-from backup_engine.ports.hypervisor import Capabilities, Disk, ExportLease, Hypervisor
+from backup_engine.errors.hypervisor import DiskStreamDamaged, HypervisorError
+from backup_engine.ports.hypervisor import Capabilities, ExportLease, Hypervisor
+from backup_engine.ports.hypervisor_values import Disk
 
 NAME = "lease"
 CAPABILITIES = Capabilities(

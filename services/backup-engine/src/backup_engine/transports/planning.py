@@ -14,8 +14,9 @@ from backup_engine.domain.change_tracking import (
     decide,
 )
 from backup_engine.domain.extents import Extent
-from backup_engine.errors import ChangeTrackingUnusable
-from backup_engine.ports.hypervisor import Disk, Hypervisor, SnapshotTaken, VirtualMachine
+from backup_engine.errors.hypervisor import ChangeTrackingUnusable
+from backup_engine.ports.hypervisor import Hypervisor
+from backup_engine.ports.hypervisor_values import Disk, SnapshotTaken, VirtualMachine
 
 ALLOCATED = "*"
 """changeId that asks for allocated areas instead of changed ones."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     BackingChanged,
     DatastoreFileLocked,
     DatastoreFileMissing,
@@ -15,15 +15,8 @@ from backup_engine.errors import (
     NoTransport,
     RangeRefused,
 )
-from backup_engine.ports.hypervisor import (
-    Capabilities,
-    Disk,
-    DiskSource,
-    Endpoint,
-    Hypervisor,
-    PowerState,
-    VirtualMachine,
-)
+from backup_engine.ports.hypervisor import Capabilities, DiskSource, Hypervisor
+from backup_engine.ports.hypervisor_values import Disk, Endpoint, PowerState, VirtualMachine
 from backup_engine.transports import datastore, lease
 from backup_engine.transports.planning import DiskPlan
 

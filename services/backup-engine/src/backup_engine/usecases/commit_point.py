@@ -17,7 +17,7 @@ from backup_engine.errors import Cancelled, ChunkNotLive, StaleToken
 from backup_engine.events import BackupCompleted, RestoreCompleted
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.control_plane import Grant, PointDraft
-from backup_engine.ports.hypervisor import VirtualMachine
+from backup_engine.ports.hypervisor_values import VirtualMachine
 from backup_engine.usecases.remove_snapshots import queue_removals
 from backup_engine.usecases.report_usage import report_usage, warn_when_near
 from backup_engine.usecases.steps.seen_machines import machine_seen

@@ -17,7 +17,8 @@ from backup_engine.domain.inventory import EsxiServer, Segment, Storage
 from backup_engine.domain.problem import problem_of
 from backup_engine.errors import EsxiServerInactive
 from backup_engine.persistence.unit_of_work import UnitOfWork
-from backup_engine.ports.hypervisor import Credentials, Endpoint, Hypervisor, HypervisorConnector, Inventory
+from backup_engine.ports.hypervisor import Hypervisor, HypervisorConnector
+from backup_engine.ports.hypervisor_values import Credentials, Endpoint, Inventory
 from backup_engine.ports.secrets import SecretBox
 from backup_engine.usecases.register_server import seal_context
 from backup_engine.usecases.steps.seen_machines import machine_seen

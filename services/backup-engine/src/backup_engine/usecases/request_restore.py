@@ -9,12 +9,7 @@ from common.ids import uuid7
 
 from backup_engine.domain.job import Job, TaskKind
 from backup_engine.domain.point import RestorePoint
-from backup_engine.errors import (
-    DatastoreNotChosen,
-    DiskNotFound,
-    EsxiServerInactive,
-    NoSuchDatastore,
-)
+from backup_engine.errors import DatastoreNotChosen, DiskNotFound, EsxiServerInactive, NoSuchDatastore
 from backup_engine.persistence.unit_of_work import UnitOfWork
 
 EVERYTHING = 1000

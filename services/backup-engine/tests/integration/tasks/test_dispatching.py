@@ -99,7 +99,7 @@ async def test_snapshots_of_others_are_left_alone_and_an_unknown_one_of_ours_wai
 
 
 async def snapshot_on_host(lab: Lab, moid: str, name: str) -> None:
-    from backup_engine.ports.hypervisor import Credentials, Endpoint
+    from backup_engine.ports.hypervisor_values import Credentials, Endpoint
 
     built, host = lab.engine.built, lab.host
     session = await built.connector.connect(

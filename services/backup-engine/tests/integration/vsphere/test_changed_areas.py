@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from backup_engine.domain.change_tracking import FullReason
 from backup_engine.domain.extents import chunks_of, size_of, untracked_changes
-from backup_engine.errors import ChangeTrackingUnusable, SnapshotNotFound
-from backup_engine.ports.hypervisor import TaskPhase
+from backup_engine.errors.hypervisor import ChangeTrackingUnusable, SnapshotNotFound
+from backup_engine.ports.hypervisor_values import TaskPhase
 from backup_engine.transports.planning import Mode, plan_disks
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     BackingChanged,
     DatastoreFileLocked,
     DatastoreFileMissing,

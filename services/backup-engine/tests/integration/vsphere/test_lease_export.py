@@ -7,7 +7,7 @@ import pytest
 from backup_engine.adapters.vsphere import lease as lease_module
 from backup_engine.adapters.vsphere.lease import device_of_slot, resolve_url
 from backup_engine.domain.change_tracking import FullReason
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     DiskStreamDamaged,
     HostNotAllowed,
     HypervisorError,

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from backup_engine.errors import HostUnreachable, HypervisorError, LeaseFailed, PlacementNotFound
-from backup_engine.ports.hypervisor import ImportRequest, PowerState
+from backup_engine.errors.hypervisor import HostUnreachable, HypervisorError, LeaseFailed, PlacementNotFound
+from backup_engine.ports.hypervisor import ImportRequest
+from backup_engine.ports.hypervisor_values import PowerState
 from backup_engine.transports.chunking import read_chunks
 from backup_engine.transports.planning import plan_disks
 

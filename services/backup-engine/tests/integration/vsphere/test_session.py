@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from backup_engine.adapters.vsphere.dialer import DialPolicy
 from backup_engine.adapters.vsphere.hypervisor import VSphereConnector
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     CertificateChanged,
     DatastoreFull,
     HostNotAllowed,
@@ -20,7 +20,7 @@ from backup_engine.errors import (
     QuiesceFailed,
     VmNotFound,
 )
-from backup_engine.ports.hypervisor import Credentials, Endpoint, PowerState
+from backup_engine.ports.hypervisor_values import Credentials, Endpoint, PowerState
 
 
 @pytest.fixture

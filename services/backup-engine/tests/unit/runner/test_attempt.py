@@ -9,7 +9,8 @@ from unittest.mock import AsyncMock
 import pytest
 from backup_engine.domain.job import TaskKind
 from backup_engine.domain.problem import problem_of
-from backup_engine.errors import HostUnreachable, HypervisorLoginRefused, LeaseTooOld, QuotaReached, StaleToken
+from backup_engine.errors import LeaseTooOld, QuotaReached, StaleToken
+from backup_engine.errors.hypervisor import HostUnreachable, HypervisorLoginRefused
 from backup_engine.ports.control_plane import Claim, Grant, RemovalOrder, Renewal, Stop, VaultAccess
 from backup_engine.ports.vault import StoreFull
 from backup_engine.runner.attempt import Attempt

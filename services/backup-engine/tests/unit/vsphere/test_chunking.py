@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from backup_engine.domain.change_tracking import FullReason
 from backup_engine.domain.extents import Extent
-from backup_engine.ports.hypervisor import Capabilities, Disk, DiskAddress
+from backup_engine.ports.hypervisor import Capabilities
+from backup_engine.ports.hypervisor_values import Disk, DiskAddress
 from backup_engine.transports.chunking import known_chunks, read_chunks
 from backup_engine.transports.planning import DiskPlan, Mode
 from hypothesis import given

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from backup_engine.adapters.vsphere.dialer import Dialer, DialPolicy, PinnedHost
-from backup_engine.errors import CertificateChanged, CertificateUntrusted, HostNotAllowed, HostUnreachable
+from backup_engine.errors.hypervisor import CertificateChanged, CertificateUntrusted, HostNotAllowed, HostUnreachable
 
 DEVELOPMENT = DialPolicy(allow_loopback=True)
 

@@ -7,7 +7,7 @@ import pytest
 from backup_engine.adapters.vsphere import http_data
 from backup_engine.adapters.vsphere.dialer import PinnedHost
 from backup_engine.adapters.vsphere.http_data import HttpData
-from backup_engine.errors import CertificateChanged, HostUnreachable
+from backup_engine.errors.hypervisor import CertificateChanged, HostUnreachable
 from backup_engine.ports.hypervisor import no_fence
 
 

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from backup_engine.ports.hypervisor import Capabilities, DiskSource, Endpoint
+from backup_engine.ports.hypervisor import Capabilities, DiskSource
+from backup_engine.ports.hypervisor_values import Endpoint
 from backup_engine.transports import datastore, lease
 from backup_engine.transports.selection import MEMORY_SECONDS, Offer, ReadNeed, TransportMemory, ranked, unfit
 

@@ -17,7 +17,7 @@ from backup_engine.adapters.vsphere.vmdk_format import (
 )
 from backup_engine.adapters.vsphere.vmdk_reader import StreamParser, inflate, read_blocks
 from backup_engine.adapters.vsphere.vmdk_writer import StreamWriter
-from backup_engine.errors import DiskStreamDamaged
+from backup_engine.errors.hypervisor import DiskStreamDamaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

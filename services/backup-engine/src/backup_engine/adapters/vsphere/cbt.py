@@ -5,7 +5,7 @@ from backup_engine.adapters.vsphere.session import Session, read_properties
 from backup_engine.adapters.vsphere.tasks import finished
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim, vmodl
 from backup_engine.domain.extents import AreaPage, Coverage, CoverageDoubt, Extent
-from backup_engine.errors import ChangeTrackingUnsupported, ChangeTrackingUnusable, VmNotFound
+from backup_engine.errors.hypervisor import ChangeTrackingUnsupported, ChangeTrackingUnusable, VmNotFound
 
 QUERY_SECONDS = 300.0
 """The host walks the tracking file of a large disk before it answers."""

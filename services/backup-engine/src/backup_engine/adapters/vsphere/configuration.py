@@ -8,7 +8,7 @@ from backup_engine.adapters.vsphere.inventory import TAG
 from backup_engine.adapters.vsphere.session import Session, read_all, read_properties
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
 from backup_engine.domain.machine_configuration import ConfiguredDisk, Controller, MachineConfiguration, NetworkCard
-from backup_engine.errors import VmNotFound
+from backup_engine.errors.hypervisor import VmNotFound
 from backup_engine.ports.hypervisor import ImportRequest
 
 _device: Any = vim.vm.device

@@ -11,7 +11,7 @@ import aiohttp
 from backup_engine.adapters.vsphere.http_data import HttpData
 from backup_engine.adapters.vsphere.session import Session, read_all, read_properties
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     DatastoreFileLocked,
     DatastoreFileMissing,
     DatastoreFileTooLarge,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.ports.hypervisor import Disk, DiskAddress
+from backup_engine.ports.hypervisor_values import Disk, DiskAddress
 
 _device: Any = vim.vm.device
 _RAW = (_device.VirtualDisk.RawDiskMappingVer1BackingInfo, _device.VirtualDisk.RawDiskVer2BackingInfo)

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from backup_engine.errors import CertificateChanged, CertificateUntrusted, HostNotAllowed, HostUnreachable
+from backup_engine.errors.hypervisor import CertificateChanged, CertificateUntrusted, HostNotAllowed, HostUnreachable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim, vmodl
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     DatastoreFull,
     HostUnreachable,
     HypervisorAnswerRefused,

@@ -12,7 +12,7 @@ from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 from yarl import URL
 
 from backup_engine.adapters.vsphere.dialer import CONNECT_SECONDS, PinnedHost
-from backup_engine.errors import CertificateChanged, HostUnreachable
+from backup_engine.errors.hypervisor import CertificateChanged, HostUnreachable
 from backup_engine.ports.hypervisor import Fence
 
 IDLE_SECONDS = 120.0

@@ -12,21 +12,17 @@ from backup_engine.adapters.vsphere.privileges import missing_privileges
 from backup_engine.adapters.vsphere.session import Session
 from backup_engine.domain.extents import Extent
 from backup_engine.domain.machine_configuration import MachineConfiguration
-from backup_engine.ports.hypervisor import (
+from backup_engine.ports.hypervisor import ExportLease, Fence, ImportLease, ImportRequest, no_fence
+from backup_engine.ports.hypervisor_values import (
     About,
     Credentials,
     Disk,
     Endpoint,
-    ExportLease,
-    Fence,
-    ImportLease,
-    ImportRequest,
     Inventory,
     SnapshotRef,
     SnapshotTaken,
     TaskState,
     VirtualMachine,
-    no_fence,
 )
 
 

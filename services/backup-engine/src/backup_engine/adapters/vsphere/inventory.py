@@ -5,8 +5,8 @@ from typing import Any
 from backup_engine.adapters.vsphere.devices import disks_of
 from backup_engine.adapters.vsphere.session import Session, read_all, read_properties
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.errors import VmNotFound
-from backup_engine.ports.hypervisor import (
+from backup_engine.errors.hypervisor import VmNotFound
+from backup_engine.ports.hypervisor_values import (
     Datastore,
     Host,
     Inventory,

@@ -16,7 +16,7 @@ from backup_engine.adapters.vsphere.faults import text_of
 from backup_engine.adapters.vsphere.inventory import host_names
 from backup_engine.adapters.vsphere.session import Session, read_properties
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.errors import (
+from backup_engine.errors.hypervisor import (
     HostNotAllowed,
     HostUnreachable,
     HypervisorError,

@@ -8,8 +8,8 @@ from backup_engine.adapters.vsphere.lease import Lease, device_of_slot, opened
 from backup_engine.adapters.vsphere.session import Session
 from backup_engine.adapters.vsphere.vmdk_reader import StreamParser, read_blocks
 from backup_engine.adapters.vsphere.vmodl import vim
-from backup_engine.errors import DiskStreamDamaged, HostUnreachable, LeaseFailed
-from backup_engine.ports.hypervisor import Disk
+from backup_engine.errors.hypervisor import DiskStreamDamaged, HostUnreachable, LeaseFailed
+from backup_engine.ports.hypervisor_values import Disk
 
 
 async def open_export(session: Session, http: HttpData, snapshot: str, disks: Sequence[Disk]) -> "SnapshotExport":

@@ -15,8 +15,9 @@ from backup_engine.adapters.vsphere.session import Session, read_all
 from backup_engine.adapters.vsphere.vmdk_writer import StreamWriter
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
 from backup_engine.domain.machine_configuration import MachineConfiguration
-from backup_engine.errors import HostUnreachable, HypervisorError, LeaseFailed, PlacementNotFound
-from backup_engine.ports.hypervisor import Buffer, ImportRequest, VirtualMachine
+from backup_engine.errors.hypervisor import HostUnreachable, HypervisorError, LeaseFailed, PlacementNotFound
+from backup_engine.ports.hypervisor import Buffer, ImportRequest
+from backup_engine.ports.hypervisor_values import VirtualMachine
 
 STREAM_TYPE = "application/x-vnd.vmware-streamVmdk"
 

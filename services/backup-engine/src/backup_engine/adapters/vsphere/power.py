@@ -6,8 +6,8 @@ from backup_engine.adapters.vsphere.inventory import TAG, read_machine
 from backup_engine.adapters.vsphere.session import Session
 from backup_engine.adapters.vsphere.tasks import FIRST_PAUSE, LONGEST_PAUSE, finished
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.errors import HypervisorFault, VmNotFound
-from backup_engine.ports.hypervisor import PowerState
+from backup_engine.errors.hypervisor import HypervisorFault, VmNotFound
+from backup_engine.ports.hypervisor_values import PowerState
 
 TASK_SECONDS = 600.0
 

@@ -15,8 +15,9 @@ from backup_engine.adapters.vsphere.dialer import Dialer, PinnedHost
 from backup_engine.adapters.vsphere.faults import as_error
 from backup_engine.adapters.vsphere.soap import PinnedStub, newest_common_version
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim, vmodl
-from backup_engine.errors import HypervisorTimeout
-from backup_engine.ports.hypervisor import Credentials, Fence
+from backup_engine.errors.hypervisor import HypervisorTimeout
+from backup_engine.ports.hypervisor import Fence
+from backup_engine.ports.hypervisor_values import Credentials
 
 query: Any = vmodl.query.PropertyCollector
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from backup_engine.adapters.vsphere.inventory import flattened
 from backup_engine.adapters.vsphere.session import Session, read_properties
 from backup_engine.adapters.vsphere.tasks import finished
 from backup_engine.adapters.vsphere.vmodl import moid_of, vim
-from backup_engine.errors import HypervisorFault, SnapshotNotFound, VmNotFound
-from backup_engine.ports.hypervisor import Disk, SnapshotRef, SnapshotTaken
+from backup_engine.errors.hypervisor import HypervisorFault, SnapshotNotFound, VmNotFound
+from backup_engine.ports.hypervisor_values import Disk, SnapshotRef, SnapshotTaken
 
 CREATE_SECONDS = 1800.0
 """Without memory it takes seconds; a guest that quiesces databases is given up after 15 minutes by the host itself."""

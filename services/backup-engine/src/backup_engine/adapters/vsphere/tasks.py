@@ -6,8 +6,8 @@ from typing import Any
 from backup_engine.adapters.vsphere.faults import as_error
 from backup_engine.adapters.vsphere.session import Session, read_properties
 from backup_engine.adapters.vsphere.vmodl import vim
-from backup_engine.errors import HypervisorFault, HypervisorTimeout
-from backup_engine.ports.hypervisor import TaskPhase, TaskState
+from backup_engine.errors.hypervisor import HypervisorFault, HypervisorTimeout
+from backup_engine.ports.hypervisor_values import TaskPhase, TaskState
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between looks: most tasks end at once, the others take minutes."""

@@ -30,7 +30,7 @@ from backup_engine.adapters.vsphere.vmdk_format import (
     NotAStream,
     sectors_of,
 )
-from backup_engine.errors import DiskStreamDamaged
+from backup_engine.errors.hypervisor import DiskStreamDamaged
 
 MOST_PACKED_BYTES = 2 * GRAIN_BYTES
 """Deflate grows incompressible data by less than 0.1 %; what is larger is not a grain."""

@@ -21,7 +21,7 @@ from backup_engine.api.schemas.inventory import (
     SyncOut,
 )
 from backup_engine.domain.tenant import Act
-from backup_engine.errors import HypervisorError
+from backup_engine.errors.hypervisor import HypervisorError
 from backup_engine.usecases.connect_server import (
     Answered,
     ask,

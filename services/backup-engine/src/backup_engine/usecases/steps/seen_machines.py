@@ -8,7 +8,7 @@ from uuid import UUID
 from common.ids import uuid7
 
 from backup_engine.domain.inventory import Machine, MachineDisk
-from backup_engine.ports.hypervisor import VirtualMachine
+from backup_engine.ports.hypervisor_values import VirtualMachine
 
 
 def machine_seen(server_id: UUID, seen: VirtualMachine, now: datetime) -> Machine:
