@@ -16,7 +16,11 @@ from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import Bar
 from devstack.servers.places import checkout
 
-GROUPS = {"data-plane": "devstack.bench.data_plane", "tenancy": "devstack.bench.tenancy"}
+GROUPS = {
+    "data-plane": "devstack.bench.data_plane",
+    "gateway": "devstack.bench.gateway",
+    "tenancy": "devstack.bench.tenancy",
+}
 """A module for each group, imported when it is measured."""
 
 
