@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -13,6 +14,9 @@ from devstack.secrets import StackSecrets
 from devstack.stand_ins import StandIns
 
 START_SECONDS = 60.0
+
+APPROVAL_SETTING = "EBM_MOMO_APPROVAL_SECONDS"
+"""How long a simulated mobile money payer takes to approve, where not the usual time."""
 
 SMALL = {"name": "web-01", "capacity_mib": 512, "used_mib": 64}
 """The machine of `make dev` and `make up`."""
@@ -35,6 +39,7 @@ def told(folder: Path, kept: StackSecrets, ports: Ports, machine: dict[str, Any]
             "api_key": kept.momo_api_key,
         },
         esxi={"password": kept.esxi_password, "folder": str(folder / "esxi"), "machine": machine},
+        approval_delay=float(os.environ.get(APPROVAL_SETTING) or StandIns.approval_delay),
     )
 
 

@@ -18,6 +18,7 @@ from devstack.servers.places import checkout
 
 GROUPS = {
     "data-plane": "devstack.bench.data_plane",
+    "billing": "devstack.bench.billing",
     "gateway": "devstack.bench.gateway",
     "tenancy": "devstack.bench.tenancy",
 }
