@@ -5,7 +5,6 @@ import json
 import logging
 
 import pytest
-
 from common.telemetry import logs
 from common.telemetry.context import span
 
@@ -56,8 +55,8 @@ def test_values_of_telling_names_are_not_written(lines, name: str) -> None:
 
 def test_an_exception_is_one_line_with_its_stack(lines) -> None:
     try:
-        raise ZeroDivisionError("a bug")
+        _ = 1 // len("")
     except ZeroDivisionError:
         logging.getLogger("hotel").exception("failed")
     (line,) = lines()
-    assert "ZeroDivisionError: a bug" in line["exception"]
+    assert "ZeroDivisionError" in line["exception"]

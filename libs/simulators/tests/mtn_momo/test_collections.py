@@ -56,7 +56,7 @@ class Caller:
         return await self.http.get(f"/collection/v1_0/requesttopay/{reference}", headers=self.headers)
 
     async def final(self, reference: str) -> dict[str, Any]:
-        while (answer := (await self.status(reference)).json())["status"] == "PENDING":  # noqa: ASYNC110  the provider is polled; there is nothing to wait on
+        while (answer := (await self.status(reference)).json())["status"] == "PENDING":
             await asyncio.sleep(0.01)
         return dict(answer)
 

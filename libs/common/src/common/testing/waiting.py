@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(condition: Callable[[], Any], *, seconds: float = 20.0, what: str = "") -> Any:
+async def eventually(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "") -> Any:
     """Return the first true value of ``condition`` (sync or async); fail after ``seconds``."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:

@@ -42,7 +42,7 @@ class Lab:
         found = (await self.get("/api/virtual-machines/", server_id=self.server_id))["results"]
         return next(one for one in found if one["name"] == name)
 
-    async def ended(self, path: str, seconds: float = 60) -> dict[str, Any]:
+    async def ended(self, path: str, seconds: float = 90) -> dict[str, Any]:
         """The job at ``path`` once it ended."""
 
         async def look() -> dict[str, Any] | None:
@@ -72,13 +72,13 @@ class Lab:
         machines = (await self.sim.get("/_sim/vms")).json()["results"]
         return [one["name"] for vm in machines if vm["moid"] == moid for one in vm["snapshots"]]
 
-    async def no_snapshots(self, moid: str, seconds: float = 30) -> None:
+    async def no_snapshots(self, moid: str, seconds: float = 90) -> None:
         async def gone() -> bool:
             return not await self.snapshots(moid)
 
         await eventually(gone, seconds=seconds, what="the snapshot was removed")
 
-    async def idle(self, seconds: float = 30) -> None:
+    async def idle(self, seconds: float = 90) -> None:
         """Nothing of this organization is under way, snapshots' removals included."""
 
         async def ended() -> bool:

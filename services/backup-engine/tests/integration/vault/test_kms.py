@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,19 +82,20 @@ async def test_keys_are_for_their_owner_only_and_no_temporary_stays(tmp_path: Pa
     assert set(json.loads((folder / "acme.json").read_text())) == {"format", "owner", "last", "keys"}
 
 
+ADD_TEN_KEYS = """
+import asyncio, pathlib, sys
+from backup_engine.adapters.file_kms import FileKms
+
+async def add() -> None:
+    for _ in range(10):
+        await FileKms(pathlib.Path(sys.argv[1])).create_key("acme")
+
+asyncio.run(add())
+"""
+
+
 async def test_two_processes_that_add_keys_at_once_lose_none(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    children = [context.Process(target=_add_keys, args=(str(tmp_path),)) for _ in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        await asyncio.to_thread(child.join)
+    command = (sys.executable, "-c", ADD_TEN_KEYS, str(tmp_path))
+    children = [await asyncio.create_subprocess_exec(*command) for _ in range(2)]
+    assert [await child.wait() for child in children] == [0, 0]
     assert len(json.loads((tmp_path / "acme.json").read_text())["keys"]) == 20
-
-
-def _add_keys(folder: str) -> None:
-    async def add() -> None:
-        for _ in range(10):
-            await FileKms(Path(folder)).create_key("acme")
-
-    asyncio.run(add())
