@@ -331,7 +331,7 @@ class MoMoWalk:
         await self.ours.start(one)
         await self.ours.observe(one)
         await self.ours.start(one)  # the same reference again: 409
-        while (await self.ours.observe(one)).status is ProviderStatus.PENDING:  # noqa: ASYNC110  it is polled
+        while (await self.ours.observe(one)).status is ProviderStatus.PENDING:
             await asyncio.sleep(0.02)
 
     async def refusals(self) -> None:
