@@ -1,8 +1,8 @@
 """The disk image that is backed up: dense, of this machine's real files, by a fixed recipe.
 
-Files below the roots, in the order of their paths, each content once, one after the other until the image is full.
-When they do not suffice they are taken again, each byte XORed with the round's number: that keeps what zstd makes of
-them and repeats no chunk. Chunks that are all zero are left out.
+Files below the roots that do not shrink too well, in the order of their paths, each content once, one after the
+other until the image is full. When they do not suffice they are taken again, each byte XORed with the round's number:
+that keeps what zstd makes of them and repeats no chunk. Chunks that are all zero are left out.
 """
 
 import hashlib
@@ -20,6 +20,9 @@ GIB = 1 << 30
 ROOTS = (Path("/usr/bin"), Path("/usr/lib"), Path("/usr/share"), Path(sys.prefix))
 LARGEST_FILE = 64 << 20
 """Larger ones are debug archives and models, which no typical server is full of."""
+MOST_SHRINKING = 4
+"""Files whose start zstd makes smaller than a quarter are left out (logs, tables): the whole shall be 2 to 3."""
+START = 128 << 10
 SAMPLES = 64
 
 
@@ -77,9 +80,14 @@ def _contents() -> Iterator[bytes]:
             except OSError:
                 continue
             mark = hashlib.blake2b(content, digest_size=16).digest()
-            if content and mark not in seen:
+            if mark not in seen and _fits(content):
                 seen.add(mark)
                 yield content.translate(table) if mask else content
+
+
+def _fits(content: bytes) -> bool:
+    start = content[:START]
+    return bool(start) and len(start) < MOST_SHRINKING * len(zstandard.compress(start, ZSTD_LEVEL))
 
 
 def _files(root: Path) -> Iterator[Path]:
