@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from backup_engine.adapters.folder_store import FolderStore
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.vault import StoredObject
-from backup_engine.runner.restore_disks import _Sink as Sink
+from backup_engine.runner.restore_disks import Sink
 from backup_engine.vault.keyring import Keyring
 from backup_engine.vault.manifest import ControllerRecord, PointManifest
 from backup_engine.vault.reader import PointReader

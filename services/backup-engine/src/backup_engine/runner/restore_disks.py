@@ -40,7 +40,7 @@ async def restore_disks(attempt: Attempt) -> None:
 async def _disk(attempt: Attempt, reader: PointReader, key: int, *, export: bool) -> dict[str, Any]:
     record = reader.disk(key)
     path = _path(attempt, key) if export else None
-    with _Sink(None if path is None else Path(f"{path}.part"), record.capacity_bytes) as sink:
+    with Sink(None if path is None else Path(f"{path}.part"), record.capacity_bytes) as sink:
         before = attempt.progress.bytes_read + attempt.progress.bytes_skipped
         read = attempt.progress.bytes_read
         async with aclosing(reader.stream(key)) as pieces:
@@ -69,7 +69,7 @@ def _path(attempt: Attempt, key: int) -> Path:
 
 
 @dataclass(slots=True)
-class _Sink:
+class Sink:
     """Hashes a disk from its start, holes as zeros, and writes it sparsely to a file if there is one."""
 
     path: Path | None
