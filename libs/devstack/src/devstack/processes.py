@@ -234,8 +234,9 @@ async def down() -> int:
 
 def logs() -> int:
     """Follow the logs of what `up` started until interrupted."""
-    files = sorted(str(path) for path in LOGS.glob("*.log"))
-    if not files:
-        sys.stderr.write("nothing was started by `make up`\n")
+    running = [process.name for process in _read() if _lives(process)]
+    if not running:
+        sys.stderr.write(f"nothing runs that `make up` started; older logs are in {LOGS}\n")
         return 1
+    files = sorted(str(LOGS / f"{name}.log") for name in running)
     return subprocess.call(["tail", "-n", "20", "-F", *files])
