@@ -96,7 +96,7 @@ class Attempt:
         try:
             yield session
         finally:
-            await _to_its_end(session.close())
+            await to_its_end(session.close())
 
     def interrupt(self) -> None:
         """The process is being stopped: end the work; the task is handed back."""
@@ -176,8 +176,10 @@ class Attempt:
             log.warning("task %s: its end could not be told (%s)", task_id, type(refused).__name__)
 
 
-async def _to_its_end(closing: Coroutine[Any, Any, None]) -> None:
-    """Await something that a cancellation must not cut short: a session that stays open takes one from the host."""
+async def to_its_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Await something that a cancellation must not cut short: a session that stays open takes one from the host,
+    and a claim of which nobody knows holds its task until the lease is over.
+    """
     task = asyncio.ensure_future(closing)
     try:
         await asyncio.shield(task)

@@ -23,7 +23,7 @@ from backup_engine.ports.control_plane import (
     RestoreDisksOrder,
     RestoreMachineOrder,
 )
-from backup_engine.runner.attempt import Attempt
+from backup_engine.runner.attempt import Attempt, to_its_end
 from backup_engine.runner.backup import back_up
 from backup_engine.runner.remove_snapshot import remove_snapshot
 from backup_engine.runner.restore_disks import restore_disks
@@ -75,10 +75,11 @@ class Runner:
         await asyncio.wait({taking, waiting}, return_when=asyncio.FIRST_COMPLETED)
         for task in (taking, waiting):
             task.cancel()
+        # First let a claim in progress end, so that what it began is handed back with the rest.
+        results = await asyncio.gather(taking, waiting, return_exceptions=True)
         for attempt in tuple(self._attempts):
             attempt.interrupt()
         await asyncio.gather(*self._running, return_exceptions=True)
-        results = await asyncio.gather(taking, waiting, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -101,16 +102,22 @@ class Runner:
             await self._slots.acquire()
             try:
                 message = await anext(messages)
-                claimed = await self._claim(message)
             except BaseException:
                 self._slots.release()
                 raise
-            if claimed is None:
-                self._slots.release()
-                continue
-            running = asyncio.create_task(self._execute(*claimed), name=f"task {message.task_id}")
-            self._running.add(running)
-            running.add_done_callback(self._done)
+            await to_its_end(self._start(message))
+
+    async def _start(self, message: TaskMessage) -> None:
+        """Claim and begin in one piece: a stop in between would leave a task that nobody works on nor hands back."""
+        claimed = await self._claim(message)
+        if claimed is None:
+            self._slots.release()
+            return
+        attempt = Attempt(self._tools, *claimed)
+        self._attempts.add(attempt)
+        running = asyncio.create_task(self._execute(attempt), name=f"task {message.task_id}")
+        self._running.add(running)
+        running.add_done_callback(self._done)
 
     async def _claim(self, message: TaskMessage) -> tuple[Claim, float] | None:
         """Claim exactly the named task, then acknowledge; what cannot be claimed is acknowledged too."""
@@ -124,12 +131,15 @@ class Runner:
             await message.give_back()
             await asyncio.sleep(1)
             return None
-        await message.ack()
+        try:
+            await message.ack()
+        except Exception:
+            # It will come again, find nothing to claim and be acknowledged then; what was claimed is done now.
+            log.exception("task %s could not be acknowledged", message.task_id)
         return None if claim is None else (claim, sent_at)
 
-    async def _execute(self, claim: Claim, sent_at: float) -> None:
-        attempt = Attempt(self._tools, claim, sent_at)
-        self._attempts.add(attempt)
+    async def _execute(self, attempt: Attempt) -> None:
+        claim = attempt.claim
         fields = {"tenant_id": str(claim.grant.tenant_id), "task_id": str(claim.grant.task_id)}
         try:
             with span(f"task {claim.kind}", correlation=str(claim.grant.task_id), fields=fields):
