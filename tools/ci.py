@@ -88,7 +88,8 @@ def _ended_after(process: "subprocess.Popen[str]", seconds: float) -> Iterator[N
 def steps(run: Run) -> Iterator[Callable[[], bool]]:
     python = sys.executable
     yield lambda: run.step("check", python, "tools/check.py")
-    yield lambda: run.step("test", python, "tools/test.py", "--require", "tools/invariants-required.txt")
+    required = ("--require", "tools/invariants-required.txt")
+    yield lambda: run.step("test", python, "tools/test.py", "--repeat-failed", *required)
     folder = os.environ.get("SPECS_DIR") or (str(SPECIFICATIONS) if SPECIFICATIONS.is_dir() else "")
     if folder:
         yield lambda: run.step("specifications", python, "tools/test_specs.py", SPECS_DIR=folder)
@@ -101,7 +102,13 @@ def _client_against_up(run: Run) -> bool:
     python = sys.executable
     try:
         return run.step("up", python, "-m", "devstack", "up") and run.step(
-            "client against up", python, "tools/test.py", "--kind", "e2e", EBM_ENDPOINTS=str(ENDPOINTS)
+            "client against up",
+            python,
+            "tools/test.py",
+            "--repeat-failed",
+            "--kind",
+            "e2e",
+            EBM_ENDPOINTS=str(ENDPOINTS),
         )
     finally:
         run.step("down", python, "-m", "devstack", "down")

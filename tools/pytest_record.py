@@ -22,6 +22,7 @@ _counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
 _invariants: dict[str, Counter[str]] = {}
 _left_out: set[str] = set()
 _broken: set[str] = set()
+_failed: set[str] = set()
 
 
 def needs_rabbitmq(item: pytest.Item) -> bool:
@@ -58,6 +59,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         return
     kind = next((kind for kind in KINDS if kind in report.keywords), "integration")
     _counts[kind][report.outcome] += 1
+    if report.failed:
+        _failed.add(report.nodeid)
     if report.when == "teardown":
         # Its call was counted as passed already; a test that cannot clean up after itself has failed.
         _counts[kind]["passed"] -= 1
@@ -74,5 +77,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "kinds": {kind: dict(counts) for kind, counts in _counts.items()},
         "invariants": {number: dict(counts) for number, counts in _invariants.items()},
         "broken": sorted(_broken),
+        "failed": sorted(_failed),
     }
     Path(target).write_text(json.dumps(record))

@@ -9,7 +9,7 @@ import sys
 
 import invariants
 from bootstrap import ROOT, members
-from testing_run import NOTHING_SELECTED, WORKERS, Outcome, Servers, end_on_signals, run_pytest, servers
+from testing_run import NOTHING_SELECTED, WORKERS, Outcome, Servers, end_on_signals, repeat_failed, run_pytest, servers
 
 KIND_CHOICES = ("unit", "integration", "contract", "e2e", "long")
 
@@ -24,6 +24,8 @@ def main() -> int:
     with servers(wanted=asked.kind != "unit") as found:
         workers = [] if WORKERS == "0" else ["-n", WORKERS, "--dist", "loadfile"]
         outcome = run_pytest([*workers, "-m", _expression(asked.kind), *further, *paths], found)
+        if asked.repeat_failed:
+            outcome = repeat_failed(outcome, found)
     sound = invariants.report(outcome, asked.require) if asked.require else True
     return _report(outcome, found, selected=bool(asked.service or asked.kind or further)) or int(not sound)
 
@@ -33,6 +35,7 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--service", help="only the tests of this member, such as billing or common")
     parser.add_argument("--kind", choices=KIND_CHOICES, help="only tests of this kind (default: all but long)")
     parser.add_argument("--require", default="", help="invariants that the run must prove, as `make invariants` does")
+    parser.add_argument("--repeat-failed", action="store_true", help="give a few failed tests a second try, alone")
     return parser.parse_known_args()
 
 
@@ -59,6 +62,8 @@ def _report(outcome: Outcome, found: Servers, *, selected: bool) -> int:
             print(
                 f"{kind}: {counts['passed']} of {total} passed, {counts['failed']} failed, {counts['skipped']} skipped"
             )
+    for name in outcome.unsteady:
+        print(f"passed only when repeated, so either it or what it tests is unsteady: {name}")
     for name in outcome.broken:
         print(f"not collected: {name}")
     print(found)

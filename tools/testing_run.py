@@ -69,6 +69,8 @@ class Outcome:
     invariants: dict[str, Counter[str]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    unsteady: list[str] = field(default_factory=list)
 
     def count(self, outcome: str) -> int:
         """Tests with this outcome; a file that cannot be collected counts as one failed test."""
@@ -117,6 +119,24 @@ def run_pytest(arguments: list[str], found: Servers) -> Outcome:
         return _outcome(done.returncode, record)
 
 
+MOST_REPEATED = 8
+"""More failed tests than these are no accident of a busy machine."""
+
+
+def repeat_failed(outcome: Outcome, found: Servers) -> Outcome:
+    """Run the few tests that failed once more, alone; those that pass then count as passed and are named."""
+    if outcome.broken or not 0 < len(outcome.failed) <= MOST_REPEATED:
+        return outcome
+    again = run_pytest([*outcome.failed], found)
+    for first, second in ((outcome.kinds, again.kinds), (outcome.invariants, again.invariants)):
+        for name, counts in second.items():
+            first[name]["passed"] += counts["passed"]
+            first[name]["failed"] -= counts["passed"]
+    outcome.unsteady = sorted(set(outcome.failed) - set(again.failed))
+    outcome.exit_code = again.exit_code
+    return outcome
+
+
 def _outcome(exit_code: int, record: Path) -> Outcome:
     outcome = Outcome(exit_code, kinds={kind: Counter() for kind in KINDS})
     if record.is_file():
@@ -124,6 +144,7 @@ def _outcome(exit_code: int, record: Path) -> Outcome:
         outcome.kinds = {kind: Counter(counts) for kind, counts in written["kinds"].items()}
         outcome.invariants = {number: Counter(counts) for number, counts in written["invariants"].items()}
         outcome.broken = written["broken"]
+        outcome.failed = written["failed"]
     names = Path(f"{record}.left-out")
     if names.is_file():
         outcome.left_out = sorted(set(names.read_text().splitlines()))
