@@ -131,19 +131,3 @@ def pieces(extents: Sequence[Extent], piece_bytes: int) -> Iterator[Extent]:
             end = min((offset // piece_bytes + 1) * piece_bytes, extent.end)
             yield Extent(offset, end - offset)
             offset = end
-
-
-def untracked_changes(
-    changed_chunks: Iterable[int], extents: Iterable[Extent], capacity_bytes: int, chunk_bytes: int
-) -> list[int]:
-    """Chunks whose content changed although no changed area touches them: proof that CBT lost something (D8).
-
-    Args:
-        changed_chunks: chunks of a full read that differ from the parent point and hold data now. Chunks that became
-            zero are not to be given: deallocation need not be tracked.
-        extents: what the host named as changed since that parent.
-        capacity_bytes: of the disk.
-        chunk_bytes: size of a chunk.
-    """
-    tracked = set(chunks_of(extents, capacity_bytes, chunk_bytes))
-    return sorted(chunk for chunk in set(changed_chunks) if chunk not in tracked)

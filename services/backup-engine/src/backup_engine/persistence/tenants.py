@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from common.ids import uuid7
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backup_engine.domain.quota import Quotas
@@ -158,15 +158,3 @@ class VaultRepository(Repository):
         if sealed is None:
             raise VaultBeingPrepared
         return bytes(sealed)
-
-    async def raise_epoch(self, vault_id: UUID) -> int:
-        """Begin the next collection epoch (see docs/data-plane.md, garbage collection)."""
-        return int(
-            await self._session.scalar(
-                update(vaults)
-                .where(self._mine(vaults, id=vault_id))
-                .values(gc_epoch=vaults.c.gc_epoch + 1)
-                .returning(func.coalesce(vaults.c.gc_epoch, 1))
-            )
-            or 1
-        )

@@ -1,6 +1,7 @@
 """Points in one vault and in two: shared chunks, deleted points, tenants with the same plaintext."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -88,6 +89,35 @@ async def test_every_other_point_restores_after_one_is_deleted(lab: Lab) -> None
         after = await lab.point(await lab.back_up(machine["id"]))
         assert after["parent_point_id"] == points[2]["id"]
         assert await restored_digest(lab, after) == await true_digest(lab, after)
+
+
+@pytest.mark.invariant("D9")
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"match": "QueryChangedDiskAreas", "action": "fault", "fault": "FileFault"},
+        {"match": "QueryChangedDiskAreas", "action": "whole_disk"},
+    ],
+    ids=["refused", "whole disk"],
+)
+@pytest.mark.parametrize("kind", ["thin", "thick"])
+async def test_where_allocation_cannot_be_asked_zero_chunks_are_not_stored(
+    lab_with: Callable[..., Any], rule: dict[str, Any], kind: str
+) -> None:
+    spec = VmSpec.parse("web:96m:8m:off:thick" if kind == "thick" else "web:96m:8m:off")
+    lab: Lab = await lab_with(replace(spec, cbt=True))
+    machine = await lab.machine("web")
+    await lab.faults(rule)
+    async with lab.engine.running():
+        point = await lab.point(await lab.back_up(machine["id"]))
+        assert await restored_digest(lab, point) == await true_digest(lab, point)
+    path = f"/_sim/vms/{machine['moid']}/disks/{machine['disks'][0]['key']}/bytes"
+    holding = 0
+    for offset in range(0, 96 << 20, 4 << 20):
+        held = (await lab.sim.get(path, params={"offset": offset, "length": 4 << 20})).raise_for_status().content
+        holding += any(held)
+    (row,) = await query(lab.engine, lab.tenant_id, "select count(*) as stored from chunks where type = 'chunk'")
+    assert 0 < row.stored <= holding < 24
 
 
 @pytest.mark.invariant("D8")

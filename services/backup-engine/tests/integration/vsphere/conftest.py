@@ -15,7 +15,7 @@ from backup_engine.adapters.vsphere.hypervisor import VSphereConnector, VSphereH
 from backup_engine.domain.change_tracking import ParentDisk, ParentPoint
 from backup_engine.ports.hypervisor import DiskSource, Fence, no_fence
 from backup_engine.ports.hypervisor_values import Credentials, Endpoint, SnapshotTaken
-from backup_engine.transports.chunking import CHUNK_BYTES, read_chunks
+from backup_engine.testing.chunking import CHUNK_BYTES, read_chunks
 from backup_engine.transports.planning import DiskPlan, plan_disks
 from backup_engine.transports.selection import Ladder, Opened, TransportMemory
 from simulators.esxi import HostSpec, RunningEsxi, VmSpec, start

@@ -2,7 +2,7 @@
 
 import pytest
 from backup_engine.ports.hypervisor import ImportRequest
-from backup_engine.transports.chunking import read_chunks
+from backup_engine.testing.chunking import read_chunks
 from simulators.esxi import DiskSpec, VmSpec
 
 TIB = 1 << 40

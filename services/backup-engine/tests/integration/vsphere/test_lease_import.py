@@ -6,7 +6,7 @@ import pytest
 from backup_engine.errors.hypervisor import HostUnreachable, HypervisorError, LeaseFailed, PlacementNotFound
 from backup_engine.ports.hypervisor import ImportRequest
 from backup_engine.ports.hypervisor_values import PowerState
-from backup_engine.transports.chunking import read_chunks
+from backup_engine.testing.chunking import read_chunks
 from backup_engine.transports.planning import plan_disks
 
 CHUNK = 4 << 20

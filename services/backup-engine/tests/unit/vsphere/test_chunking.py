@@ -8,7 +8,7 @@ from backup_engine.domain.change_tracking import FullReason
 from backup_engine.domain.extents import Extent
 from backup_engine.ports.hypervisor import Capabilities
 from backup_engine.ports.hypervisor_values import Disk, DiskAddress
-from backup_engine.transports.chunking import known_chunks, read_chunks
+from backup_engine.testing.chunking import known_chunks, read_chunks
 from backup_engine.transports.planning import DiskPlan, Mode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,7 +88,6 @@ async def test_an_incremental_at_random_reads_exactly_the_chunks_of_its_areas_in
     assert sorted(source.reads) == [16, 32, 48, 80, 96]
 
 
-@pytest.mark.invariant("D9")
 async def test_zero_chunks_are_known_to_be_zero_even_where_the_host_calls_all_allocated() -> None:
     content = bytes(CHUNK) + b"x" * CHUNK + bytes(CHUNK)
     for extents in ([Extent(0, 3 * CHUNK)], None):

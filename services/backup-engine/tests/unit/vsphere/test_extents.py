@@ -14,7 +14,6 @@ from backup_engine.domain.extents import (
     chunks_of,
     normalize,
     pieces,
-    untracked_changes,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,10 +100,3 @@ def test_a_list_too_scattered_for_memory_is_a_doubt(monkeypatch: pytest.MonkeyPa
     coverage.add(AreaPage(0, 10, tuple(Extent(0, 5) for _ in range(9))))
     with pytest.raises(CoverageDoubt, match="separate areas"):
         coverage.add(AreaPage(10, 10, tuple(Extent(10 + 2 * n, 1) for n in range(4))))
-
-
-@pytest.mark.invariant("D8")
-def test_a_chunk_that_changed_outside_the_rounded_areas_is_found_and_one_inside_is_not() -> None:
-    changed = [0, 3, 7]
-    assert untracked_changes(changed, [Extent(1, 1), Extent(35, 1)], CAPACITY, 10) == [7]
-    assert untracked_changes(changed, [Extent(0, CAPACITY)], CAPACITY, 10) == []

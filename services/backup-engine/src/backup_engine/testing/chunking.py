@@ -1,4 +1,7 @@
-"""A disk's source as chunks in increasing order, whatever the transport gives: the one loop that a reader needs."""
+"""A disk's source as chunks in increasing order: how tests of transports look at one without a vault.
+
+Not here: the vault's own pipeline, which the runner uses (`vault/disk_writer.py`).
+"""
 
 import asyncio
 from collections import deque
