@@ -1,6 +1,6 @@
 """The services of a stack: the only module that names them all."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ class Member:
         prefix: Role prefix and database name; empty where it has no database.
         system_roles: Its system roles.
         package_folder: Where its migrations are.
-        public: Whether its API is the door of the stack.
     """
 
     name: str
@@ -79,4 +78,3 @@ GATEWAY = Member("gateway", "gateway", GatewaySettings, gateway.bootstrap.build,
 
 MEMBERS = (TENANCY, BILLING, BACKUP_ENGINE, GATEWAY)
 WITH_DATABASE = tuple(member for member in MEMBERS if member.prefix)
-BY_NAME: Mapping[str, Member] = {member.name: member for member in MEMBERS}

@@ -140,7 +140,7 @@ leader_leases = Table(
 MECHANISMS = tuple(table.name for table in _shared.sorted_tables)
 
 
-def metadata_for(_service: str = "") -> MetaData:
+def metadata_for() -> MetaData:
     """Return new MetaData with copies of the mechanism tables, for a service's own tables to join."""
     metadata = MetaData(naming_convention=NAMING)
     for table in _shared.sorted_tables:

@@ -4,7 +4,6 @@ The owner runs with ``row_security = off``: a statement that a policy would filt
 silently changing no row. Lock and statement timeouts and an advisory lock keep two deployers apart.
 """
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +100,3 @@ async def upgrade(settings: DatabaseSettings, service: str, package_folder: Path
 def current(connection: Connection) -> str | None:
     """Return the revision that the database is at."""
     return MigrationContext.configure(connection).get_current_revision()
-
-
-def upgrade_now(settings: DatabaseSettings, service: str, package_folder: Path) -> None:
-    """Do what `upgrade` does, from code without an event loop."""
-    asyncio.run(upgrade(settings, service, package_folder))

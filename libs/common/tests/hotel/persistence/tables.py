@@ -3,7 +3,7 @@
 from common.persistence.tables import metadata_for, tenant_id
 from sqlalchemy import Column, ForeignKeyConstraint, Integer, PrimaryKeyConstraint, String, Table, Uuid
 
-metadata = metadata_for("hotel")
+metadata = metadata_for()
 
 rooms = Table(
     "rooms",

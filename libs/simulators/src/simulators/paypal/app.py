@@ -357,10 +357,6 @@ class RunningPayPal:
     def common_name(self) -> str:
         return COMMON_NAME
 
-    def map_url(self, public: str, local: str) -> None:
-        """Call `local` for addresses under `public` from now on."""
-        self.paypal.urls.update({public: local})
-
     async def stop(self) -> None:
         """Stop delivering and close the port."""
         await self.http.stop()

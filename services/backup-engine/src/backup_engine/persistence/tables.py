@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-metadata = metadata_for("backup_engine")
+metadata = metadata_for()
 
 CHUNK_PARTITIONS = 16
 """Hash partitions by vault: a vault's chunks lie together, and a partition can be moved or rebuilt alone."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = metadata_for("billing")
+metadata = metadata_for()
 
 
 def _minor(name: str, *, nullable: bool = False) -> Column[int]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = metadata_for("tenancy")
+metadata = metadata_for()
 
 users = Table(
     "users",
