@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import contracts
+from common import contracts, crash_points
 from common.parts import Part, Service, main_loop, run
 from common.persistence.migrate import upgrade
 from common.persistence.provision import create_database, create_roles
@@ -81,6 +81,7 @@ async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
         return _contracts(program, check=arguments.check)
     settings = load(program.settings)
     logs.configure(program.name, settings.log_level, stream=sys.stdout)
+    crash_points.arm(settings.crash_points)
     if arguments.command in program.parts:
         await _serve(program, settings, arguments.command)
         return 0

@@ -7,8 +7,10 @@ weak value stops the start with one clear line (`load`).
 import sys
 from typing import Any, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.crash_points import Deed
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -34,6 +36,16 @@ class ServiceSettings(BaseSettings):
         description="development, test or production; the strictest unless said",
     )
     log_level: str = Field("INFO", validation_alias=AliasChoices("log_level", "LOG_LEVEL"), description="Log threshold")
+    crash_points: dict[str, Deed] = Field(
+        {}, description="JSON object: points at which this process is killed or stopped; only with ENVIRONMENT=test"
+    )
+
+    @field_validator("crash_points")
+    @classmethod
+    def _only_in_tests(cls, points: dict[str, Deed], others: ValidationInfo) -> dict[str, Deed]:
+        if points and others.data.get("environment") != "test":
+            raise ValueError("crash points are for tests: they need ENVIRONMENT=test")
+        return points
 
 
 class DatabaseSettings(BaseSettings):
