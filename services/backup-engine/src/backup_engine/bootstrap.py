@@ -63,6 +63,10 @@ class Built:
     def pauses(self) -> tuple[timedelta, ...]:
         return tuple(timedelta(seconds=seconds) for seconds in self.settings.retry_pauses_seconds)
 
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_seconds)
+
     def readers(self) -> PointReaders:
         return PointReaders(self.store, self.blobs, self.kms)
 
@@ -80,10 +84,10 @@ class Built:
         return Dispatcher(self.store, self.events, limits, self.pauses)
 
     def reconciler(self) -> SnapshotReconciler:
-        return SnapshotReconciler(self.store, self.connector, self.box, self.settings.deployment_id)
+        return SnapshotReconciler(self.store, self.connector, self.box, self.settings.deployment_id, self.lease)
 
     def control_plane(self) -> SqlControlPlane:
-        return SqlControlPlane(self.store, self.box, self.settings.deployment_id, self.pauses)
+        return SqlControlPlane(self.store, self.box, self.settings.deployment_id, self.pauses, self.lease)
 
     def runner(self) -> Runner:
         idle = self.settings.runner_exit_when_idle_seconds

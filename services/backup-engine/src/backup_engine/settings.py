@@ -14,6 +14,8 @@ from common.settings import (
 )
 from pydantic import Field, SecretStr, model_validator
 
+from backup_engine.domain.lease import LEASE, LONGEST_LEASE, SHORTEST_LEASE
+
 NAME = "backup-engine"
 PREFIX = "backup_engine"
 
@@ -45,6 +47,12 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     runner_slots: int = Field(2, ge=1, le=64, description="Tasks that one runner process executes at once")
     runner_exit_when_idle_seconds: int | None = Field(
         None, ge=1, description="Leave when no task came for so long (a KEDA ScaledJob's pod); unset: stay"
+    )
+    lease_seconds: int = Field(
+        int(LEASE.total_seconds()),
+        ge=int(SHORTEST_LEASE.total_seconds()),
+        le=int(LONGEST_LEASE.total_seconds()),
+        description="How long a runner's claim of a task holds without renewal: how late another takes over",
     )
     limit_per_server: int = Field(4, ge=1, description="Tasks at once per host")
     limit_per_datastore: int = Field(4, ge=1, description="Tasks at once per datastore")

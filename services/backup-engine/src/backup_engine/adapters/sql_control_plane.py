@@ -11,7 +11,7 @@ from common.errors import Unavailable
 from common.persistence import Store
 
 from backup_engine.domain.job import TaskStatus
-from backup_engine.domain.lease import PAUSES
+from backup_engine.domain.lease import LEASE, PAUSES
 from backup_engine.domain.problem import Problem
 from backup_engine.domain.snapshot import SnapshotName
 from backup_engine.persistence.queue import tenant_of_ready
@@ -36,6 +36,7 @@ class SqlControlPlane:
         box: opens the hosts' passwords.
         deployment_id: part of our snapshots' names.
         pauses: rests between attempts.
+        lease: how long a claim holds without renewal.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class SqlControlPlane:
         box: SecretBox,
         deployment_id: str,
         pauses: Sequence[timedelta] = PAUSES,
+        lease: timedelta = LEASE,
     ) -> None:
         self._store = store
         self._box = box
         self._deployment_id = deployment_id
         self._pauses = tuple(pauses)
+        self._lease = lease
 
     async def claim(self, task_id: UUID, queue: str, runner: str) -> Claim | None:
         async with self._store.for_system("runner") as uow:
@@ -57,7 +60,7 @@ class SqlControlPlane:
             return None
         try:
             async with self._store.for_tenant(tenant_id) as uow:
-                return await begin_attempt(uow, task_id, runner, self._deployment_id)
+                return await begin_attempt(uow, task_id, runner, self._deployment_id, self._lease)
         except Unavailable:
             # The vault's keys are still being written: the dispatcher publishes the task again.
             return None

@@ -13,7 +13,11 @@ from datetime import timedelta
 from backup_engine.errors import LeaseTooOld
 
 LEASE = timedelta(seconds=90)
-"""How long a claim holds without renewal: short enough that a dead runner costs minutes."""
+"""How long a claim holds without renewal, unless a setting says otherwise: a dead runner costs minutes."""
+SHORTEST_LEASE = timedelta(seconds=30)
+"""The fence takes its margin of it; what is left bears several lost renewals."""
+LONGEST_LEASE = timedelta(minutes=5)
+"""A dead runner's snapshot grows for as long, and its removal may take the reconciler's turn beside it."""
 RENEW_EVERY = timedelta(seconds=2)
 """Renewals carry live progress and bring back «stop», well within the 10 s in which a cancellation takes effect."""
 FENCE_MARGIN = timedelta(seconds=15)

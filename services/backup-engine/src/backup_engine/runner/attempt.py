@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from common.crash_points import reach
 from common.errors import DomainError, Unavailable
 from sqlalchemy.exc import DBAPIError
 
@@ -24,11 +25,12 @@ from backup_engine.errors.hypervisor import HypervisorError
 from backup_engine.ports.control_plane import Claim, Grant, Progress, Stop
 from backup_engine.ports.hypervisor import Hypervisor
 from backup_engine.ports.hypervisor_values import Credentials, Endpoint
-from backup_engine.ports.vault import StoreFull
+from backup_engine.ports.vault import BlobStore, StoreFull
 from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.vault.keyring import Keyring
 from backup_engine.vault.lifecycle import open_stored_keyring, require_vault
+from backup_engine.vault.retrying import RetryingStore
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +66,8 @@ class Attempt:
         return self.claim.grant
 
     @property
-    def store(self) -> FencedStore:
-        return FencedStore(self.tools.blobs, self.fence)
+    def store(self) -> BlobStore:
+        return RetryingStore(FencedStore(self.tools.blobs, self.fence))
 
     @property
     def catalogue(self) -> GrantedCatalogue:
@@ -165,7 +167,9 @@ class Attempt:
         try:
             self.fence.check()
             if isinstance(error, Interrupted):
+                reach("backup-engine.attempt.interrupted")
                 await control.hand_back(self.grant)
+                reach("backup-engine.attempt.handed_back")
             elif isinstance(error, StoppedByControlPlane):
                 await control.fail(self.grant, error.problem, retry=False)
             else:

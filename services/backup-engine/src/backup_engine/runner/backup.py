@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from common.crash_points import reach
+
 from backup_engine.domain.change_tracking import ParentDisk, ParentPoint
 from backup_engine.domain.snapshot import SnapshotName
 from backup_engine.errors import DiskLeftOut, SnapshotGone
@@ -32,14 +34,17 @@ async def back_up(attempt: Attempt) -> None:
     """Execute a BackupOrder. Raises what stopped it; a restore point exists only if it returns."""
     order = attempt.claim.order
     assert isinstance(order, BackupOrder)
+    reach("backup-engine.backup.begun")
     if await _finish_earlier(attempt):
         return
     # Before the machine is touched: a backup without its vault or its keys can only fail.
     await attempt.keyring()
     async with attempt.host() as host:
+        reach("backup-engine.host.connected")
         attempt.tell(phase="snapshot")
         machine = await host.virtual_machine(order.vm_moid)
         just_enabled = await _track_changes(attempt, host, machine)
+        reach("backup-engine.changes.tracked")
         snapshot = await _take_snapshot(attempt, host, machine, order)
         machine = await host.virtual_machine(order.vm_moid)
         await _Backup(attempt, host, machine, snapshot, order, just_enabled).run()
@@ -77,6 +82,7 @@ async def _take_snapshot(
     """The ledger row is committed before the host is asked, so that no snapshot can be forgotten."""
     name = SnapshotName(attempt.claim.deployment_id, attempt.grant.task_id, attempt.grant.token)
     await attempt.tools.control.intend_snapshot(attempt.grant, str(name))
+    reach("backup-engine.snapshot.intended")
     wanted = order.quiesce != "none" and machine.power_state is PowerState.ON
     description = "ESXi Backup Manager: removed by itself"
     try:
@@ -86,7 +92,9 @@ async def _take_snapshot(
             raise
         attempt.warn(failed)
         taken = await host.create_snapshot(machine.moid, name=str(name), description=description, quiesce=False)
+    reach("backup-engine.snapshot.created")
     await attempt.tools.control.snapshot_created(attempt.grant, taken.moref)
+    reach("backup-engine.snapshot.recorded")
     return taken
 
 
@@ -116,13 +124,18 @@ class _Backup:
         )
         async with writer:
             records = await self._read_disks(writer, parent)
+            reach("backup-engine.disks.stored")
             prepared = await self._prepare(writer, records, parent)
             attempt.tell(phase="committing")
             await self._still_there()
+            reach("backup-engine.point.sealed")
             await attempt.tools.control.prepare(attempt.grant, self._draft(prepared, parent))
+            reach("backup-engine.point.prepared")
             await writer.publish(prepared)
+            reach("backup-engine.manifest.written")
         attempt.fence.check()
         await attempt.tools.control.commit(attempt.grant)
+        reach("backup-engine.point.committed")
 
     def _progress(self, now: Progress) -> None:
         self.attempt.tell(

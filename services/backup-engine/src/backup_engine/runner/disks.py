@@ -6,6 +6,8 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+from common.crash_points import reach
+
 from backup_engine.errors.hypervisor import DatastoreFileLocked, HypervisorError
 from backup_engine.ports.hypervisor import DiskSource
 from backup_engine.ports.hypervisor_values import VirtualMachine
@@ -66,6 +68,7 @@ class DiskReading:
         """Store the disk; raises the last error when no further try can help."""
         for tries_left in range(DISK_TRIES - 1, -1, -1):
             opened = await self.ladder.open(self.machine, self.snapshot, plan, our_prefix=self.prefix)
+            reach("backup-engine.disk.opened")
             self.attempt.tell(transport=opened.transport, transport_reason=opened.reason)
             try:
                 record = await self.writer.write_disk(self._vault_plan(plan, opened))

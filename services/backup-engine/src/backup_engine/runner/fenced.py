@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from common.crash_points import reach
+
 from backup_engine.domain.lease import Fence
 from backup_engine.ports.control_plane import ControlPlane, Grant
 from backup_engine.ports.vault import Blob, BlobInfo, BlobStore, PutOutcome, StoredObject
@@ -19,7 +21,9 @@ class FencedStore:
 
     async def put_batch(self, blobs: Sequence[Blob]) -> list[PutOutcome]:
         self.fence.check()
-        return await self.inner.put_batch(blobs)
+        outcomes = await self.inner.put_batch(blobs)
+        reach("backup-engine.objects.durable")
+        return outcomes
 
     async def get(self, name: str) -> bytes:
         self.fence.check()
@@ -55,7 +59,9 @@ class GrantedCatalogue:
 
     async def stored_chunks(self, objects: Sequence[StoredObject]) -> set[tuple[bytes, int]]:
         self.fence.check()
-        return await self.control.stored_chunks(self.grant, objects)
+        live = await self.control.stored_chunks(self.grant, objects)
+        reach("backup-engine.objects.registered")
+        return live
 
     async def live_generations(self, ids: Sequence[bytes]) -> dict[bytes, int]:
         self.fence.check()

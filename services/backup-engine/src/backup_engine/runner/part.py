@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from common.crash_points import reach
 from common.messaging import Broker
 from common.messaging.broker import TaskMessage
 from common.telemetry.context import span
@@ -121,6 +122,7 @@ class Runner:
 
     async def _claim(self, message: TaskMessage) -> tuple[Claim, float] | None:
         """Claim exactly the named task, then acknowledge; what cannot be claimed is acknowledged too."""
+        reach("backup-engine.task.taken")
         sent_at = time.monotonic()
         try:
             claim = await self._tools.control.claim(UUID(message.task_id), self._site, self._holder)
@@ -131,6 +133,8 @@ class Runner:
             await message.give_back()
             await asyncio.sleep(1)
             return None
+        if claim is not None:
+            reach("backup-engine.task.claimed")
         try:
             await message.ack()
         except Exception:

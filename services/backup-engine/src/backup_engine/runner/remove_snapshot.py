@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from common.crash_points import reach
+
 from backup_engine.errors import ConsolidationNeeded
 from backup_engine.errors.hypervisor import SnapshotNotFound, VmNotFound
 from backup_engine.ports.control_plane import RemovalOrder
@@ -25,6 +27,7 @@ async def remove_snapshot(attempt: Attempt) -> None:
     """Execute a RemovalOrder. A machine or snapshot that is gone is a removal done."""
     order = attempt.claim.order
     assert isinstance(order, RemovalOrder)
+    reach("backup-engine.removal.begun")
     attempt.tell(phase="removing snapshot")
     async with attempt.host() as host:
         try:
@@ -32,6 +35,7 @@ async def remove_snapshot(attempt: Attempt) -> None:
             await _consolidate(attempt, host, order.vm_moid)
         except VmNotFound as gone:
             attempt.warn(gone)
+        reach("backup-engine.removal.done")
         await attempt.tools.control.snapshot_removed(attempt.grant, attempt.warnings)
 
 
@@ -46,11 +50,14 @@ async def _remove(attempt: Attempt, host: Hypervisor, order: RemovalOrder) -> No
     elif order.sent and await _disappears(host, moref):
         return
     await attempt.tools.control.removal_sent(attempt.grant, None)
+    reach("backup-engine.removal.intended")
     try:
         task = await host.start_snapshot_removal(moref)
     except SnapshotNotFound:
         return
+    reach("backup-engine.removal.asked")
     await attempt.tools.control.removal_sent(attempt.grant, task)
+    reach("backup-engine.removal.noted")
     phase = await _ended(host, task)
     if phase is TaskPhase.ERROR and await host.snapshot_exists(moref):
         error = (await host.task_state(task)).error

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from common.crash_points import reach
+
 from backup_engine.errors import ExportFolderMissing
 from backup_engine.ports.control_plane import RestoreDisksOrder
 from backup_engine.ports.vault import Buffer
@@ -30,10 +32,13 @@ async def restore_disks(attempt: Attempt) -> None:
     attempt.tell(phase="reading", mode="restore", bytes_total=total)
     async with PointReader(attempt.store, keyring, manifest, generations=attempt.catalogue) as reader:
         disks = [await _disk(attempt, reader, key, export=order.export) for key in order.disk_keys]
+    reach("backup-engine.restore.disks_read")
     await attempt.tools.control.prepare(attempt.grant, None)
+    reach("backup-engine.restore.export_prepared")
     for disk in disks:
         if disk["file"] is not None:
             await asyncio.to_thread(os.replace, f"{disk['file']}.part", disk["file"])
+    reach("backup-engine.restore.files_named")
     await attempt.tools.control.restored(attempt.grant, {"disks": disks}, attempt.warnings)
 
 

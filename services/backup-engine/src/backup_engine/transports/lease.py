@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from common.crash_points import reach
+
 from backup_engine.errors.hypervisor import DiskStreamDamaged, HypervisorError
 from backup_engine.ports.hypervisor import Capabilities, ExportLease, Hypervisor
 from backup_engine.ports.hypervisor_values import Disk
@@ -98,6 +100,7 @@ class LeaseSource:
         self._current_bytes = 0
         lease = self._lease = await self._hypervisor.open_export(self._snapshot, [self._disk])
         try:
+            reach("backup-engine.disk.leased")
             stream = lease.open_disk(self._disk.key)
             async with aclosing(stream.blocks()) as blocks:
                 async for block in blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,9 @@ from backup_engine.ports.control_plane import (
 )
 
 
-async def begin_attempt(uow: UnitOfWork, task_id: UUID, runner: str, deployment_id: str) -> Claim | None:
+async def begin_attempt(
+    uow: UnitOfWork, task_id: UUID, runner: str, deployment_id: str, lease: timedelta = LEASE
+) -> Claim | None:
     """Claim the task for this runner; None when it is not ready any more.
 
     Raises:
@@ -36,9 +39,9 @@ async def begin_attempt(uow: UnitOfWork, task_id: UUID, runner: str, deployment_
     sealed = await uow.vaults.sealed_keyring(task.vault_id)
     order, pinned = await _order(uow, task)
     token = task.token + 1
-    await uow.tasks.claim(task, runner, LEASE, epoch=vault.gc_epoch, parent_point_id=pinned)
+    await uow.tasks.claim(task, runner, lease, epoch=vault.gc_epoch, parent_point_id=pinned)
     return Claim(
-        grant=Grant(uow.tenant_id, task.id, token, LEASE),
+        grant=Grant(uow.tenant_id, task.id, token, lease),
         kind=task.kind,
         order=order,
         server_id=task.server_id,

@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_KEPT = timedelta(hours=24)
 """A snapshot with our name that no ledger knows may belong to a database that is being restored."""
-QUIET = LEASE + SNAPSHOT_GRACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class SnapshotReconciler:
     connector: HypervisorConnector
     box: SecretBox
     deployment_id: str
+    lease: timedelta = LEASE
 
     async def turn(self) -> None:
         await self.sweep_ledger()
@@ -59,7 +59,7 @@ class SnapshotReconciler:
     async def sweep_ledger(self) -> int:
         """Queue removals that got lost; returns how many."""
         async with self.store.for_system("reconciler") as uow:
-            rows = await open_ledger(uow, QUIET)
+            rows = await open_ledger(uow, self.lease + SNAPSHOT_GRACE)
         queued = 0
         for tenant_id, row_id in rows:
             async with self.store.for_tenant(tenant_id) as uow:

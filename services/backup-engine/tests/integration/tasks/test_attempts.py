@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from backup_engine.adapters.sql_control_plane import SqlControlPlane
 from backup_engine.domain.job import TaskStatus
+from backup_engine.domain.lease import SHORTEST_LEASE
 from backup_engine.errors import StaleToken
 from backup_engine.ports.control_plane import Claim, Progress
 from backup_engine.runner.attempt import Attempt
@@ -123,6 +126,18 @@ async def test_a_lease_that_is_over_is_refused_even_before_anyone_else_claims(la
     await query(lab.engine, lab.tenant_id, sql, id=task_id)
     with pytest.raises(StaleToken):
         await lab.engine.built.control_plane().prepare(claim.grant, None)
+
+
+async def test_a_claim_holds_for_the_lease_that_is_set(lab: Lab) -> None:
+    task_id = await ready_task(lab)
+    built = lab.engine.built
+    control = SqlControlPlane(built.store, built.box, "test", lease=SHORTEST_LEASE)
+    claim = await control.claim(task_id, "cloud", "test")
+    assert claim is not None
+    assert claim.grant.lease == SHORTEST_LEASE
+    sql = "select lease_until - started_at as held from tasks where id = :id"
+    held = (await query(lab.engine, lab.tenant_id, sql, id=task_id))[0].held
+    assert abs(held - SHORTEST_LEASE) < timedelta(seconds=1)
 
 
 STEPS = [

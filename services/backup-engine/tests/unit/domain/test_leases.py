@@ -3,7 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from backup_engine.domain.lease import FENCE_MARGIN, LEASE, Fence, loss_counts
+from backup_engine.domain.lease import (
+    FENCE_MARGIN,
+    LEASE,
+    LONGEST_LEASE,
+    RENEW_EVERY,
+    SHORTEST_LEASE,
+    Fence,
+    loss_counts,
+)
 from backup_engine.errors import LeaseTooOld
 
 GIB = 1 << 30
@@ -17,15 +25,24 @@ class Monotonic:
 
 
 @pytest.mark.invariant("D73")
-def test_a_runner_stops_fifteen_seconds_before_the_lease_of_its_last_renewal_can_be_over() -> None:
+@pytest.mark.parametrize("lease", [SHORTEST_LEASE, LEASE, LONGEST_LEASE])
+def test_a_runner_stops_fifteen_seconds_before_the_lease_of_its_last_renewal_can_be_over(lease: timedelta) -> None:
     clock = Monotonic()
-    fence = Fence(LEASE, clock)
+    fence = Fence(lease, clock)
     fence.renewed(sent_at=1000.0)
-    clock.now = 1000.0 + (LEASE - FENCE_MARGIN).total_seconds() - 0.001
+    clock.now = 1000.0 + (lease - FENCE_MARGIN).total_seconds() - 0.001
     fence.check()
     clock.now += 0.002
     with pytest.raises(LeaseTooOld):
         fence.check()
+
+
+def test_three_lost_renewals_raise_no_fence_under_the_shortest_lease_that_settings_allow() -> None:
+    clock = Monotonic()
+    fence = Fence(SHORTEST_LEASE, clock)
+    fence.renewed(sent_at=1000.0)
+    clock.now = 1000.0 + (4 * RENEW_EVERY).total_seconds()
+    fence.check()
 
 
 def test_the_lease_counts_from_the_sending_of_the_renewal_not_from_its_answer() -> None:

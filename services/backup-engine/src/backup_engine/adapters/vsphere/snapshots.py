@@ -1,5 +1,7 @@
 """VMware snapshots: make, find, look at, remove, consolidate."""
 
+from common.crash_points import reach
+
 from backup_engine.adapters.vsphere.devices import disks_of
 from backup_engine.adapters.vsphere.inventory import flattened
 from backup_engine.adapters.vsphere.session import Session, read_properties
@@ -20,6 +22,7 @@ async def create(session: Session, moid: str, name: str, description: str, *, qu
         lambda: machine.CreateSnapshot_Task(name=name, description=description, memory=False, quiesce=quiesce),
         changes=True,
     )
+    reach("backup-engine.snapshot.asked")
     moref = moid_of(await finished(session, moid_of(task), "CreateSnapshot", CREATE_SECONDS))
     return SnapshotTaken(moref, await disks(session, moref), quiesce and await _was_quiesced(session, moid, moref))
 
