@@ -14,14 +14,18 @@ ROOT = Path(os.environ.get("EBM_DEVSTACK_FOLDER") or (checkout() or Path.cwd()) 
 PATH = ROOT / "endpoints.json"
 
 
-def write(ports: Ports, announced: dict[str, Any], staff: list[dict[str, Any]]) -> dict[str, Any]:
-    """Write the endpoints of a running stack, readable by its owner only, and return them."""
-    found: dict[str, Any] = {
+def of(ports: Ports, announced: dict[str, Any], staff: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the endpoints of a running stack."""
+    return {
         "gateway": ports.url("gateway"),
         **{name: announced[name]["url"] for name in ("paypal", "mtn_momo", "mail") if name in announced},
         "esxi": [announced["esxi"]] if "esxi" in announced else [],
         "staff": staff,
     }
+
+
+def write(found: dict[str, Any]) -> dict[str, Any]:
+    """Write the endpoints of a running stack, readable by its owner only, and return them."""
     ROOT.mkdir(parents=True, exist_ok=True)
     partial = PATH.with_suffix(".partial")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,18 @@ def filled(
     values |= _gateway(kept, ports) | _tenancy(kept) | _backup_engine(folder, kept)
     values |= _billing(folder) | _providers(kept, ports)
     return values | {name: value for name, value in os.environ.items() if value}
+
+
+@contextmanager
+def applied(values: Mapping[str, str]) -> Iterator[None]:
+    """Make the values this process's environment while the block lasts: who reads settings reads them there."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _of_member(

@@ -6,7 +6,7 @@ The parts are the very ones that run apart elsewhere; none knows. ``make demo`` 
 import asyncio
 import os
 import shutil
-import subprocess
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -69,29 +69,20 @@ async def stack(
         child = simulation.spawn(
             simulation.told(folder, kept, ports, machine), simulation.wanted(), folder / "simulators.json", log
         )
-        exits.push_async_callback(_end, child)
+        exits.push_async_callback(asyncio.to_thread, child.end, (signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
         server = await asyncio.to_thread(exits.enter_context, postgres(folder / "postgres", throw_away=not keep))
         say(f"PostgreSQL {server.version} at {server.host}:{server.port}")
-        announced = await simulation.announced(child, folder / "simulators.json")
+        announced = await simulation.announced(child, folder / "simulators.json", log)
         say(f"simulators: {', '.join(sorted(announced))}")
         filled = environment.filled(folder, kept, ports, postgres=(server.host, server.port), broker=None)
         os.environ.update(filled | environment.of_announced(announced))
         await databases.prepare(server.url, kept)
         say("databases migrated, plans seeded")
-        found = endpoints.write(ports, announced, await databases.staff())
+        found = endpoints.write(endpoints.of(ports, announced, await databases.staff()))
         exits.callback(endpoints.forget)
         async with _services() as stop:
             say(f"every part is ready; the gateway is at {found['gateway']}")
             yield Stack(found, folder, stop)
-
-
-async def _end(child: "subprocess.Popen[bytes]") -> None:
-    child.terminate()
-    try:
-        await asyncio.to_thread(child.wait, 10)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        await asyncio.to_thread(child.wait)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-import subprocess
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 from devstack.environment import PUBLIC_BASE_URL, Ports, simulated
 from devstack.secrets import StackSecrets
+from devstack.servers import processes
+from devstack.servers.processes import Process
 from devstack.stand_ins import StandIns
 
 START_SECONDS = 60.0
@@ -48,25 +50,29 @@ def wanted() -> list[str]:
     return [*simulated(), "esxi"]
 
 
-def spawn(
-    configuration: StandIns, names: list[str], announce: Path, log: Path | None, **options: Any
-) -> "subprocess.Popen[bytes]":
-    """Start the program for the named simulators; it announces itself in ``announce``."""
+def spawn(configuration: StandIns, names: list[str], announce: Path, log: Path | None, *, tied: bool = True) -> Process:
+    """Start the program for the named simulators; it announces itself in ``announce``.
+
+    Args:
+        configuration: What they are told.
+        names: Which of them.
+        announce: Where they write their addresses.
+        log: Where their output goes; ours without one.
+        tied: Whether they end with this process.
+    """
     announce.parent.mkdir(parents=True, exist_ok=True)
     announce.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "devstack.stand_ins", "--only", ",".join(names), "--announce", str(announce)]
-    out = log.open("ab") if log else None
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out, **options)
-    if child.stdin is None:
-        raise RuntimeError("the child has no stdin")
-    with child.stdin as pipe:
-        pipe.write(json.dumps(asdict(configuration)).encode())
-    if out:
-        out.close()
-    return child
+    return processes.spawn(
+        [sys.executable, "-m", "devstack.stand_ins", "--only", ",".join(names), "--announce", announce],
+        env=os.environ,
+        folder=Path.cwd(),
+        log=log,
+        tied_by=signal.SIGTERM if tied else None,
+        told=json.dumps(asdict(configuration)).encode(),
+    )
 
 
-async def announced(child: "subprocess.Popen[bytes]", announce: Path) -> dict[str, Any]:
+async def announced(child: Process, announce: Path, log: Path | None = None) -> dict[str, Any]:
     """Wait for the announcement of a child.
 
     Raises:
@@ -74,8 +80,8 @@ async def announced(child: "subprocess.Popen[bytes]", announce: Path) -> dict[st
     """
     deadline = asyncio.get_running_loop().time() + START_SECONDS
     while not announce.exists():
-        if child.poll() is not None:
-            raise RuntimeError(f"the simulators ended with status {child.returncode} while starting")
+        if not child.alive:
+            raise RuntimeError(f"the simulators ended while starting:\n{processes.tail(log) if log else ''}")
         if asyncio.get_running_loop().time() > deadline:
             raise RuntimeError(f"the simulators were not ready within {START_SECONDS:.0f} s")
         await asyncio.sleep(0.05)

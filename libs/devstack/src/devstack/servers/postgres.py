@@ -155,12 +155,16 @@ class EmbeddedPostgres:
         state = states.load(self._folder)
         return _server(state) if state.process("postgres") is not None else None
 
-    def stop(self) -> None:
-        """End the server (from any process) and wait; nothing happens when it does not run."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server (from any process) and wait; nothing happens when it does not run.
+
+        Args:
+            how: SIGINT ends transactions and writes all down; SIGQUIT leaves that to the next start's recovery.
+        """
         with states.locked(self._folder):
             state = states.load(self._folder)
             process = state.process("postgres")
-            if process is not None and not process.end(*STOP_STEPS):
+            if process is not None and not process.end((how, STOP_STEPS[0][1]), *STOP_STEPS[1:]):
                 raise ServerDidNotStart(f"PostgreSQL (process {process.pid}) does not end")
             if self._throw_away:
                 shutil.rmtree(data_folder(self._folder, unprivileged_account()), ignore_errors=True)

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,14 +95,27 @@ def spawn(
     *,
     env: Mapping[str, str],
     folder: Path,
-    log: Path,
+    log: Path | None,
     account: Account | None = None,
     tied_by: signal.Signals | None = None,
+    told: bytes = b"",
+    on_end: Callable[[int], None] = lambda _status: None,
 ) -> Process:
-    """Start a server in a session of its own, its streams in `log`.
+    """Start a program in a session of its own, its streams in `log` (ours without one).
 
     With `tied_by` the kernel sends it that signal when this process ends, however it ends. The kernel ties a child to
-    the *thread* that started it, so a thread per server starts it and waits for it; that also reaps it.
+    the *thread* that started it, so a thread per program starts it and waits for it; that also reaps it, and calls
+    `on_end` with its status (negative: the signal that ended it).
+
+    Args:
+        arguments: the program and its arguments.
+        env: its whole environment.
+        folder: its working folder.
+        log: what its output is appended to.
+        account: who runs it.
+        tied_by: see above.
+        told: what it reads from its standard input.
+        on_end: see above; called from the thread.
 
     Raises:
         OSError: the program cannot be executed.
@@ -114,17 +128,20 @@ def spawn(
 
     def keep() -> None:
         try:
-            with log.open("ab") as stream:
+            with log.open("ab") if log else nullcontext() as stream:
                 child = subprocess.Popen(
                     command,
                     env=dict(env),
                     cwd=folder,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE if told else subprocess.DEVNULL,
                     stdout=stream,
                     stderr=stream,
                     start_new_session=True,
                     **run_as(account),
                 )
+            if child.stdin:
+                with child.stdin as pipe:
+                    pipe.write(told)
         except OSError as error:
             outcome.append(error)
             return
@@ -132,7 +149,7 @@ def spawn(
             outcome.append(Process.of(child.pid))
         finally:
             started.set()
-        child.wait()
+        on_end(child.wait())
 
     threading.Thread(target=keep, name=f"keeps {Path(command[-1]).name}", daemon=True).start()
     started.wait()
