@@ -91,17 +91,19 @@ async def protect(house: House, host: JSON) -> None:
 
 
 @contextmanager
-def a_host(folder: Path, *machines: str, port: int = 0) -> Iterator[JSON]:
+def a_host(folder: Path, *machines: str, port: int = 0, lease_timeout: int = 300) -> Iterator[JSON]:
     """Run a simulated host of one's own until the block ends.
 
     Args:
         folder: Where it keeps disks and certificate; a new folder has a new certificate.
         *machines: ``name:size:used``.
         port: Where it listens; a free port unless given.
+        lease_timeout: Seconds without a report until it ends an export or import.
     """
     announced = folder.with_suffix(".json")
     command = [sys.executable, "-m", "simulators.esxi", "--folder", str(folder), "--announce", str(announced)]
-    command += ["--port", str(port), *(part for machine in machines for part in ("--vm", machine))]
+    command += ["--port", str(port), "--lease-timeout", str(lease_timeout)]
+    command += [*(part for machine in machines for part in ("--vm", machine))]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60

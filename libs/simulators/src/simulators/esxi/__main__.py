@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where disks and certificate are kept")
     parser.add_argument("--name", default="esxi.sim.local", help="host name shown in the inventory")
     parser.add_argument("--licence", choices=["enterprise", "free"], default="enterprise", help="free: a read-only API")
+    parser.add_argument("--lease-timeout", type=int, default=300, help="seconds without a report until a lease ends")
     parser.add_argument("--datastore", action="append", default=[], help="name of a datastore (repeatable)")
     parser.add_argument(
         "--vm", action="append", default=[], type=VmSpec.parse, metavar="NAME:SIZE:USED[:gpt][:off]",
@@ -26,7 +27,7 @@ def main() -> None:
     spec = HostSpec(
         folder=given.folder.resolve(), vms=tuple(given.vm), username=given.username, password=given.password,
         name=given.name, host=given.host, port=given.port, control_port=given.control_port, licence=given.licence,
-        datastores=tuple(given.datastore) or ("datastore1",),
+        datastores=tuple(given.datastore) or ("datastore1",), lease_timeout=given.lease_timeout,
     )  # fmt: skip
 
     async def begin() -> tuple[Running, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from common.crash_points import reach
 
@@ -13,6 +14,7 @@ from backup_engine.ports.control_plane import RemovalOrder
 from backup_engine.ports.hypervisor import Hypervisor
 from backup_engine.ports.hypervisor_values import TaskPhase
 from backup_engine.runner.attempt import Attempt
+from backup_engine.runner.busy import when_free
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ async def _remove(attempt: Attempt, host: Hypervisor, order: RemovalOrder) -> No
     await attempt.tools.control.removal_sent(attempt.grant, None)
     reach("backup-engine.removal.intended")
     try:
-        task = await host.start_snapshot_removal(moref)
+        task = await when_free(partial(host.start_snapshot_removal, moref))
     except SnapshotNotFound:
         return
     reach("backup-engine.removal.asked")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from common.crash_points import reach
 from common.errors import DomainError
@@ -17,6 +18,7 @@ from backup_engine.ports.control_plane import RestoreMachineOrder
 from backup_engine.ports.hypervisor import Hypervisor, ImportLease, ImportRequest
 from backup_engine.ports.vault import Buffer
 from backup_engine.runner.attempt import Attempt
+from backup_engine.runner.busy import when_free
 from backup_engine.vault.manifest import load_manifest
 from backup_engine.vault.reader import PointReader
 
@@ -59,12 +61,12 @@ async def restore_machine(attempt: Attempt) -> None:
 
 
 async def _destroy_earlier(attempt: Attempt, host: Hypervisor) -> None:
-    """What attempts of lower tokens left behind, whose leases are over and fences up, and earlier imports of this one."""
+    """What earlier attempts left behind, whose leases are over and whose fences are up, and earlier imports of ours."""
     for machine in await host.tagged(str(attempt.grant.task_id)):
         _task, _, token = (machine.task_tag or "").rpartition(".")
         if token.isdigit() and int(token) <= attempt.grant.token:
             log.info("task %s: destroying what attempt %s left", attempt.grant.task_id, token)
-            await host.destroy(machine.moid)
+            await when_free(partial(host.destroy, machine.moid))
 
 
 async def _destroy(host: Hypervisor, moid: str) -> None:
@@ -124,10 +126,9 @@ async def _blocks(attempt: Attempt, reader: PointReader, key: int) -> AsyncGener
     read = attempt.progress.bytes_read
     async for offset, data in reader.stream(key):
         yield offset, data
+        reach("backup-engine.restore.partly_written")
         read += len(data)
         reached = offset + len(data)
         attempt.tell(bytes_read=read, bytes_skipped=base + reached - read)
-        if 2 * reached >= reader.disk(key).capacity_bytes:
-            reach("backup-engine.restore.half_written")
     capacity = reader.disk(key).capacity_bytes
     attempt.tell(bytes_read=read, bytes_skipped=base + capacity - read)

@@ -106,6 +106,7 @@ class MachineImport:
                 _log.warning("half a VM stays registered", extra={"moid": self._moid, "reason": error.code})
 
     def _report(self, offset: int) -> None:
+        self._session.fence()
         self._lease.check()
         self._lease.report((self._written + offset) / self._total)
 
