@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 from billing.contracts import documents
 from billing.messaging.handlers import OrganizationProvisioned, subscriptions
-from billing.persistence.tables import metadata
-from billing.testing import Billing
-from sqlalchemy.ext.asyncio import create_async_engine
 
 pytestmark = pytest.mark.contract
 SERVICES = Path(__file__).parents[3]
@@ -62,19 +59,3 @@ def test_a_provisioned_organization_is_read_whole() -> None:
         "id", "name", "slug", "status", "plan", "owner", "email", "billing_cycle", "subscription_start",
         "subscription_end",
     }  # fmt: skip
-
-
-@pytest.mark.integration
-async def test_the_migrations_make_the_tables_that_the_code_describes(billing: Billing) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    engine = create_async_engine(billing.database.admin_url.replace("postgresql://", "postgresql+asyncpg://"))
-    try:
-        async with engine.connect() as connection:
-            differences = await connection.run_sync(
-                lambda plain: compare_metadata(MigrationContext.configure(plain), metadata)
-            )
-    finally:
-        await engine.dispose()
-    assert [found for found in differences if "alembic_version" not in str(found)] == []
