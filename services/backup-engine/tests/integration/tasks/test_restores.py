@@ -60,6 +60,22 @@ async def test_a_restore_whose_runner_died_is_made_anew_and_leaves_one_machine(l
     assert digest == (await lab.recorded(point))[key]
 
 
+@pytest.mark.invariant("D34")
+async def test_an_upload_that_the_host_cuts_is_begun_again_within_the_attempt(lab: Lab) -> None:
+    point = await a_point(lab)
+    await lab.faults({"match": "/nfc/*", "action": "cut", "after_bytes": 1 << 20, "times": 1})
+    async with lab.engine.running():
+        done = await lab.ended(f"/api/restore/jobs/{(await asked(lab, point))['id']}/")
+    task = done["tasks"][0]
+    assert (done["status"], task["attempts"], task["progress_percent"]) == ("completed", 1, 100), done
+    assert task["bytes_read"] + task["bytes_skipped"] == task["bytes_total"]
+    assert len(await lab.calls("ImportVApp")) == 2
+    assert await names(lab) == ["copy", "web"]
+    key = point["disks"][0]["key"]
+    digest = (await lab.sim.get(f"/_sim/vms/{done['moid']}/disks/{key}/sha256")).json()["sha256"]
+    assert digest == (await lab.recorded(point))[key]
+
+
 @pytest.mark.invariant("D59")
 async def test_a_cancelled_restore_leaves_no_half_machine(lab: Lab) -> None:
     point = await a_point(lab)

@@ -12,7 +12,7 @@ from backup_engine.domain.problem import problem_of
 from backup_engine.errors import LeaseTooOld, QuotaReached, StaleToken
 from backup_engine.errors.hypervisor import HostUnreachable, HypervisorLoginRefused
 from backup_engine.ports.control_plane import Claim, Grant, RemovalOrder, Renewal, Stop, VaultAccess
-from backup_engine.ports.vault import StoreFull
+from backup_engine.ports.vault import StoreFull, StoreUnavailable
 from backup_engine.runner.attempt import Attempt
 from backup_engine.runner.tools import RunnerTools
 from common.ids import uuid7
@@ -148,3 +148,19 @@ async def test_work_that_ends_well_tells_nothing_more() -> None:
     await attempt_with(control).run(work)
     control.fail.assert_not_awaited()
     control.hand_back.assert_not_awaited()
+
+
+async def test_a_busy_store_costs_a_pause_and_no_attempt() -> None:
+    attempt = attempt_with(control_that())
+    attempt.tools.blobs.get = AsyncMock(side_effect=[StoreUnavailable(reason="503 SlowDown"), b"found"])  # type: ignore[method-assign]
+    assert await attempt.store.get("name") == b"found"
+
+
+@pytest.mark.invariant("D73")
+async def test_a_store_is_not_asked_again_once_the_fence_is_up() -> None:
+    attempt = attempt_with(control_that(), lease=timedelta(seconds=15.05))
+    busy = AsyncMock(side_effect=StoreUnavailable(reason="503 SlowDown"))
+    attempt.tools.blobs.get = busy  # type: ignore[method-assign]
+    with pytest.raises(LeaseTooOld):
+        await attempt.store.get("name")
+    busy.assert_awaited_once()
