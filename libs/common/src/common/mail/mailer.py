@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -12,6 +13,7 @@ from uuid import UUID
 import aiosmtplib
 from sqlalchemy import func, select, update
 
+from common.crash_points import reach
 from common.persistence.database import Database
 from common.persistence.mechanisms import mails
 from common.persistence.scope import Scope
@@ -20,11 +22,12 @@ from common.telemetry.metrics import MAILS_SENT
 
 log = logging.getLogger(__name__)
 
-BATCH = 20
-CLAIM = timedelta(minutes=2)
-"""How long a mail in hand is left to its sender."""
+CLAIM = timedelta(minutes=1)
+"""How long the mail in hand is left to its sender: twice what sending may take, or another sends it too."""
 
 SMTP_SECONDS = 30.0
+"""How long the mail server may take for one mail, from connecting to its last answer."""
+
 LONGEST_PAUSE = timedelta(hours=1)
 
 
@@ -44,25 +47,34 @@ class Mailer:
         self._scope = Scope(role="mailer")
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-        """Send until ``stop``."""
+        """Send until ``stop``; the mail in hand is finished first."""
         ready()
         while not stop.is_set():
             try:
-                sent = await self.send_due()
+                sent = await self.send_one()
             except Exception:
                 log.exception("mail queue not reachable")
-                sent = 0
-            if sent < BATCH:
-                try:
+                sent = False
+            if not sent:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 1.0)
-                except TimeoutError:
-                    continue
 
-    async def send_due(self) -> int:
-        """Send what is due; return how many mails were tried."""
-        rows = await self._claim()
-        for row in rows:
-            try:
+    async def send_one(self) -> bool:
+        """Send the mail that has been due for longest; return whether there was one."""
+        row = await self._claim()
+        if row is None:
+            return False
+        reach("common.mail.claimed")
+        error = await self._refusal(row)
+        reach("common.mail.sent")
+        await self._settle(row, error)
+        reach("common.mail.marked")
+        return True
+
+    async def _refusal(self, row: Any) -> str | None:
+        """Send one mail; return why the server has not taken it, ``None`` where it has."""
+        try:
+            async with asyncio.timeout(SMTP_SECONDS):
                 await aiosmtplib.send(
                     self._compose(row),
                     hostname=self._settings.email_host,
@@ -72,11 +84,9 @@ class Mailer:
                     start_tls=self._settings.email_use_tls,
                     timeout=SMTP_SECONDS,
                 )
-            except Exception as error:  # noqa: BLE001 - one mail that cannot be written must not hold up the others
-                await self._settle(row, f"{type(error).__name__}: {error}")
-            else:
-                await self._settle(row, None)
-        return len(rows)
+        except Exception as error:  # noqa: BLE001 - one mail that cannot be written must not hold up the others
+            return f"{type(error).__name__}: {error}"
+        return None
 
     def _compose(self, row: Any) -> EmailMessage:
         message = EmailMessage()
@@ -91,13 +101,14 @@ class Mailer:
             message.add_alternative(row.body_html, subtype="html")
         return message
 
-    async def _claim(self) -> list[Any]:
+    async def _claim(self) -> Any | None:
+        """Take one mail: those behind it must not become due again while it is being sent."""
         async with self._database.session("mailer", self._scope) as session:
             due = (
                 select(mails.c.id)
                 .where(mails.c.sent_at.is_(None), mails.c.next_attempt_at <= func.clock_timestamp())
                 .order_by(mails.c.next_attempt_at)
-                .limit(BATCH)
+                .limit(1)
                 .with_for_update(skip_locked=True)
             )
             claimed = (
@@ -106,7 +117,7 @@ class Mailer:
                 .values(next_attempt_at=func.clock_timestamp() + CLAIM)
                 .returning(mails)
             )
-            return list((await session.execute(claimed)).all())
+            return (await session.execute(claimed)).one_or_none()
 
     async def _settle(self, row: Any, error: str | None) -> None:
         identifier: UUID = row.id

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 
+from common.crash_points import reach
 from common.messaging.broker import Broker, Unroutable
 from common.messaging.envelope import Envelope
 from common.messaging.wakeup import Wakeup
@@ -63,8 +64,13 @@ class Relay:
     async def publish_batch(self) -> int:
         """Publish what is due; return how many rows were tried."""
         rows = await self._claim()
+        if not rows:
+            return 0
+        reach("common.outbox.claimed")
         results = await asyncio.gather(*(self._publish(row) for row in rows), return_exceptions=True)
+        reach("common.outbox.published")
         await self._settle(rows, results)
+        reach("common.outbox.marked")
         return len(rows)
 
     async def _claim(self) -> list[Any]:
@@ -92,8 +98,6 @@ class Relay:
         await self._broker.publish(Envelope.model_validate(row.envelope))
 
     async def _settle(self, rows: list[Any], results: list[Any]) -> None:
-        if not rows:
-            return
         sent = [row.position for row, result in zip(rows, results, strict=True) if result is None]
         service = self._database.prefix
         async with self._database.session("relay", self._scope) as session:

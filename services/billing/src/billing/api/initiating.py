@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from common.crash_points import reach
 from common.idempotency import once
 
 from billing.api.dependencies import Tools
@@ -132,6 +133,7 @@ async def initiate(
     payment, to_start = await _attempt(tools, order, wish, user_id, key=key, body=body)
     if method is Method.BANK_TRANSFER:
         return _transfer(tools, payment, language)
+    reach("billing.attempt.recorded")
     if to_start:
         state = await tools.checkout.start(order.tenant_id, payment.id)
         if state.needs_operator:

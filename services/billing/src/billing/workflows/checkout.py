@@ -10,6 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from common.clock import Clock
+from common.crash_points import reach
 
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order
@@ -104,7 +105,8 @@ class Checkout:
             if not await uow.polling.spend(method, self._calls_per_second):
                 await uow.session.rollback()
                 return None
-            return claimed.tenant_id
+        reach("billing.question.claimed")
+        return claimed.tenant_id
 
     async def start(self, tenant_id: UUID, payment_id: UUID) -> ProviderState:
         """Ask the provider for a payment whose row is committed. Repeating it makes no second payment.
@@ -119,11 +121,13 @@ class Checkout:
         if state.status is not ProviderStatus.FAILED:
             async with self._store.for_tenant(tenant_id) as uow:
                 await uow.payments.schedule(payment_id, self._clock.now() + POLL_PAUSES[0])
+        reach("billing.start.scheduled")
         return state
 
     async def _try_start(self, provider: PaymentProvider, view: AttemptView) -> ProviderState:
         try:
             started: Started = await provider.start(view)
+            reach("billing.provider.started")
         except ProviderUnavailable as error:
             log.warning("start unanswered", extra={"payment_id": str(view.payment_id), "code": error.code})
             return ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code)
@@ -155,6 +159,7 @@ class Checkout:
             state = ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code)
         except ProviderMisconfigured as error:
             state = ProviderState(status=ProviderStatus.UNKNOWN, provider_status=error.code, needs_operator=True)
+        reach("billing.provider.observed")
         if state.not_received:
             state = await self._start_again(provider, payment, view)
         await self._apply(payment, view, state)
@@ -173,6 +178,8 @@ class Checkout:
         provider = self._providers[payment.method]
         async with self._store.for_tenant(payment.tenant_id) as uow:
             await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=provider.payee)
+            reach("billing.state.applied")
+        reach("billing.state.committed")
 
     async def _escalate(self, payment: Payment) -> None:
         if self._clock.now() - payment.created_at < ESCALATE_AFTER:

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
+from common.crash_points import reach
+
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
 from billing.persistence.polling import Claimed
@@ -72,7 +74,9 @@ class Watch:
                 event = await uow.webhooks.take()
             if event is None:
                 return handled
+            reach("billing.webhook.taken")
             outcome = await self._handle(event)
+            reach("billing.webhook.handled")
             async with self._store.for_system("webhook") as uow:
                 await uow.webhooks.done(event, outcome)
             handled += 1

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import structlog
 from common.auth.internal_token import CHUNKED
+from common.crash_points import reach
 from common.errors import DomainError
 from common.web.context import RequestContext
 from common.web.problems import language_of, of_domain_error, problem
@@ -216,6 +217,7 @@ class Gateway:
         )
         try:
             async with sending as answer:
+                reach("gateway.answer.received")
                 await _stream_back(answer, route.service, send)
         except ServiceUnavailable:
             if body.refused is not None:

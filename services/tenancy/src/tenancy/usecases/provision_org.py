@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from common.crash_points import reach
+
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
 from tenancy.domain.people import NamedPerson
@@ -69,6 +71,7 @@ async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None
         )
     )
     await uow.organizations.apply_order(organization, order.order_id, OrderKind.NEW, now)
+    reach("tenancy.organization.added")
     await uow.memberships.add(
         Membership(organization.id, owner.id, Role.OWNER, owner.email, owner.full_name, joined_at=now)
     )
@@ -79,6 +82,7 @@ async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None
         subject=str(organization.id),
         aggregate_version=organization.version,
     )
+    reach("tenancy.provisioning.told")
     await _welcome(uow, letters, owner, organization)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from common.auth import Principal, requires_person
+from common.crash_points import reach
 from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -53,6 +54,7 @@ async def place(
         body=await request.body(),
         answer=_answer,
     )
+    reach("billing.order.placed")
     return JSONResponse(answer, status_code=status)
 
 

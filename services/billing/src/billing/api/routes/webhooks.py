@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from common.auth import public
+from common.crash_points import reach
 from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 
@@ -53,6 +54,8 @@ async def paypal(_: Anybody, request: Request, tools: ToolsDep) -> dict[str, str
     headers = {name: value for name, value in request.headers.items() if name.startswith("paypal-")}
     async with tools.store.for_system("webhook") as uow:
         stored = await uow.webhooks.store(RawEvent("paypal", event.event_id, event.event_type, body, headers))
+        reach("billing.webhook.inserted")
+    reach("billing.webhook.stored")
     WEBHOOKS.labels("paypal", "stored" if stored else "repeated").inc()
     return {"status": "stored" if stored else "known"}
 
@@ -66,6 +69,7 @@ async def mtn_momo(_: Anybody, token: str, tools: ToolsDep) -> Response:
         WEBHOOKS.labels("mtn_momo", "unknown").inc()
         raise CallbackUnknown
     WEBHOOKS.labels("mtn_momo", "taken").inc()
+    reach("billing.callback.matched")
     tenant_id = await tools.checkout.claim(payment_id, Method.MTN_MOMO, gap=MINIMUM_GAP)
     try:
         if tenant_id is not None:

@@ -3,6 +3,7 @@
 All in the caller's transaction, with the order locked. Locks go order → attempt → coupon → subscription → counter.
 """
 
+from common.crash_points import reach
 from common.ids import uuid7
 
 from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
@@ -39,6 +40,7 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
         The order with what it has received now.
     """
     await uow.ledger.book(order.tenant_id, received(payment.id, payment.method, charged, worth))
+    reach("billing.payment.booked")
     to_order = min(worth, order.outstanding)
     if to_order and await uow.payments.allocate(payment, to_order):
         await uow.orders.allocate(order, to_order)
@@ -171,6 +173,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     if period is None:
         return False
     invoice = await _invoice(uow, order, period, issuer)
+    reach("billing.invoice.added")
     for attempt in await uow.payments.of_order(order.id):
         if attempt.is_offered:
             await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
