@@ -28,9 +28,11 @@ from backup_engine.api.dependencies import Tools
 from backup_engine.domain.admission import Limits
 from backup_engine.messaging.handlers import subscriptions
 from backup_engine.persistence.unit_of_work import UnitOfWork
+from backup_engine.ports.vault import BlobStore
 from backup_engine.runner.part import Runner
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.settings import NAME, PREFIX, Settings
+from backup_engine.vault.retrying import RetryingStore
 from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
 from backup_engine.workflows.read_point import PointReaders
 from backup_engine.workflows.reconcile_snapshots import SnapshotReconciler
@@ -54,7 +56,7 @@ class Built:
     tasks: Broker
     """Of the runner: takes messages of tasks. The same object where one process has everything."""
     own_brokers: bool
-    blobs: FolderStore
+    blobs: BlobStore
     kms: FileKms
     connector: VSphereConnector
     box: AesSecretBox
@@ -68,7 +70,7 @@ class Built:
         return timedelta(seconds=self.settings.lease_seconds)
 
     def readers(self) -> PointReaders:
-        return PointReaders(self.store, self.blobs, self.kms)
+        return PointReaders(self.store, RetryingStore(self.blobs), self.kms)
 
     def app(self) -> FastAPI:
         tools = Tools(self.store, self.connector, self.box, self.readers(), self.settings.export_folder is not None)
@@ -102,7 +104,7 @@ class Built:
     def worker(self) -> list[Part]:
         turn = timedelta(seconds=self.settings.dispatch_seconds)
         reconcile = timedelta(minutes=self.settings.reconcile_minutes)
-        makers = VaultMaker(self.store, self.blobs, self.kms)
+        makers = VaultMaker(self.store, RetryingStore(self.blobs), self.kms)
         return [
             *event_parts(NAME, self.store, self.events, subscriptions),
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
@@ -162,7 +164,11 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         settings: read from the environment.
         broker: the one broker of a process that runs everything; without it, RabbitMQ by `broker_url`.
     """
-    built = await assemble(settings, broker)
+    return service_of(await assemble(settings, broker))
+
+
+def service_of(built: Built) -> Service:
+    """The parts of what was assembled; a launcher may have put another store in between."""
     return Service(
         NAME,
         built.parts(),
