@@ -56,7 +56,7 @@ test-vcsim: ## the vSphere adapter against govmomi's simulator from Debian (ARGS
 invariants: ## which sentences of docs/invariants.md have a test that passed
 	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt
 
-bench: ## measure against peers and limits, into bench/latest.json (s=data-plane, tenancy, gateway or billing; ARGS=--get-peers)
+bench: ## measure against peers and limits, into bench/latest.json (s=data-plane, billing, gateway or tenancy; ARGS="--quick --get-peers", --help)
 	$(SETUP) && $(PY) -m devstack.bench $(if $(s),--group $(s)) $(ARGS)
 
 ##@ Write

@@ -1,13 +1,31 @@
 import json
+import subprocess
 
 import pytest
-from devstack.bench.measuring import interleaved, median_ratio, percentile
-from devstack.bench.report import Bar, document, missing, table, write
+from devstack.bench.report import LATEST, Bar, commit_of, committed, document, missing, write
 
 pytestmark = pytest.mark.unit
 
 HELD = Bar("rls_scan_ratio", "tenancy", 1.04, "x", "<=", 1.1, "superuser", "all rows", note="one 1.01, all 1.04")
 MISSED = Bar("full_vs_limit", "data-plane", 0.61234567, "x", ">=", 0.7, "compute", "read")
+MACHINE = {"cpus": 2, "cpu": "some"}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A repository whose only commit has one measured value."""
+
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=t", "-c", "user.email=t@xyz.example", *arguments], cwd=tmp_path, check=True
+        )
+
+    git("init", "-q")
+    (tmp_path / "code").write_text("1")
+    write(tmp_path / LATEST, document([HELD, missing(MISSED, "no peer")], "abc", MACHINE))
+    git("add", ".")
+    git("commit", "-q", "-m", "all")
+    return tmp_path
 
 
 def test_the_document_has_the_shape_of_the_design(tmp_path):
@@ -23,14 +41,12 @@ def test_the_document_has_the_shape_of_the_design(tmp_path):
 
 def test_a_bar_whose_peer_is_missing_is_null_and_neither_holds_nor_is_missed():
     absent = missing(MISSED, "no restic on PATH")
-    assert absent.value is None
     assert absent.holds is None
-    entry = json.loads(json.dumps(absent.entry()))
+    entry = json.loads(json.dumps(absent.entry))
     assert entry["value"] is None
     assert entry["limiting_stage"] is None
     assert entry["name"] == "full_vs_limit"
-    assert "no restic on PATH" in table([HELD, absent])
-    assert "not measured" in table([absent])
+    assert "no restic on PATH" in entry["peer"]
 
 
 @pytest.mark.parametrize(
@@ -41,35 +57,26 @@ def test_a_bar_holds_as_its_operator_says(op, value, holds):
     assert Bar("name", "group", value, "x", op, 3, "peer").holds is holds
 
 
-def test_the_table_tells_value_bar_verdict_limit_and_the_numbers_behind():
-    lines = table([HELD, MISSED]).splitlines()
-    assert lines[1].split() == ["tenancy", "rls_scan_ratio", "1.04", "x", "<=", "1.1", "holds", "all", "rows"]
-    assert "MISSED" in lines[2]
-    assert "rls_scan_ratio: superuser; one 1.01, all 1.04" in lines
+def test_figures_do_not_make_a_commit_look_changed_but_code_does(checkout):
+    clean = commit_of(checkout)
+    write(checkout / LATEST, document([], "", MACHINE))
+    assert commit_of(checkout) == clean
+    (checkout / "code").write_text("2")
+    assert commit_of(checkout) == f"{clean}-dirty"
 
 
-async def test_pairs_are_interleaved_and_the_one_that_goes_first_changes():
-    order = []
-
-    async def ours():
-        order.append("ours")
-        return 2.0
-
-    async def peer():
-        order.append("peer")
-        return 1.0
-
-    pairs = await interleaved(ours, peer, pairs=3)
-    assert pairs == [(2.0, 1.0)] * 3
-    assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
+def test_a_folder_without_git_has_an_unknown_commit(tmp_path):
+    assert commit_of(tmp_path) == "unknown"
 
 
-def test_the_median_of_ratios_ignores_one_disturbed_pair():
-    assert median_ratio([(2, 1), (2, 1), (90, 1)]) == 2
+def test_the_committed_values_are_read_from_the_commit_and_not_from_the_folder(checkout):
+    write(checkout / LATEST, document([MISSED], "def", MACHINE))
+    assert committed(checkout, MACHINE) == {"rls_scan_ratio": 1.04}
 
 
-def test_a_percentile_is_a_measured_value():
-    values = [float(number) for number in range(1, 201)]
-    assert percentile(values, 0.99) == 198.0
-    assert percentile(values, 0.5) == 100.0
-    assert percentile([7.0], 0.99) == 7.0
+def test_values_of_another_kind_of_machine_are_not_compared_with(checkout):
+    assert committed(checkout, MACHINE | {"cpus": 64}) == {}
+
+
+def test_where_nothing_was_committed_there_is_nothing_to_compare_with(tmp_path):
+    assert committed(tmp_path, MACHINE) == {}

@@ -1,68 +1,88 @@
-"""``python -m devstack.bench [--group NAME] [--get-peers]``: measures, prints the table, writes ``bench/latest.json``.
+"""``python -m devstack.bench``: measures, prints the table, writes ``bench/latest.json``.
 
-A missed bar is a finding and no failure: the status is 1 only where something could not be measured that should be.
+Each measurement runs in a process of its own under a time limit, so that one that breaks or hangs costs only its own
+figures. The status is 1 where something could not be measured, or a bar that holds now was missed; any other miss is a
+finding.
 """
 
 import argparse
+import os
 import sys
 import time
-import traceback
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from devstack.bench import peers, report
+from devstack.bench.apart import apart, only_one, sweep
+from devstack.bench.figures import GROUPS, wanted
 from devstack.bench.measuring import Say, Sizes
-from devstack.bench.report import Bar
+from devstack.bench.report import LATEST, TRIAL, Bar
+from devstack.bench.summary import failures, table
 from devstack.servers.places import checkout
 
-GROUPS = {
-    "data-plane": ("data_plane", "runner_peak"),
-    "billing": ("billing",),
-    "gateway": ("gateway",),
-    "tenancy": ("tenancy",),
-}
-"""The modules of each group, imported when they measure."""
+BUSY = 0.25
+"""Load for each processor above which somebody else is at work."""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m devstack.bench",
+        description="Measure against peers and limits in the same run (docs/guide/measuring.md).",
+        epilog="By make: `make bench`, `make bench s=gateway`, `make bench ARGS='--quick --get-peers'`.",
+    )
+    parser.add_argument("--group", choices=GROUPS, help="only this one")
+    parser.add_argument("--get-peers", action="store_true", help="first install Debian's restic and nginx, as root")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"small sizes, to see that it runs; writes {TRIAL}, never {LATEST}"
+    )
+    return parser.parse_args()
 
 
 def main() -> int:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m devstack.bench", description="Measure against peers and limits.")
-    parser.add_argument("--group", choices=sorted(GROUPS), help="only this one")
-    parser.add_argument(
-        "--get-peers", action="store_true", help="first install restic and nginx where they are missing"
-    )
-    arguments = parser.parse_args()
-    groups = [arguments.group] if arguments.group else list(GROUPS)
-    machine, sizes = report.machine(), Sizes.of_environment()
-    began = time.monotonic()
+    arguments = _arguments()
+    sizes = Sizes.of_environment(Sizes.quick() if arguments.quick else Sizes())
+    machine, began = report.machine(), time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
-    for reason in peers.get() if arguments.get_peers else []:
-        say(f"not to be had: {reason}")
+    with only_one() as alone:
+        if not alone:
+            print("another benchmark runs here: two would measure each other", file=sys.stderr)
+            return 2
+        if machine["load"] > BUSY * (os.cpu_count() or 1):
+            say(f"the machine is busy (load {machine['load']}): ratios may hold, absolute times do not")
+        for reason in peers.get() if arguments.get_peers else []:
+            say(f"not to be had: {reason}")
+        sweep()
+        bars, broken = _measure(arguments.group, sizes, say)
+    return _end(bars, broken, sizes, machine)
+
+
+def _measure(group: str | None, sizes: Sizes, say: Say) -> tuple[list[Bar], list[str]]:
     bars: list[Bar] = []
-    modules = [module for group in groups for module in GROUPS[group]]
-    broken = [name for name in modules if not _measured(name, sizes, say, bars)]
+    broken = []
+    for measurement in wanted(group):
+        found, reason = apart(measurement, sizes, say)
+        if reason:
+            say(f"{measurement.module}: {reason}")
+            broken.append(measurement.module)
+        bars += measurement.complete(found, reason or "the measurement did not tell it")
+    return bars, broken
+
+
+def _end(bars: list[Bar], broken: list[str], sizes: Sizes, machine: dict[str, object]) -> int:
     root = checkout() or Path.cwd()
-    path = root / "bench" / "latest.json"
-    report.write(path, report.document(bars, report.commit_of(root), machine))
-    print(f"\n{report.table(bars)}\n\nwritten to {path.relative_to(root)}")
-    if broken:
-        print(f"could not be measured: {', '.join(broken)}")
-    return 1 if broken else 0
-
-
-def _measured(module: str, sizes: Sizes, say: Say, bars: list[Bar]) -> bool:
-    """Add a module's bars; False, with the reason shown, when it broke. The others are measured all the same."""
-    measure: Callable[[Sizes, Say], list[Bar]] = import_module(f"devstack.bench.{module}").measure
-    try:
-        bars += measure(sizes, say)
-    except Exception:  # noqa: BLE001 - shown, and told by the status
-        traceback.print_exc()
-        return False
-    return True
+    path = LATEST if sizes == Sizes() else TRIAL
+    report.write(root / path, report.document(bars, report.commit_of(root), machine))
+    before = report.committed(root, machine) if path == LATEST else {}
+    print(f"\n{table(bars, before)}\nwritten to {path}")
+    if path == TRIAL:
+        print(f"a trial at {sizes}: its figures say that it runs, and nothing else")
+    failed = failures(bars, broken)
+    for reason in failed:
+        print(f"FAILED: {reason}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -8,12 +8,16 @@ answers and its callback, or our own question where that comes first.
 import asyncio
 import secrets
 import time
-from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from statistics import median
 
 import asyncpg
+import httpx
 
+from devstack.bench.books import flaws, most_frequent
+from devstack.bench.figures import PROVISION_P99, PURCHASES_WRONG
 from devstack.bench.measuring import Say, Sizes, percentile
 from devstack.bench.report import Bar
 from devstack.bench.running import Running, running
@@ -22,6 +26,8 @@ from devstack.customer import JSON, MTN_MOMO, Customer
 POLLERS = 3
 POLL_EVERY = 1.0
 PURCHASE_SECONDS = 300.0
+SEEN = ("organizations", "payments", "invoices", "orders")
+"""What a customer can list, one of each after one purchase."""
 SIGN_UPS_AT_ONCE = 4
 """Hashing a password takes a core for a while; signing up is not what is measured."""
 
@@ -33,20 +39,20 @@ CONFIRMED = "select extract(epoch from completed_at)::float8 from payments where
 
 def measure(sizes: Sizes, say: Say) -> list[Bar]:
     """Start a stack whose payers approve at once; buy at once, then one after the other."""
-    say("billing: starting a stack")
+    say("starting a stack")
     with running({"EBM_MOMO_APPROVAL_SECONDS": "0"}) as stack:
         return asyncio.run(_bars(stack, sizes.purchases, say))
 
 
 async def _bars(stack: Running, purchases: int, say: Say) -> list[Bar]:
     async with AsyncExitStack() as exits:
-        say(f"billing: {2 * purchases} customers sign up")
+        say(f"{2 * purchases} customers sign up")
         customers = await _sign_up(stack, 2 * purchases, exits)
         at_once, in_turn = customers[:purchases], customers[purchases:]
-        say(f"billing: {purchases} purchases at once, {POLLERS} pollers each")
-        wrong = await _purchases_wrong(at_once)
-        say(f"billing: {purchases} purchases one after the other")
-        return [wrong, await _provision_p99(stack, in_turn)]
+        say(f"{purchases} purchases at once, {POLLERS} pollers each")
+        wrong = await _purchases_wrong(stack, at_once)
+        say(f"{purchases} purchases one after the other")
+        return [await _provision_p99(stack, in_turn), wrong]
 
 
 async def _sign_up(stack: Running, number: int, exits: AsyncExitStack) -> list[Customer]:
@@ -63,35 +69,33 @@ async def _sign_up(stack: Running, number: int, exits: AsyncExitStack) -> list[C
     return list(await asyncio.gather(*(one(index) for index in range(number))))
 
 
-async def _purchases_wrong(customers: list[Customer]) -> Bar:
-    found = await asyncio.gather(*(_judged(customer) for customer in customers))
-    ids = Counter(organization for organization, _ in found if organization)
-    wrong = [reason or "two customers share an organization" for org, reason in found if reason or ids[org] > 1]
-    kinds = ", ".join(f"{count} × {reason}" for reason, count in Counter(wrong).most_common(3))
-    return Bar(
-        "purchases_wrong",
-        "billing",
-        len(wrong),
-        "purchases",
-        "=",
-        0,
-        f"{len(customers)} at once with {POLLERS} pollers each",
-        note=kinds,
+async def _purchases_wrong(stack: Running, customers: list[Customer]) -> Bar:
+    """Count purchases that went wrong for their buyers, then what is wrong in the databases."""
+    bought = await asyncio.gather(*(_bought(customer) for customer in customers))
+    async with _databases(stack) as (billing, tenancy):
+        in_books = await flaws(billing, tenancy, [order for order, _ in bought if order])
+    wrong = [reason for _, reason in bought if reason] + in_books
+    return replace(
+        PURCHASES_WRONG,
+        value=len(wrong),
+        peer=f"{len(customers)} at once with {POLLERS} pollers each",
+        note=most_frequent(wrong),
     )
 
 
-async def _judged(customer: Customer) -> tuple[str, str]:
-    """Buy, and return the organization and what is wrong with the purchase; nothing where all is right."""
+async def _bought(customer: Customer) -> tuple[str, str]:
+    """Buy, and return the order and what is wrong as the buyer sees it; nothing where all is right."""
+    order_id = ""
     try:
         order = await customer.order(2, customer.email)
+        order_id = str(order["id"])
         await customer.pay(order, MTN_MOMO)
         answers = await asyncio.gather(*(_polled(customer, order) for _ in range(POLLERS)))
-        found = {str(answer["id"]) for answer in answers}
-        if len(found) != 1:
-            return "", "pollers saw different organizations"
-        return found.pop(), await _flaw(customer)
-    except (AssertionError, TimeoutError, OSError) as error:
-        return "", f"{type(error).__name__}: {str(error)[:200]}"
+        if len({str(answer["id"]) for answer in answers}) != 1:
+            return order_id, "pollers saw different organizations"
+        return order_id, await _seen_by(customer)
+    except (AssertionError, TimeoutError, OSError, httpx.HTTPError) as error:
+        return order_id, f"{type(error).__name__}: {str(error)[:200]}"
 
 
 async def _polled(customer: Customer, order: JSON) -> JSON:
@@ -106,28 +110,28 @@ async def _polled(customer: Customer, order: JSON) -> JSON:
     raise TimeoutError("no organization")
 
 
-async def _flaw(customer: Customer) -> str:
-    """Return what the customer has too much or too little of after one purchase."""
+async def _seen_by(customer: Customer) -> str:
+    """Return what the customer sees too much or too little of after one purchase."""
     await customer.log_in()
-    organizations = (await customer.get("/api/tenants/organizations/"))["results"]
-    payments = (await customer.get("/api/tenants/payments/"))["results"]
-    invoices = (await customer.get("/api/tenants/invoices/"))["results"]
-    orders = (await customer.get("/api/tenants/orders/"))["results"]
-    held = {
-        "organizations": len(organizations),
-        "payments": len(payments),
-        "completed payments": sum(payment["status"] == "completed" for payment in payments),
-        "invoices": len(invoices),
-        "orders": len(orders),
-    }
-    return ", ".join(f"{count} {name}" for name, count in held.items() if count != 1)
+    held = {kind: len((await customer.get(f"/api/tenants/{kind}/"))["results"]) for kind in SEEN}
+    return ", ".join(f"{count} {kind} shown" for kind, count in held.items() if count != 1)
+
+
+@asynccontextmanager
+async def _databases(stack: Running) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
+    """Billing's and tenancy's database, as superuser."""
+    billing = await asyncpg.connect(stack.postgres.url_for("billing"))
+    tenancy = await asyncpg.connect(stack.postgres.url_for("tenancy"))
+    try:
+        yield billing, tenancy
+    finally:
+        await billing.close()
+        await tenancy.close()
 
 
 async def _provision_p99(stack: Running, customers: list[Customer]) -> Bar:
-    tenancy = await asyncpg.connect(stack.postgres.url_for("tenancy"))
-    billing = await asyncpg.connect(stack.postgres.url_for("billing"))
     payment, events = [], []
-    try:
+    async with _databases(stack) as (billing, tenancy):
         for customer in customers:
             order = await customer.order(2, customer.email)
             began = time.time()
@@ -137,18 +141,11 @@ async def _provision_p99(stack: Running, customers: list[Customer]) -> Bar:
             committed = await tenancy.fetchval(COMMITTED, order["id"])
             payment.append((confirmed - began) * 1000)
             events.append((committed - confirmed) * 1000)
-    finally:
-        await tenancy.close()
-        await billing.close()
     whole = [before + after for before, after in zip(payment, events, strict=True)]
-    return Bar(
-        "provision_p99_ms",
-        "billing",
-        percentile(whole, 0.99),
-        "ms",
-        "<=",
-        500,
-        f"{len(whole)} purchases one after the other, a payer who approves at once",
-        "payment" if median(payment) > median(events) else "events",
-        f"p50 {median(whole):.0f} ms: {median(payment):.0f} until the payment is confirmed, {median(events):.0f} after",
+    return replace(
+        PROVISION_P99,
+        value=percentile(whole, 0.99),
+        peer=f"{len(whole)} purchases one after the other, a payer who approves at once",
+        limiting_stage="payment" if median(payment) > median(events) else "events",
+        note=f"p50 {median(whole):.0f} ms, {median(payment):.0f} of them until the payment is confirmed",
     )

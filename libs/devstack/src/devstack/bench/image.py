@@ -20,8 +20,8 @@ GIB = 1 << 30
 ROOTS = (Path("/usr/bin"), Path("/usr/lib"), Path("/usr/share"), Path(sys.prefix))
 LARGEST_FILE = 64 << 20
 """Larger ones are debug archives and models, which no typical server is full of."""
-MOST_SHRINKING = 4
-"""Files whose start zstd makes smaller than a quarter are left out (logs, tables): the whole shall be 2 to 3."""
+MOST_SHRINKING = 3.5
+"""Files whose start zstd makes smaller than this part are left out (logs, tables): the whole shall be 2 to 3."""
 START = 128 << 10
 SAMPLES = 64
 

@@ -37,8 +37,10 @@ class Limits:
 
 
 def measure(image: Image, folder: Path) -> Limits:
-    """Measure all three, one after the other; blocks."""
-    return Limits(_compute(image), _write(image, folder), _read(image))
+    """Measure all three, one after the other; blocks. Afterwards the image is in memory, as far as it fits."""
+    compute, write = _compute(image), _write(image, folder)
+    _read(image)
+    return Limits(compute, write, _read(image))
 
 
 def _compute(image: Image) -> float:

@@ -6,9 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-PAIRS = 5
-"""Measurements of each side of a ratio."""
-
 Say = Callable[[str], None]
 _Found = TypeVar("_Found")
 
@@ -22,27 +19,34 @@ class Sizes:
         rows: Rows of the scanned table (``BENCH_ROWS``).
         requests: Requests of one measurement at the gateway (``BENCH_REQUESTS``).
         purchases: How many at once, and how many one after the other (``BENCH_PURCHASES``).
+        pairs: Measurements of each side of a ratio (``BENCH_PAIRS``).
     """
 
     gib: float = 2.0
     rows: int = 1_000_000
     requests: int = 4_000
     purchases: int = 200
+    pairs: int = 5
 
     @classmethod
-    def of_environment(cls) -> "Sizes":
-        """Read the sizes. Raises ValueError for what is no number."""
-        usual = cls()
+    def quick(cls) -> "Sizes":
+        """Return sizes that show within minutes that everything runs."""
+        return cls(gib=0.125, rows=200_000, requests=480, purchases=8, pairs=2)
+
+    @classmethod
+    def of_environment(cls, usual: "Sizes") -> "Sizes":
+        """Read the sizes that the environment names, the others as usual. Raises ValueError for what is no number."""
         return cls(
             float(os.environ.get("BENCH_GIB") or usual.gib),
             int(os.environ.get("BENCH_ROWS") or usual.rows),
             int(os.environ.get("BENCH_REQUESTS") or usual.requests),
             int(os.environ.get("BENCH_PURCHASES") or usual.purchases),
+            int(os.environ.get("BENCH_PAIRS") or usual.pairs),
         )
 
 
 async def interleaved(
-    ours: Callable[[], Awaitable[_Found]], peer: Callable[[], Awaitable[_Found]], pairs: int = PAIRS
+    ours: Callable[[], Awaitable[_Found]], peer: Callable[[], Awaitable[_Found]], pairs: int
 ) -> list[tuple[_Found, _Found]]:
     """Measure both sides in turn, each going first every other time, so that a drift of the machine meets both."""
     found = []
@@ -60,6 +64,11 @@ async def interleaved(
 def median_ratio(pairs: Sequence[tuple[float, float]]) -> float:
     """Return the median of left over right, pair by pair."""
     return statistics.median(left / right for left, right in pairs)
+
+
+def most_often(names: Sequence[str]) -> str:
+    """Return the name that occurs most often; of several, the first."""
+    return statistics.mode(names)
 
 
 def percentile(values: Sequence[float], part: float) -> float:

@@ -1,15 +1,19 @@
-"""What a benchmark found: the bars, their table, and ``bench/latest.json``. How they are measured is in the groups."""
+"""What a benchmark found: the bars, how they are written down and compared. How they are measured is in the groups."""
 
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 Op = Literal[">=", "<=", "="]
+LATEST = Path("bench", "latest.json")
+"""What a run at the design's sizes writes. Committed with the figures that a release or a change claims."""
+TRIAL = Path("bench", "trial.json")
+"""What any smaller run writes; git holds none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Bar:
         peer: What it was measured against in the same run, and at which size.
         limiting_stage: What held the measured side up.
         note: Said in the table only: the numbers behind the value.
+        holds_now: A miss is a failure of the run; elsewhere it is a finding.
     """
 
     name: str
@@ -34,9 +39,10 @@ class Bar:
     unit: str
     op: Op
     bar: float
-    peer: str
+    peer: str = ""
     limiting_stage: str | None = None
     note: str = field(default="", compare=False)
+    holds_now: bool = field(default=False, compare=False)
 
     @property
     def holds(self) -> bool | None:
@@ -46,24 +52,21 @@ class Bar:
         return {">=": self.value >= self.bar, "<=": self.value <= self.bar, "=": self.value == self.bar}[self.op]
 
     @property
-    def verdict(self) -> str:
-        return {True: "holds", False: "MISSED", None: "not measured"}[self.holds]
-
     def entry(self) -> dict[str, Any]:
-        """Return the bar's entry in ``bench/latest.json``."""
+        """The bar as ``bench/latest.json`` has it."""
         values = asdict(self)
-        del values["note"]
+        del values["note"], values["holds_now"]
         return values | {"value": None if self.value is None else round(self.value, 4)}
 
 
 def missing(bar: Bar, reason: str) -> Bar:
     """Return the bar without a value, and why."""
-    return Bar(bar.name, bar.group, None, bar.unit, bar.op, bar.bar, f"not measured: {reason}")
+    return replace(bar, value=None, peer=f"not measured: {reason}", limiting_stage=None, note="")
 
 
 def document(bars: Iterable[Bar], commit: str, machine: dict[str, Any]) -> dict[str, Any]:
     """Return what ``bench/latest.json`` holds."""
-    return {"commit": commit, "machine": machine, "bars": [bar.entry() for bar in bars]}
+    return {"commit": commit, "machine": machine, "bars": [bar.entry for bar in bars]}
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -74,29 +77,28 @@ def write(path: Path, found: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def table(bars: Sequence[Bar]) -> str:
-    """Return the bars as a table for people, then against what each was measured."""
-    heads = ("group", "name", "value", "bar", "", "limit")
-    rows = [heads, *(_row(bar) for bar in bars)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += ["", *(f"{bar.name}: {bar.peer}{f'; {bar.note}' if bar.note else ''}" for bar in bars)]
-    return "\n".join(lines)
-
-
-def _row(bar: Bar) -> tuple[str, ...]:
-    value = "null" if bar.value is None else f"{bar.value:.4g} {bar.unit}"
-    return bar.group, bar.name, value, f"{bar.op} {bar.bar:g}", bar.verdict, bar.limiting_stage or ""
-
-
-def commit_of(checkout: Path | None) -> str:
-    """Return the checkout's commit, marked when files differ from it; ``unknown`` without git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+def commit_of(checkout: Path) -> str:
+    """Return the checkout's commit, marked when tracked files differ from it; ``unknown`` without git."""
     try:
-        said = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{LATEST}")
+        return _git(checkout, "rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return said.stdout.strip()
+
+
+def committed(checkout: Path, machine: dict[str, Any]) -> dict[str, float]:
+    """Return the values of ``bench/latest.json`` as last committed; none from another kind of machine."""
+    try:
+        found = json.loads(_git(checkout, "show", f"HEAD:{LATEST}"))
+        alike = all(found["machine"][name] == machine[name] for name in ("cpus", "cpu"))
+        return {bar["name"]: bar["value"] for bar in found["bars"] if bar["value"] is not None} if alike else {}
+    except (OSError, subprocess.CalledProcessError, ValueError, KeyError):
+        return {}
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def machine() -> dict[str, Any]:

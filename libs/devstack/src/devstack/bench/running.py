@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from devstack import endpoints
+from devstack.bench.apart import folder as own_folder
 from devstack.servers.postgres import EmbeddedPostgres, PostgresServer
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,9 +56,7 @@ def peak_mib(pid: int) -> float:
 @contextmanager
 def running(environment: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Start a stack for the block and end it; raises RuntimeError with what ``up`` said when it does not start."""
-    endpoints.ROOT.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=endpoints.ROOT, prefix="bench-") as name:
-        folder = Path(name)
+    with own_folder() as folder:
         server = EmbeddedPostgres(
             folder / "postgres",
             throw_away=True,

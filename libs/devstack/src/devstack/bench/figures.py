@@ -1,0 +1,60 @@
+"""Every figure of ``make bench``: what it is called, what it has to be, what measures it and how long that may take.
+
+Names, groups, operators and bars are those of docs/design.md, "Figures to hold"; a test compares them. Figures that
+the design names and that are not here are not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from devstack.bench.report import Bar, missing
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A module of this package and the figures that it finds together.
+
+    Attributes:
+        module: Its name; it has ``measure(sizes, say)``, which returns the bars with their values.
+        seconds: What has not ended by then is ended: some three times what it takes on a quiet machine of two cores.
+        bars: Without values.
+    """
+
+    module: str
+    seconds: float
+    bars: tuple[Bar, ...]
+
+    @property
+    def group(self) -> str:
+        return self.bars[0].group
+
+    def complete(self, found: Sequence[Bar], reason: str) -> list[Bar]:
+        """Return all bars in their order; those that were not found have the reason instead of a value."""
+        values = {bar.name: bar for bar in found}
+        return [values.get(bar.name) or missing(bar, reason) for bar in self.bars]
+
+
+FULL_VS_RESTIC = Bar("full_vs_restic", "data-plane", None, "x", ">=", 3)
+FULL_VS_LIMIT = Bar("full_vs_limit", "data-plane", None, "x", ">=", 0.7)
+RESTORE_VS_BEST = Bar("restore_vs_best", "data-plane", None, "x", ">=", 1)
+STORED_VS_RESTIC = Bar("stored_vs_restic", "data-plane", None, "x", "<=", 1.05)
+RUNNER_PEAK = Bar("runner_peak_mib", "data-plane", None, "MiB", "<=", 512)
+PROVISION_P99 = Bar("provision_p99_ms", "billing", None, "ms", "<=", 500)
+PURCHASES_WRONG = Bar("purchases_wrong", "billing", None, "purchases", "=", 0, holds_now=True)
+GATEWAY_VS_NGINX = Bar("gateway_vs_nginx", "gateway", None, "x", ">=", 0.7)
+GATEWAY_ADDED = Bar("gateway_added_p50_ms", "gateway", None, "ms", "<=", 1.5)
+RLS_SCAN_RATIO = Bar("rls_scan_ratio", "tenancy", None, "x", "<=", 1.1, holds_now=True)
+
+MEASUREMENTS = (
+    Measurement("data_plane", 1200, (FULL_VS_RESTIC, FULL_VS_LIMIT, RESTORE_VS_BEST, STORED_VS_RESTIC)),
+    Measurement("runner_peak", 480, (RUNNER_PEAK,)),
+    Measurement("billing", 900, (PROVISION_P99, PURCHASES_WRONG)),
+    Measurement("gateway", 600, (GATEWAY_VS_NGINX, GATEWAY_ADDED)),
+    Measurement("tenancy", 300, (RLS_SCAN_RATIO,)),
+)
+GROUPS = tuple(dict.fromkeys(measurement.group for measurement in MEASUREMENTS))
+
+
+def wanted(group: str | None) -> list[Measurement]:
+    """Return what measures a group; None means all."""
+    return [measurement for measurement in MEASUREMENTS if group in (None, measurement.group)]
