@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common import contracts, crash_points
+from common.messaging import parked_commands
 from common.parts import Part, Service, main_loop, run
 from common.persistence.migrate import upgrade
 from common.persistence.provision import create_database, create_roles
@@ -56,11 +57,12 @@ class Program:
 
 def main(program: Program, argv: Sequence[str] | None = None) -> None:
     """Parse the command line, run one command, leave with its status."""
-    arguments = _parser(program).parse_args(argv)
+    arguments = parser_of(program).parse_args(argv)
     sys.exit(main_loop(_dispatch(program, arguments)))
 
 
-def _parser(program: Program) -> argparse.ArgumentParser:
+def parser_of(program: Program) -> argparse.ArgumentParser:
+    """Return the command line of a service."""
     parser = argparse.ArgumentParser(prog=f"python -m {program.package_folder.name}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for part in program.parts:
@@ -69,6 +71,7 @@ def _parser(program: Program) -> argparse.ArgumentParser:
         commands.add_parser("migrate", help="bring the database to this code's schema, as its owner")
         create = commands.add_parser("create-database", help="make the database and its roles, as a superuser")
         create.add_argument("--admin-url", required=True, help="postgresql://superuser:password@host:port/postgres")
+        parked_commands.add_commands(commands)
     check = commands.add_parser("contracts", help="write contracts/ from the code")
     check.add_argument("--check", action="store_true", help="only compare; leave with 1 when a file differs")
     for name, extra in program.extras.items():
@@ -91,6 +94,8 @@ async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
     if arguments.command == "create-database":
         await _create(program, settings, arguments.admin_url)
         return 0
+    if arguments.command in parked_commands.NAMES:
+        return await parked_commands.run_command(settings, program.prefix, arguments)
     return await program.extras[arguments.command].run(settings, arguments)
 
 

@@ -16,17 +16,17 @@ async def _create_plans(settings: Settings, _arguments: argparse.Namespace) -> i
     return 0
 
 
+PROGRAM = Program(
+    name=NAME,
+    prefix=NAME,
+    package_folder=PACKAGE_FOLDER,
+    settings=Settings,
+    build=build,
+    parts=("api", "worker"),
+    documents=documents,
+    system_roles=SYSTEM_ROLES,
+    extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans)},
+)
+
 if __name__ == "__main__":
-    main(
-        Program(
-            name=NAME,
-            prefix=NAME,
-            package_folder=PACKAGE_FOLDER,
-            settings=Settings,
-            build=build,
-            parts=("api", "worker"),
-            documents=documents,
-            system_roles=SYSTEM_ROLES,
-            extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans)},
-        )
-    )
+    main(PROGRAM)

@@ -40,21 +40,21 @@ async def _create_staff(settings: Settings, arguments: argparse.Namespace) -> in
     return 0
 
 
-if __name__ == "__main__":
-    main(
-        Program(
-            name=NAME,
-            prefix=NAME,
-            package_folder=PACKAGE_FOLDER,
-            settings=Settings,
-            build=build,
-            parts=("api", "worker"),
-            documents=documents,
-            system_roles=SYSTEM_ROLES,
-            extras={
-                "create_staff": Extra(
-                    "give a person of the platform an account with a second factor", _create_staff, _staff_arguments
-                )
-            },
+PROGRAM = Program(
+    name=NAME,
+    prefix=NAME,
+    package_folder=PACKAGE_FOLDER,
+    settings=Settings,
+    build=build,
+    parts=("api", "worker"),
+    documents=documents,
+    system_roles=SYSTEM_ROLES,
+    extras={
+        "create_staff": Extra(
+            "give a person of the platform an account with a second factor", _create_staff, _staff_arguments
         )
-    )
+    },
+)
+
+if __name__ == "__main__":
+    main(PROGRAM)
