@@ -1,7 +1,9 @@
-"""The hotel's unit of work, fact and subscription."""
+"""The hotel's unit of work, facts and subscriptions."""
 
 from typing import ClassVar, Self
+from uuid import UUID
 
+from common.crash_points import reach
 from common.errors import Conflict, NotYet
 from common.ids import uuid7
 from common.messaging.envelope import Envelope
@@ -9,7 +11,7 @@ from common.messaging.fact import Fact
 from common.messaging.subscriptions import Subscriptions
 from common.persistence import Transaction
 from pydantic import BaseModel
-from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from hotel.persistence.tables import rooms
 
@@ -27,6 +29,14 @@ class RoomBooked(Fact):
         return cls(guest="one")
 
 
+class RoomFurnished(Fact):
+    """How many beds a room has now: a state."""
+
+    name: ClassVar[str] = "room.furnished"
+    is_state: ClassVar[bool] = True
+    beds: int
+
+
 class UnitOfWork(Transaction):
     source = "hotel"
 
@@ -35,28 +45,45 @@ class Booked(BaseModel):
     guest: str
 
 
+class Furnished(BaseModel):
+    beds: int
+
+
 class NoVacancy(Conflict):
     code = "no_vacancy"
     en = "No vacancy."
     fr = "Complet."
 
 
-def subscriptions(behaviour: dict[str, int] | None = None) -> Subscriptions:
-    """Return subscriptions whose handler adds a room per booking; some guests make it fail."""
-    found = Subscriptions("hotel")
-    left = behaviour if behaviour is not None else {}
+def subscriptions(consumer: str = "hotel", failures: dict[str, int] | None = None) -> Subscriptions:
+    """Return subscriptions whose handler adds a room per booking.
+
+    Args:
+        consumer: Whose inbox; its rooms are named ``consumer/guest``.
+        failures: How many times a guest makes the handler fail: ``early`` comes too early, ``poison`` is refused,
+            any other meets a bug.
+    """
+    found = Subscriptions(consumer)
+    left = {} if failures is None else failures
 
     @found.on("room.booked", source="hotel")
     async def add_room(event: Booked, uow: UnitOfWork, envelope: Envelope) -> None:
-        await uow.session.execute(
-            insert(rooms).values(tenant_id=envelope.tenantid, id=uuid7(), name=event.guest, beds=2)
-        )
+        room = {"tenant_id": envelope.tenantid, "id": uuid7(), "name": f"{consumer}/{event.guest}", "beds": 2}
+        await uow.session.execute(insert(rooms).values(room))
+        reach("hotel.applied")
         if left.get(event.guest, 0) > 0:
             left[event.guest] -= 1
-            if event.guest == "early":
-                raise NotYet
-            raise ZeroDivisionError("a bug")
-        if event.guest == "poison":
-            raise NoVacancy
+            raise {"early": NotYet, "poison": NoVacancy}.get(event.guest, ZeroDivisionError)
+
+    @found.on("room.furnished", source="hotel")
+    async def furnish(event: Furnished, uow: UnitOfWork, envelope: Envelope) -> None:
+        room = {"tenant_id": envelope.tenantid, "id": UUID(envelope.subject), "name": "furnished", "beds": event.beds}
+        new = insert(rooms).values(room | {"version": envelope.aggregateversion})
+        newer = {"beds": new.excluded.beds, "version": new.excluded.version}
+        await uow.session.execute(
+            new.on_conflict_do_update(
+                index_elements=["tenant_id", "id"], set_=newer, where=rooms.c.version < new.excluded.version
+            )
+        )
 
     return found

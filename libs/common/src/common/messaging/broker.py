@@ -4,7 +4,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from common.messaging.envelope import Envelope
+from common.messaging.refusal import Park
 from common.messaging.subscriptions import Subscriptions
+
+PREFETCH = 50
+"""Facts of one consumer in hand at once: what a slow one holds in memory is bounded, the rest waits at its source."""
+
+CONFIRM_SECONDS = 5.0
+"""How long handing a fact over may take; half the relay's claim, so that its row is not sent by two."""
 
 Receive = Callable[[Envelope], Awaitable[None]]
 """Stores an event durably in the consumer's inbox; only after it returns is the delivery acknowledged."""
@@ -39,8 +46,14 @@ class Broker(Protocol):
     async def stop(self) -> None:
         """Stop taking, let deliveries in progress finish, close."""
 
-    def subscribe(self, subscriptions: Subscriptions, receive: Receive) -> None:
-        """Bind the consumer's queue to its facts; call it before `start`."""
+    def subscribe(self, subscriptions: Subscriptions, receive: Receive, park: Park) -> None:
+        """Bind the consumer's queue to its facts; call it before `start`.
+
+        Args:
+            subscriptions: What it takes in.
+            receive: Stores a fact.
+            park: Stores, with its reason, a delivery that is no event or not its publisher's own.
+        """
 
     async def publish(self, envelope: Envelope) -> None:
         """Hand a fact over; returning means that every bound consumer's copy is durable.

@@ -5,6 +5,11 @@ from typing import ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 
+def schema_uri(event_type: str) -> str:
+    """Return where the schema of an event type is: the file name in its owner's ``contracts/events/``."""
+    return f"events/{event_type}.json"
+
+
 class Fact(BaseModel):
     """Payload of one event type; ``name`` is ``noun.verbed``, and within a ``version`` only additions happen.
 
@@ -25,8 +30,8 @@ class Fact(BaseModel):
 
     @classmethod
     def schema_uri(cls) -> str:
-        """Return where the payload's schema is: the file name in the owner's ``contracts/events/``."""
-        return f"events/{cls.event_type()}.json"
+        """Return where the payload's schema is."""
+        return schema_uri(cls.event_type())
 
     @classmethod
     def example(cls) -> Self:

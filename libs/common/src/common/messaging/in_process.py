@@ -6,10 +6,11 @@ Work queues are in memory; after a restart the dispatcher sends ready tasks agai
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from common.messaging.broker import Receive, Unroutable
+from common.messaging.broker import CONFIRM_SECONDS, PREFETCH, BrokerUnavailable, Receive, Unroutable
 from common.messaging.envelope import Envelope
+from common.messaging.refusal import Park
 from common.messaging.subscriptions import Subscriptions
 
 
@@ -28,11 +29,24 @@ class InProcessTask:
         await self.queue.put(self.task_id)
 
 
+@dataclass(slots=True)
+class _Consumer:
+    """One consumer, which has at most ``PREFETCH`` facts in hand."""
+
+    subscriptions: Subscriptions
+    receive: Receive
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PREFETCH))
+
+    async def take(self, envelope: Envelope) -> None:
+        async with asyncio.timeout(CONFIRM_SECONDS), self.free:
+            await self.receive(envelope)
+
+
 class InProcessBroker:
-    """Broker port within one process; shared by all services of that process."""
+    """Broker port within one process; shared by all services of that process, which have one user: the process."""
 
     def __init__(self) -> None:
-        self._subscribers: list[tuple[Subscriptions, Receive]] = []
+        self._consumers: list[_Consumer] = []
         self._queues: dict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
 
     async def start(self) -> None:
@@ -45,17 +59,20 @@ class InProcessBroker:
         """Return True: there is nothing that could be away."""
         return True
 
-    def subscribe(self, subscriptions: Subscriptions, receive: Receive) -> None:
-        """Bind a consumer to its facts."""
-        self._subscribers.append((subscriptions, receive))
+    def subscribe(self, subscriptions: Subscriptions, receive: Receive, park: Park | None = None) -> None:  # noqa: ARG002
+        """Bind a consumer to its facts. Nothing is parked here: what is handed over is an event, by its type."""
+        self._consumers.append(_Consumer(subscriptions, receive))
 
     async def publish(self, envelope: Envelope) -> None:
-        """Insert into every bound consumer's inbox; a failure of one leaves the fact in the outbox for all."""
-        receivers = [receive for bound, receive in self._subscribers if bound.find(envelope.source, envelope.type)]
-        if not receivers:
+        """Insert into every bound consumer's inbox at once; one that fails or hangs doesn't keep it from the others."""
+        takers = [one for one in self._consumers if one.subscriptions.find(envelope.source, envelope.type)]
+        if not takers:
             raise Unroutable(envelope.type)
-        for receive in receivers:
-            await receive(envelope)
+        outcomes = await asyncio.gather(*(taker.take(envelope) for taker in takers), return_exceptions=True)
+        for taker, outcome in zip(takers, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                reason = f"{taker.subscriptions.consumer}: {type(outcome).__name__}: {outcome}"
+                raise BrokerUnavailable(reason) from outcome
 
     async def send_task(self, queue: str, task_id: str) -> None:
         """Put a task's id on a queue in memory."""

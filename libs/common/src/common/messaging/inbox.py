@@ -6,18 +6,22 @@ arrives. Retries, pauses, parking and replay are states of the row; the same cod
 
 import asyncio
 import logging
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
+from common.crash_points import reach
 from common.errors import DomainError, Unavailable
 from common.messaging.envelope import Envelope, handling
+from common.messaging.fact import schema_uri
+from common.messaging.refusal import Delivery
 from common.messaging.subscriptions import Subscription, Subscriptions
 from common.messaging.wakeup import Wakeup
 from common.persistence.mechanisms import inbox
@@ -38,10 +42,42 @@ PATIENCE = timedelta(hours=24)
 
 KEEP = timedelta(days=30)
 
+REFUSED = "refused delivery"
+"""Type of a row that holds no event but what was delivered in the place of one."""
+
+
+class UnknownFact(Exception):
+    """A type or schema version that this version of the consumer does not know; a later one may."""
+
 
 def pause_after(attempts: int) -> timedelta:
     """Return the pause after the n-th failed try: 0.2 s, doubling, at most 5 minutes."""
     return min(timedelta(minutes=5), timedelta(seconds=0.2) * float(1 << min(attempts, 12)))
+
+
+class _Key(NamedTuple):
+    """What makes a fact one: an id is its source's own, so that nobody can take the place of another's fact."""
+
+    source: str
+    event_id: UUID
+
+
+async def store_fact(uow: Any, consumer: str, envelope: Envelope) -> None:
+    """Put a fact into a consumer's inbox, unless it is there."""
+    await uow.session.execute(
+        insert(inbox)
+        .values(
+            consumer=consumer,
+            event_id=envelope.id,
+            tenant_id=envelope.tenantid,
+            type=envelope.type,
+            source=envelope.source,
+            envelope=envelope.model_dump(mode="json"),
+            received_at=func.clock_timestamp(),
+            next_attempt_at=func.clock_timestamp(),
+        )
+        .on_conflict_do_nothing()
+    )
 
 
 class InboxWorker:
@@ -62,15 +98,26 @@ class InboxWorker:
     async def receive(self, envelope: Envelope) -> None:
         """Store a delivery; a second one of the same event changes nothing. Returns after the commit."""
         async with self._store.for_system("inbox") as uow:
+            await store_fact(uow, self._subscriptions.consumer, envelope)
+
+    async def park(self, delivery: Delivery, reason: str) -> None:
+        """Store a refused delivery as it came, parked; a second one of the same bytes changes nothing."""
+        kept = {
+            "body": b64encode(delivery.body).decode(),
+            "publisher": delivery.publisher,
+            "exchange": delivery.exchange,
+        }
+        async with self._store.for_system("inbox") as uow:
             await uow.session.execute(
                 insert(inbox)
                 .values(
                     consumer=self._subscriptions.consumer,
-                    event_id=envelope.id,
-                    tenant_id=envelope.tenantid,
-                    type=envelope.type,
-                    source=envelope.source,
-                    envelope=envelope.model_dump(mode="json"),
+                    event_id=delivery.key,
+                    type=REFUSED,
+                    source=(delivery.publisher or "unknown")[:60],
+                    envelope=kept,
+                    status="parked",
+                    reason=reason,
                     received_at=func.clock_timestamp(),
                     next_attempt_at=func.clock_timestamp(),
                 )
@@ -95,19 +142,19 @@ class InboxWorker:
         due = await self._due()
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one(event_id: UUID, tenant_id: UUID | None) -> None:
+        async def one(fact: _Key, tenant_id: UUID | None) -> None:
             async with gate:
-                await self._try(event_id, tenant_id)
+                await self._try(fact, tenant_id)
 
         async with asyncio.TaskGroup() as group:
-            for event_id, tenant_id in due:
-                group.create_task(one(event_id, tenant_id))
+            for fact, tenant_id in due:
+                group.create_task(one(fact, tenant_id))
         return len(due)
 
-    async def _due(self) -> list[tuple[UUID, UUID | None]]:
+    async def _due(self) -> list[tuple[_Key, UUID | None]]:
         async with self._store.for_system("inbox") as uow:
             rows = await uow.session.execute(
-                select(inbox.c.event_id, inbox.c.tenant_id)
+                select(inbox.c.source, inbox.c.event_id, inbox.c.tenant_id)
                 .where(
                     inbox.c.consumer == self._subscriptions.consumer,
                     inbox.c.status == "pending",
@@ -116,49 +163,61 @@ class InboxWorker:
                 .order_by(inbox.c.next_attempt_at)
                 .limit(50)
             )
-            return [(row.event_id, row.tenant_id) for row in rows]
+            return [(_Key(row.source, row.event_id), row.tenant_id) for row in rows]
 
-    async def _try(self, event_id: UUID, tenant_id: UUID | None) -> None:
+    def _pending(self, fact: _Key) -> tuple[ColumnElement[bool], ...]:
+        return (
+            inbox.c.consumer == self._subscriptions.consumer,
+            inbox.c.source == fact.source,
+            inbox.c.event_id == fact.event_id,
+            inbox.c.status == "pending",
+        )
+
+    async def _try(self, fact: _Key, tenant_id: UUID | None) -> None:
         try:
             if tenant_id is None:
-                await self._fail(event_id, "the fact names no tenant", park=True)
+                await self._fail(fact, "the fact names no tenant", park=True)
             else:
-                await self._handle(event_id, tenant_id)
+                await self._handle(fact, tenant_id)
         except (DataError, IntegrityError, ProgrammingError) as error:
             log.exception("handler's statement refused")
-            await self._fail(event_id, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
+            await self._fail(fact, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
         except (Unavailable, DBAPIError, OSError) as error:
-            await self._fail(event_id, f"{type(error).__name__}: {error}", patience=PATIENCE)
-        except (DomainError, ValidationError) as error:
-            await self._fail(event_id, f"{type(error).__name__}: {error}", park=True)
+            await self._fail(fact, f"{type(error).__name__}: {error}", patience=PATIENCE)
+        except (DomainError, ValidationError, UnknownFact) as error:
+            await self._fail(fact, f"{type(error).__name__}: {error}", park=True)
         except Exception as error:
             log.exception("handler failed")
-            await self._fail(event_id, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
+            await self._fail(fact, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
 
-    async def _handle(self, event_id: UUID, tenant_id: UUID) -> None:
-        consumer = self._subscriptions.consumer
+    async def _handle(self, fact: _Key, tenant_id: UUID) -> None:
         async with self._store.for_tenant(tenant_id) as uow:
-            row = (
-                await uow.session.execute(
-                    select(inbox.c.envelope)
-                    .where(inbox.c.consumer == consumer, inbox.c.event_id == event_id, inbox.c.status == "pending")
-                    .with_for_update(skip_locked=True)
-                )
-            ).one_or_none()
+            mine = select(inbox.c.envelope).where(*self._pending(fact)).with_for_update(skip_locked=True)
+            row = (await uow.session.execute(mine)).one_or_none()
             if row is None:
                 return
             envelope = Envelope.model_validate(row.envelope)
-            subscription = self._subscriptions.find(envelope.source, envelope.type)
-            await self._apply(subscription, envelope, uow)
+            await self._apply(self._subscription(envelope), envelope, uow)
+            reach("common.fact.applied")
             await uow.session.execute(
                 update(inbox)
-                .where(inbox.c.consumer == consumer, inbox.c.event_id == event_id)
+                .where(*self._pending(fact))
                 .values(status="done", handled_at=func.clock_timestamp(), attempts=inbox.c.attempts + 1, reason=None)
             )
+        reach("common.fact.committed")
         EVENTS_HANDLED.labels(self._database.prefix, envelope.type, "done").inc()
 
-    async def _apply(self, subscription: Subscription | None, envelope: Envelope, uow: Any) -> None:
-        if subscription is None or subscription.handler is None or subscription.reader is None:
+    def _subscription(self, envelope: Envelope) -> Subscription:
+        """Return what is done about a fact; one that nobody here knows waits for a version that does."""
+        found = self._subscriptions.find(envelope.source, envelope.type)
+        if found is None:
+            raise UnknownFact(f"{envelope.type} of {envelope.source} is not known here")
+        if envelope.dataschema != schema_uri(envelope.type):
+            raise UnknownFact(f"the schema {envelope.dataschema} is not known here")
+        return found
+
+    async def _apply(self, subscription: Subscription, envelope: Envelope, uow: Any) -> None:
+        if subscription.handler is None or subscription.reader is None:
             return
         event: Any = subscription.reader.model_validate(envelope.data)
         fields = {"tenant_id": str(envelope.tenantid), "event_id": str(envelope.id), "event_type": envelope.type}
@@ -176,7 +235,7 @@ class InboxWorker:
 
     async def _fail(
         self,
-        event_id: UUID,
+        fact: _Key,
         reason: str,
         *,
         park: bool = False,
@@ -184,11 +243,7 @@ class InboxWorker:
         patience: timedelta | None = None,
     ) -> None:
         async with self._store.for_system("inbox") as uow:
-            where = (
-                inbox.c.consumer == self._subscriptions.consumer,
-                inbox.c.event_id == event_id,
-                inbox.c.status == "pending",
-            )
+            where = self._pending(fact)
             row = (
                 await uow.session.execute(
                     select(inbox.c.attempts, inbox.c.type, (func.clock_timestamp() - inbox.c.received_at).label("age"))
@@ -212,26 +267,14 @@ class InboxWorker:
             )
         outcome = "parked" if parked else "retried"
         EVENTS_HANDLED.labels(self._database.prefix, row.type, outcome).inc()
-        log.log(logging.ERROR if parked else logging.INFO, "fact %s %s: %s", event_id, outcome, reason)
-
-    async def replay(self, event_id: UUID) -> bool:
-        """Make a parked fact pending again; return whether there was one."""
-        async with self._store.for_system("inbox") as uow:
-            changed: int = await uow.count_changed(
-                update(inbox)
-                .where(
-                    inbox.c.consumer == self._subscriptions.consumer,
-                    inbox.c.event_id == event_id,
-                    inbox.c.status == "parked",
-                )
-                .values(status="pending", attempts=0, next_attempt_at=func.clock_timestamp())
-            )
-            return changed == 1
+        log.log(logging.ERROR if parked else logging.INFO, "fact %s %s: %s", fact.event_id, outcome, reason)
 
     async def forget_handled(self) -> int:
         """Delete rows handled longer ago than ``KEEP``; return how many."""
         async with self._store.for_system("inbox") as uow:
             forgotten: int = await uow.count_changed(
-                delete(inbox).where(inbox.c.status == "done", inbox.c.handled_at < func.clock_timestamp() - KEEP)
+                delete(inbox).where(
+                    inbox.c.status.in_(("done", "dropped")), inbox.c.handled_at < func.clock_timestamp() - KEEP
+                )
             )
             return forgotten

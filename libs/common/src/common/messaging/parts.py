@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from common.messaging.broker import Broker
+from common.messaging.depths import Depths
 from common.messaging.inbox import InboxWorker
 from common.messaging.rabbitmq import RabbitBroker
 from common.messaging.relay import Relay
@@ -16,6 +17,9 @@ from common.settings import BrokerSettings
 
 HOUSEKEEPING = timedelta(hours=1)
 """Pause between two removals of what was published or handled long ago."""
+
+DEPTHS = timedelta(seconds=5)
+"""Pause between two looks at how much waits; several to a scrape (15 to 60 s)."""
 
 
 class BrokerPart:
@@ -77,7 +81,7 @@ def connected(name: str, broker: Broker, members: Iterable[Part], *, own: bool) 
 
 
 def event_parts(name: str, store: Store[Any], broker: Broker, subscriptions: Subscriptions) -> list[Part]:
-    """Return what each worker runs about events: relay, inbox, and the timers that forget.
+    """Return what each worker runs about events: relay, inbox, and the timers that look and forget.
 
     Args:
         name: The service; its timers are named after it.
@@ -86,10 +90,11 @@ def event_parts(name: str, store: Store[Any], broker: Broker, subscriptions: Sub
         subscriptions: What it takes in.
     """
     relay, inbox = Relay(store.database, broker), InboxWorker(store, subscriptions)
-    broker.subscribe(subscriptions, inbox.receive)
+    broker.subscribe(subscriptions, inbox.receive, inbox.park)
     return [
         relay,
         inbox,
+        Every(f"{name}.depths", DEPTHS, Depths(store).look, None),
         Every(f"{name}.outbox", HOUSEKEEPING, relay.forget_published, store.database),
         Every(f"{name}.inbox", HOUSEKEEPING, inbox.forget_handled, store.database),
     ]

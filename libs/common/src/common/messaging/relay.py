@@ -29,6 +29,9 @@ BATCH = 100
 CLAIM = timedelta(seconds=10)
 """How long a claimed row is left to its relay: longer than a publish takes, short enough to wait for after a crash."""
 
+TOLD = {"event_id": "id", "tenant_id": "tenantid", "correlation_id": "correlationid"}
+"""What a log line says of a published fact, and where its envelope has it."""
+
 LONGEST_PAUSE = timedelta(minutes=1)
 KEEP_PUBLISHED = timedelta(days=7)
 
@@ -108,6 +111,8 @@ class Relay:
             for row, result in zip(rows, results, strict=True):
                 if result is None:
                     EVENTS_PUBLISHED.labels(service, row.type).inc()
+                    told = {name: row.envelope.get(key) for name, key in TOLD.items()}
+                    log.info("fact published", extra={"event_type": row.type, **told})
                     continue
                 reason = "unroutable" if isinstance(result, Unroutable) else type(result).__name__
                 EVENTS_UNPUBLISHED.labels(service, reason).inc()

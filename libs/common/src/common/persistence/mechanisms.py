@@ -65,14 +65,15 @@ inbox = Table(
     Column("type", String(100), nullable=False),
     Column("source", String(60), nullable=False),
     Column("envelope", JSONB, nullable=False),
-    Column("status", String(10), nullable=False, server_default="pending"),  # pending | done | parked
+    Column("status", String(10), nullable=False, server_default="pending"),  # pending | done | parked | dropped
     at("received_at"),
     at("next_attempt_at"),
     at("handled_at", nullable=True),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("reason", Text),
-    PrimaryKeyConstraint("consumer", "event_id"),
+    PrimaryKeyConstraint("consumer", "source", "event_id"),
     Index("ix_inbox_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
+    Index("ix_inbox_parked", "received_at", postgresql_where=text("status = 'parked'")),
     Index("ix_inbox_tenant", "tenant_id", "received_at"),
 )
 """Facts of others, stored before they are acknowledged; handling, pauses and parking are states of the row."""

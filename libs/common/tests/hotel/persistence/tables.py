@@ -13,6 +13,7 @@ rooms = Table(
     Column("user_id", Uuid),
     Column("name", String(50), nullable=False),
     Column("beds", Integer, nullable=False, server_default="1"),
+    Column("version", Integer, nullable=False, server_default="1"),
     PrimaryKeyConstraint("tenant_id", "id"),
 )
 bookings = Table(
