@@ -71,7 +71,18 @@ async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(store, 
     while await mailer.send_one():
         pass
     async with store.for_system("mailer") as uow:
-        query = select(mails).where(mails.c.tenant_id.in_(tenants), mails.c.sent_at.is_(None))
+        query = select(mails).where(mails.c.tenant_id == tenant).order_by(mails.c.recipient)
+        poisonous, harmless = (await uow.session.execute(query)).all()
+    assert (poisonous.sent_at, poisonous.attempts) == (None, 1)
+    assert "ValueError" in poisonous.last_error
+    assert harmless.sent_at is not None
+
+
+async def test_a_sender_who_waits_for_the_server_holds_one_mail_and_no_other(store, sink) -> None:
+    tenants = [(await queue(store, "booked"))[0] for _ in range(2)]
+    silent = socket.create_server(("127.0.0.1", 0))
+    waiting = asyncio.create_task(Mailer(store.database, settings(silent.getsockname()[1])).send_one())
+    query = select(mails).where(mails.c.tenant_id.in_(tenants), mails.c.sent_at.is_(None))
 
     async def unsent(*, held: bool) -> int:
         async with store.for_system("mailer") as uow:
