@@ -73,15 +73,15 @@ class Stack:
         """What was started and not ended by ``end``, by name; some may have died."""
         return running_parts.read(self._register)
 
-    async def start(self) -> dict[str, Any]:
-        """Start everything; return the endpoints once every part is ready.
+    async def start(self, *, seconds: float = READY_SECONDS) -> dict[str, Any]:
+        """Start everything; return the endpoints once every part is ready, within ``seconds``.
 
         Raises:
             RuntimeError: A process ended while starting.
             TimeoutError: Not everything was ready in time.
             ServerError: A server is missing or does not start.
         """
-        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        deadline = asyncio.get_running_loop().time() + seconds
         self.logs.mkdir(parents=True, exist_ok=True)
         kept = StackSecrets.kept_in(self.folder / "secrets.json")
         ports = Ports.chosen()
