@@ -33,13 +33,16 @@ from backup_engine.runner.part import Runner
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.settings import NAME, PREFIX, Settings
 from backup_engine.vault.retrying import RetryingStore
+from backup_engine.workflows.collect_garbage import GarbageCollector
 from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
 from backup_engine.workflows.read_point import PointReaders
 from backup_engine.workflows.reconcile_snapshots import SnapshotReconciler
 
-SYSTEM_ROLES = ("dispatcher", "runner", "reconciler")
-"""Login roles for work across tenants, each with just the columns it needs (see the first migration)."""
+SYSTEM_ROLES = ("dispatcher", "runner", "reconciler", "collector")
+"""Login roles for work across tenants, each with just the columns it needs (see the migrations)."""
 
+COLLECTING = timedelta(seconds=5)
+"""A turn of the collector, and the pause after it: short enough for a stop to wait for it."""
 PACKAGE_FOLDER = Path(__file__).parent
 DOORS = ("app", "relay", "inbox", *SYSTEM_ROLES)
 
@@ -88,6 +91,10 @@ class Built:
     def reconciler(self) -> SnapshotReconciler:
         return SnapshotReconciler(self.store, self.connector, self.box, self.settings.deployment_id, self.lease)
 
+    def collector(self) -> GarbageCollector:
+        every = timedelta(hours=self.settings.collect_hours)
+        return GarbageCollector(self.store, self.blobs, self.kms, every, COLLECTING)
+
     def control_plane(self) -> SqlControlPlane:
         return SqlControlPlane(self.store, self.box, self.settings.deployment_id, self.pauses, self.lease)
 
@@ -110,6 +117,7 @@ class Built:
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),
             Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),
+            Every("backup-engine.collector", COLLECTING, self.collector().turn, database=None),
         ]
 
     def parts(self) -> dict[str, Part]:

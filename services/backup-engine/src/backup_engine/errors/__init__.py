@@ -5,7 +5,7 @@ DomainError (common)
  │   ├─ not found: EsxiServerNotFound VirtualMachineNotFound ConfigurationNotFound JobNotFound RestoreJobNotFound
  │   │             RestorePointNotFound DiskNotFound
  │   ├─ conflict:  EsxiServerExists EsxiServerInUse EsxiServerInactive ConfigurationNameTaken
- │   │             ContentNotReady
+ │   │             ContentNotReady VaultReadOnly
  │   ├─ forbidden: OrganizationSuspended QuotaReached
  │   └─ invalid:   NoVirtualMachines ServersDiffer NoSuchDatastore DatastoreNotChosen ExportFolderMissing
  ├─ what is not yet: OrganizationBeingPrepared VaultBeingPrepared PredecessorMissing
@@ -99,6 +99,20 @@ class ContentNotReady(Conflict):
     code = "restore_content_not_ready"
     en = "The disk can be downloaded once the restore job is completed; it is {status}."
     fr = "Le disque pourra être téléchargé une fois la restauration terminée ; elle est à l'état {status}."
+
+
+class VaultReadOnly(Conflict):
+    """The database is older than the vault: restores go on, nothing is written or deleted."""
+
+    code = "vault_read_only"
+    en = (
+        "The vault holds newer backups than the database knows of. Restores work; backups start again once an operator "
+        "has run «backup-engine vault rebuild-catalogue»."
+    )
+    fr = (
+        "Le coffre contient des sauvegardes plus récentes que la base. Les restaurations fonctionnent ; les "
+        "sauvegardes reprendront après « backup-engine vault rebuild-catalogue » par un opérateur."
+    )
 
 
 class OrganizationSuspended(Forbidden):

@@ -5,7 +5,7 @@ Marking as used and looking up are one UPDATE, so that the row lock decides ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,7 @@ class ChunkRepository(Repository):
         # Locked in the order of their keys: two tasks that mark the same chunks never wait for each other in a circle.
         locked = (
             select(chunks.c.id, chunks.c.generation)
-            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == any_(_array(ids)))
+            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == ids_array(ids))
             .order_by(chunks.c.id, chunks.c.generation)
             .with_for_update()
             .cte("locked")
@@ -78,7 +78,7 @@ class ChunkRepository(Repository):
         """Highest live generation of each id, for readers: nothing is marked."""
         rows = await self._session.execute(
             select(chunks.c.id, func.max(chunks.c.generation))
-            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == any_(_array(ids)))
+            .where(self._mine(chunks, vault_id=vault_id, state="live"), chunks.c.id == ids_array(ids))
             .group_by(chunks.c.id)
         )
         return {bytes(chunk_id): generation for chunk_id, generation in rows}
@@ -87,6 +87,6 @@ class ChunkRepository(Repository):
         return select(vaults.c.gc_epoch).where(self._mine(vaults, id=vault_id)).scalar_subquery()
 
 
-def _array(ids: Sequence[bytes]) -> ColumnElement[Any]:
-    """The ids as one parameter, so that every number of them is the same prepared statement."""
-    return cast(list(ids), ARRAY(LargeBinary))
+def ids_array(ids: Collection[bytes]) -> ColumnElement[Any]:
+    """Any of the ids, as one parameter, so that every number of them is the same prepared statement."""
+    return any_(cast(list(ids), ARRAY(LargeBinary)))

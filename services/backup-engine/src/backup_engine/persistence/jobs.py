@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from common.telemetry.context import carried
 from sqlalchemy import func, insert, select, update
 
 from backup_engine.domain.job import ENDED, HELD, Job, Task, TaskKind, TaskStatus, before
 from backup_engine.errors import JobNotFound, StaleToken
 from backup_engine.persistence.rows import Repository, build
-from backup_engine.persistence.tables import backup_jobs, tasks
+from backup_engine.persistence.tables import backup_jobs, collections, tasks
 
 COUNTED = ("bytes_total", "bytes_read", "bytes_skipped", "bytes_new", "bytes_stored")
 
@@ -60,13 +61,15 @@ class TaskRepository(Repository):
     """Single tasks: the lease, the fence and the moves between states."""
 
     async def add(self, **values: Any) -> None:
-        """Insert a task that waits for the dispatcher."""
+        """Insert a task that waits for the dispatcher; whoever executes it goes on in the trace of who asked."""
+        params = {**values.pop("params", {}), "trace": carried()}
         await self._session.execute(
             insert(tasks).values(
                 tenant_id=self._uow.tenant_id,
                 status=str(TaskStatus.WAITING),
                 created_at=func.clock_timestamp(),
-                **{"params": {}, **values},
+                params=params,
+                **values,
             )
         )
 
@@ -102,7 +105,8 @@ class TaskRepository(Repository):
             runner=runner,
             lease_until=func.clock_timestamp() + lease,
             started_at=func.coalesce(tasks.c.started_at, func.clock_timestamp()),
-            used_epoch=epoch,
+            # The first attempt's stays: what it stored is younger, and the next one shall find it.
+            used_epoch=func.coalesce(tasks.c.used_epoch, epoch),
             parent_point_id=parent_point_id,
             bytes_stored_before=task.bytes_stored,
             bytes_read=0,
@@ -157,10 +161,15 @@ class TaskRepository(Repository):
 
     async def failed_bytes(self) -> int:
         """Stored bytes of failed and cancelled tasks, which the quota's second limit counts until collected."""
+        same = (collections.c.tenant_id == tasks.c.tenant_id) & (collections.c.vault_id == tasks.c.vault_id)
+        until = collections.c.collected_until
         total = await self._session.scalar(
-            select(func.coalesce(func.sum(tasks.c.bytes_stored), 0)).where(
+            select(func.coalesce(func.sum(tasks.c.bytes_stored), 0))
+            .outerjoin(collections, same)
+            .where(
                 self._mine(tasks, kind=str(TaskKind.BACKUP)),
                 tasks.c.status.in_([str(TaskStatus.FAILED), str(TaskStatus.CANCELLED)]),
+                until.is_(None) | (tasks.c.finished_at >= until),
             )
         )
         return int(total or 0)

@@ -1,4 +1,4 @@
-"""What the dispatcher, the runners and the reconciler see across tenants; each under its own system role."""
+"""What the dispatcher, runners, the reconciler and the collector see across tenants; each under its own role."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from uuid import UUID
 from sqlalchemy import Row, and_, func, or_, select, tuple_, update
 
 from backup_engine.domain.admission import Candidate
+from backup_engine.domain.collection import Phase
 from backup_engine.domain.job import ADMITTED, HELD, TaskKind, TaskStatus
 from backup_engine.domain.lease import REPUBLISH_AFTER
-from backup_engine.persistence.tables import esxi_servers, snapshot_ledger, tasks, tenant_state, vaults
+from backup_engine.domain.vault import VaultState
+from backup_engine.persistence.tables import collections, esxi_servers, snapshot_ledger, tasks, tenant_state, vaults
 from backup_engine.persistence.unit_of_work import UnitOfWork
 
 WINDOW = 5000
@@ -42,8 +44,8 @@ async def tenant_of_ready(uow: UnitOfWork, task_id: UUID, queue: str) -> UUID | 
 async def waiting_and_taken(uow: UnitOfWork) -> tuple[list[Candidate], list[Candidate]]:
     """Tasks that may be admitted now, oldest first, and those that hold a place. Role: dispatcher.
 
-    Backups wait while their organization is not active; removals and restores do not. Removals come first: a
-    snapshot grows for as long as it stays.
+    Backups wait while their organization is not active or their vault read-only; removals and restores do not.
+    Removals come first: a snapshot grows for as long as it stays.
     """
     removal_first = tasks.c.kind != str(TaskKind.REMOVE_SNAPSHOT)
     columns = (tasks.c.tenant_id, tasks.c.id, tasks.c.server_id, tasks.c.datastore, tasks.c.vm_id, tasks.c.kind)
@@ -55,7 +57,14 @@ async def waiting_and_taken(uow: UnitOfWork) -> tuple[list[Candidate], list[Cand
     )
     has_vault = (
         select(vaults.c.id)
-        .where(vaults.c.tenant_id == tasks.c.tenant_id, vaults.c.id == tasks.c.vault_id, vaults.c.state == "ready")
+        .where(
+            vaults.c.tenant_id == tasks.c.tenant_id,
+            vaults.c.id == tasks.c.vault_id,
+            or_(
+                vaults.c.state == VaultState.READY,
+                and_(vaults.c.state == VaultState.READ_ONLY, tasks.c.kind != str(TaskKind.BACKUP)),
+            ),
+        )
         .exists()
     )
     waiting = await uow.session.execute(
@@ -129,7 +138,9 @@ async def expired_leases(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
 
 async def vaults_to_prepare(uow: UnitOfWork) -> list[UUID]:
     """Tenants with a vault whose objects are not written. Role: dispatcher."""
-    rows = await uow.session.scalars(select(vaults.c.tenant_id).where(vaults.c.state == "preparing").distinct())
+    rows = await uow.session.scalars(
+        select(vaults.c.tenant_id).where(vaults.c.state == VaultState.PREPARING).distinct()
+    )
     return [UUID(str(row)) for row in rows]
 
 
@@ -152,3 +163,46 @@ async def active_servers(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
         select(esxi_servers.c.tenant_id, esxi_servers.c.id).where(esxi_servers.c.is_active)
     )
     return [(row.tenant_id, row.id) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedVault:
+    """A vault, and how long ago its garbage was last collected to the end (or since it is ready, when never)."""
+
+    tenant_id: UUID
+    vault_id: UUID
+    read_only: bool
+    under_way: bool
+    taken: bool
+    age: timedelta
+
+
+async def vaults_to_collect(uow: UnitOfWork) -> list[CollectedVault]:
+    """Every vault that has been made, the longest not collected first. Role: collector."""
+    same = (collections.c.tenant_id == vaults.c.tenant_id) & (collections.c.vault_id == vaults.c.id)
+    now = func.clock_timestamp()
+    age = now - func.coalesce(collections.c.finished_at, vaults.c.ready_at, now)
+    rows = await uow.session.execute(
+        select(
+            vaults.c.tenant_id,
+            vaults.c.id,
+            vaults.c.state,
+            func.coalesce(collections.c.phase, str(Phase.FINISHED)).label("phase"),
+            func.coalesce(collections.c.held_until > now, False).label("taken"),
+            age.label("age"),
+        )
+        .outerjoin(collections, same)
+        .where(vaults.c.state != VaultState.PREPARING)
+        .order_by(age.desc(), vaults.c.id)
+    )
+    return [
+        CollectedVault(
+            row.tenant_id,
+            row.id,
+            read_only=row.state == VaultState.READ_ONLY,
+            under_way=row.phase != Phase.FINISHED,
+            taken=row.taken,
+            age=row.age,
+        )
+        for row in rows
+    ]

@@ -407,13 +407,14 @@ chunks = Table(
     Column("id", LargeBinary, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("type", String(5), nullable=False),  # chunk | page (roots are pages)
-    Column("state", String(10), nullable=False, server_default="live"),  # live | deleting
-    Column("used_epoch", BigInteger, nullable=False),
+    Column("state", String(10), nullable=False, server_default="live"),  # live | deleting | deleted
+    Column("used_epoch", BigInteger, nullable=False),  # of a deleted one: the epoch in which its object was gone
     Column("plain_bytes", Integer, nullable=False),
     Column("stored_bytes", Integer, nullable=False),
     at("locked_until", nullable=True),
     _key("vault_id", "id", "generation"),
     _to("vaults", "vault_id"),
+    Index("ix_chunks_going", "tenant_id", "vault_id", "state", postgresql_where=text("state <> 'live'")),
     postgresql_partition_by="HASH (vault_id)",
 )
 """A cache that can be rebuilt from the vault's maps."""
@@ -422,6 +423,53 @@ PARTITIONS = tuple(f"chunks_{number:02}" for number in range(CHUNK_PARTITIONS))
 for _name in PARTITIONS:
     # Declared so that Alembic knows them for partitions; they are made and secured by the migration of their parent.
     Table(_name, metadata, info={"partition": True})
+
+collections = Table(
+    "collections",
+    metadata,
+    tenant_id(),
+    _id("vault_id"),
+    Column("phase", String(20), nullable=False),
+    Column("cursor", LargeBinary, nullable=False, server_default=text("''::bytea")),  # how far the phase came
+    Column("cutoff", BigInteger),
+    Column("holder", String(200)),  # who works on the cycle now
+    at("held_until", nullable=True),
+    at("started_at", nullable=True),
+    at("raised_at", nullable=True),  # when the newest epoch began
+    at("collects_until", nullable=True),  # what this cycle will have collected: all that was left before
+    at("collected_until", nullable=True),  # the same of the last one that ended
+    at("finished_at", nullable=True),  # of the last cycle that ended
+    Column("state_generation", BigInteger, nullable=False, server_default=text("0")),
+    _bytes("objects_deleted"),  # by this cycle
+    _bytes("bytes_deleted"),
+    _key("vault_id"),
+    _to("vaults", "vault_id"),
+)
+"""Garbage collection of each vault: where its cycle is, and who has it."""
+
+walked_nodes = Table(
+    "walked_nodes",
+    metadata,
+    tenant_id(),
+    _id("vault_id"),
+    Column("id", LargeBinary, nullable=False),
+    _key("vault_id", "id"),
+    _to("vaults", "vault_id"),
+)
+"""Map nodes that the running cycle has walked: one for each 4,096 chunks."""
+
+point_pins = Table(
+    "point_pins",
+    metadata,
+    tenant_id(),
+    _id(),
+    _id("point_id"),
+    at("held_until"),
+    _key("id"),
+    _to("restore_points", "point_id"),
+    Index("ix_point_pins_point", "tenant_id", "point_id"),
+)
+"""Who reads a point without a task, such as a download; a point's row does not go while one holds."""
 
 quota_counters = Table(
     "quota_counters",

@@ -10,9 +10,11 @@ from uuid import UUID
 from common.ids import uuid7
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import RowMapping
 
 from backup_engine.domain.quota import Quotas
 from backup_engine.domain.tenant import Tenant, TenantStatus
+from backup_engine.domain.vault import VaultState
 from backup_engine.errors import OrganizationBeingPrepared, VaultBeingPrepared
 from backup_engine.persistence.rows import Repository
 from backup_engine.persistence.tables import sites, tenant_state, vault_keys, vaults
@@ -27,7 +29,7 @@ class VaultRow:
 
     id: UUID
     site_id: UUID
-    state: str
+    state: VaultState
     gc_epoch: int
 
 
@@ -111,7 +113,7 @@ class VaultRepository(Repository):
                 site_id=site_id,
                 region=region,
                 store=store,
-                state="preparing",
+                state=VaultState.PREPARING,
                 created_at=now,
             )
         )
@@ -122,18 +124,18 @@ class VaultRepository(Repository):
         row = (await self._session.execute(select(vaults).where(self._mine(vaults)).limit(1))).mappings().one_or_none()
         if row is None:
             raise VaultBeingPrepared
-        return VaultRow(row["id"], row["site_id"], row["state"], row["gc_epoch"])
+        return _vault(row)
 
     async def get(self, vault_id: UUID) -> VaultRow:
         row = (await self._session.execute(select(vaults).where(self._mine(vaults, id=vault_id)))).mappings().one()
-        return VaultRow(row["id"], row["site_id"], row["state"], row["gc_epoch"])
+        return _vault(row)
 
     async def queue_of(self, site_id: UUID) -> str:
         return str(await self._session.scalar(select(sites.c.queue).where(self._mine(sites, id=site_id))))
 
     async def unready(self) -> list[UUID]:
         """Vaults whose objects are not known to be written."""
-        rows = await self._session.scalars(select(vaults.c.id).where(self._mine(vaults, state="preparing")))
+        rows = await self._session.scalars(select(vaults.c.id).where(self._mine(vaults, state=VaultState.PREPARING)))
         return [UUID(str(row)) for row in rows]
 
     async def ready(self, vault_id: UUID, number: int, sealed: bytes, at: datetime) -> None:
@@ -144,8 +146,15 @@ class VaultRepository(Repository):
             .on_conflict_do_nothing()
         )
         await self._session.execute(
-            update(vaults).where(self._mine(vaults, id=vault_id, state="preparing")).values(state="ready", ready_at=at)
+            update(vaults)
+            .where(self._mine(vaults, id=vault_id, state=VaultState.PREPARING))
+            .values(state=VaultState.READY, ready_at=at)
         )
+
+    async def set_state(self, vault_id: UUID, target: VaultState, *, only_from: VaultState) -> bool:
+        """Compare-and-set; False when it was in another state."""
+        statement = update(vaults).where(self._mine(vaults, id=vault_id, state=only_from)).values(state=target)
+        return await self._uow.count_changed(statement) == 1
 
     async def sealed_keyring(self, vault_id: UUID) -> bytes:
         """The newest copy of the keyring; VaultBeingPrepared before there is one."""
@@ -158,3 +167,7 @@ class VaultRepository(Repository):
         if sealed is None:
             raise VaultBeingPrepared
         return bytes(sealed)
+
+
+def _vault(row: RowMapping) -> VaultRow:
+    return VaultRow(row["id"], row["site_id"], VaultState(row["state"]), row["gc_epoch"])

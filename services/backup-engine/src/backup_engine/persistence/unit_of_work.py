@@ -7,10 +7,12 @@ from common.persistence import Scope, Transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backup_engine.persistence.chunks import ChunkRepository
+from backup_engine.persistence.collection import CollectionRepository
 from backup_engine.persistence.configurations import ConfigurationRepository
 from backup_engine.persistence.inventory import MachineRepository, PlacementRepository, ServerRepository
 from backup_engine.persistence.jobs import JobRepository, TaskRepository
 from backup_engine.persistence.ledger import LedgerRepository
+from backup_engine.persistence.pins import PinRepository
 from backup_engine.persistence.points import PointRepository
 from backup_engine.persistence.quota import QuotaRepository
 from backup_engine.persistence.tenants import TenantRepository, VaultRepository
@@ -33,5 +35,7 @@ class UnitOfWork(Transaction):
         self.tasks = TaskRepository(self)
         self.points = PointRepository(self)
         self.ledger = LedgerRepository(self)
+        self.pins = PinRepository(self)
         self.chunks = ChunkRepository(self)
+        self.collections = CollectionRepository(self)
         self.quota = QuotaRepository(self)

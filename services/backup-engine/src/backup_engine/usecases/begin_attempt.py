@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backup_engine.domain.job import Task, TaskKind, TaskStatus
 from backup_engine.domain.lease import LEASE
+from backup_engine.domain.vault import VaultState
 from backup_engine.errors import RestorePointNotFound
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.control_plane import (
@@ -36,6 +37,8 @@ async def begin_attempt(
     if task is None or task.status is not TaskStatus.READY:
         return None
     vault = await uow.vaults.get(task.vault_id)
+    if task.kind is TaskKind.BACKUP and vault.state is VaultState.READ_ONLY:
+        return None  # It stays ready; the dispatcher publishes it again.
     sealed = await uow.vaults.sealed_keyring(task.vault_id)
     order, pinned = await _order(uow, task)
     token = task.token + 1
@@ -50,6 +53,7 @@ async def begin_attempt(
         claimed_at=await uow.database_now(),
         prepared=None if task.prepared is None else PointDraft.model_validate(task.prepared),
         prepared_token=task.prepared_token,
+        trace=task.params.get("trace", {}),
     )
 
 

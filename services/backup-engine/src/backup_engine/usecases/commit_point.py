@@ -13,7 +13,8 @@ from backup_engine.domain.problem import Problem
 from backup_engine.domain.quota import Resource
 from backup_engine.domain.retention import keep_until
 from backup_engine.domain.tenant import Tenant
-from backup_engine.errors import Cancelled, ChunkNotLive, StaleToken
+from backup_engine.domain.vault import VaultState
+from backup_engine.errors import Cancelled, ChunkNotLive, StaleToken, VaultReadOnly
 from backup_engine.events import BackupCompleted, RestoreCompleted
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.control_plane import Grant, PointDraft
@@ -31,6 +32,7 @@ async def prepare_point(uow: UnitOfWork, grant: Grant, draft: PointDraft | None)
         Cancelled: a person cancelled it; before this point that is honoured.
         ChunkNotLive: a root that the point names, or the parent it builds on, is not live.
         QuotaReached: what was stored does not fit the plan.
+        VaultReadOnly: the database turned out to be older than the vault.
     """
     task = await uow.tasks.held(grant.task_id, grant.token)
     if task.status is TaskStatus.COMMITTING:
@@ -39,6 +41,8 @@ async def prepare_point(uow: UnitOfWork, grant: Grant, draft: PointDraft | None)
         raise Cancelled
     values: dict[str, Any] = {}
     if draft is not None:
+        if (await uow.vaults.get(task.vault_id)).state is VaultState.READ_ONLY:
+            raise VaultReadOnly
         await _check_live(uow, task, draft)
         tenant = await uow.tenants.get()
         await uow.quota.check_storage(tenant.quotas, task.bytes_stored_before + draft.bytes_stored)

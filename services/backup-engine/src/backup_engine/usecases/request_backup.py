@@ -13,7 +13,14 @@ from backup_engine.domain.inventory import Machine
 from backup_engine.domain.job import Job, TaskKind
 from backup_engine.domain.quota import Resource, usage_month
 from backup_engine.domain.tenant import Tenant
-from backup_engine.errors import EsxiServerInactive, NoVirtualMachines, QuotaReached, VirtualMachineNotFound
+from backup_engine.domain.vault import VaultState
+from backup_engine.errors import (
+    EsxiServerInactive,
+    NoVirtualMachines,
+    QuotaReached,
+    VaultReadOnly,
+    VirtualMachineNotFound,
+)
 from backup_engine.events import QuotaHit
 from backup_engine.persistence.tenants import VaultRow
 from backup_engine.persistence.unit_of_work import UnitOfWork
@@ -32,11 +39,13 @@ async def request_backup(
     """Make the job; returns its id. Places under the quotas are taken in the same transaction.
 
     Raises:
-        ConfigurationNotFound, VirtualMachineNotFound, NoVirtualMachines, EsxiServerInactive.
+        ConfigurationNotFound, VirtualMachineNotFound, NoVirtualMachines, EsxiServerInactive, VaultReadOnly.
         QuotaReached: backups of this month, protected machines, or storage.
     """
     machines, params = await _wanted(uow, configuration_id, vm_id)
     vault = await uow.vaults.default()
+    if vault.state is VaultState.READ_ONLY:
+        raise VaultReadOnly
     queue = await uow.vaults.queue_of(vault.site_id)
     for server_id in {machine.server_id for machine in machines}:
         if not (await uow.servers.get(server_id)).is_active:

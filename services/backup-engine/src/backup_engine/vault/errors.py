@@ -6,6 +6,7 @@ DomainError
 ├── ChunkDamaged 409             no generation of an object opens
 ├── PointConflict 409            another manifest stands under this point and token
 ├── PointMissing 404             no manifest of this point opens
+├── CatalogueBehind 409          the store holds what the database does not know
 ├── VaultMissing 404             the store has no such vault
 ├── KeyringUnreadable 503        no keys object opens with the key at hand
 ├── RecoveryKeyMalformed 422     a recovery key was mistyped
@@ -44,6 +45,14 @@ class PointMissing(NotFound):
     code = "point_missing"
     en = "The restore point {point_id} is not in the vault."
     fr = "Le point de restauration {point_id} n'est pas dans le coffre."
+
+
+class CatalogueBehind(Conflict):
+    """Nothing is deleted while it holds: what the database does not know of may be somebody's newest backup."""
+
+    code = "catalogue_behind"
+    en = "The database is older than the vault {vault_id}: {reason}. Rebuild the catalogue from the vault."
+    fr = "La base est plus ancienne que le coffre {vault_id} : {reason}. Reconstruisez le catalogue depuis le coffre."
 
 
 class VaultMissing(NotFound):

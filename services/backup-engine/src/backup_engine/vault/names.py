@@ -39,6 +39,10 @@ class Names:
     def keys(self) -> str:
         return f"{self.root}keys/"
 
+    @property
+    def states(self) -> str:
+        return f"{self.root}state/"
+
     def folder(self, kind: ObjectType) -> str:
         """Prefix of all chunks, or of all pages and roots."""
         return f"{self.root}chunks/" if kind is ObjectType.CHUNK else f"{self.root}maps/"
@@ -57,6 +61,9 @@ class Names:
     def keys_object(self, number: int) -> str:
         return f"{self.keys}{number}"
 
+    def state(self, generation: int) -> str:
+        return f"{self.states}{generation}"
+
     def parse_object(self, kind: ObjectType, name: str) -> tuple[bytes, int] | None:
         """Return (id, generation), or None if this names no object of that folder."""
         found = _OBJECT.fullmatch(name.removeprefix(self.folder(kind)))
@@ -70,6 +77,10 @@ class Names:
 
     def parse_keys(self, name: str) -> int | None:
         found = _KEYS.fullmatch(name.removeprefix(self.keys))
+        return int(found["number"]) if found else None
+
+    def parse_state(self, name: str) -> int | None:
+        found = _KEYS.fullmatch(name.removeprefix(self.states))
         return int(found["number"]) if found else None
 
 

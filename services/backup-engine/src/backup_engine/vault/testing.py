@@ -1,13 +1,12 @@
-"""Fakes of the vault's ports for unit tests, as strict as the real ones: store, KMS, catalogue with its collector.
+"""Fakes of the vault's ports for unit tests, as strict as the real ones: store, KMS, catalogue.
 
 Also builders: a vault of fakes, disks in memory, a disk plan.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 from uuid import UUID, uuid4
@@ -31,11 +30,8 @@ from backup_engine.ports.vault import (
     StoredObject,
     StoreFull,
 )
-from backup_engine.vault.codec import Codec
 from backup_engine.vault.keyring import Keyring
-from backup_engine.vault.manifest import ControllerRecord, PointManifest, list_points, load_manifest
-from backup_engine.vault.maps import MapReader
-from backup_engine.vault.objects import ObjectReader
+from backup_engine.vault.manifest import ControllerRecord, PointManifest
 from backup_engine.vault.reader import PointReader
 from backup_engine.vault.sources import RandomSource, StreamSource
 from backup_engine.vault.writer import DiskPlan, PointWriter
@@ -76,6 +72,10 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing to release."""
+
+    def age(self, by: timedelta) -> None:
+        """Let all that is there have been written so much earlier."""
+        self._modified = {name: written - by for name, written in self._modified.items()}
 
     def _put(self, blob: Blob) -> PutOutcome:
         if blob.name in self.blobs:
@@ -132,6 +132,7 @@ class MemoryKms:
 class RowState(Enum):
     LIVE = "live"
     DELETING = "deleting"
+    DELETED = "deleted"
 
 
 @dataclass
@@ -144,10 +145,7 @@ class Row:
 
 
 class MemoryCatalogue:
-    """The catalogue of one vault with its epoch; ``of_task`` gives what a task sees.
-
-    ``mark_deleting`` and ``forget`` are the collector's steps, with the conditions of §12.
-    """
+    """The catalogue of one vault with its epoch; its collection is in ``testing_collection``."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[bytes, int], Row] = {}
@@ -183,22 +181,6 @@ class MemoryCatalogue:
             if object_id in wanted and row.state is RowState.LIVE:
                 known[object_id] = max(generation, known.get(object_id, 0))
         return known
-
-    def mark_deleting(self, *, reachable: Collection[bytes], cutoff: int) -> list[tuple[bytes, int]]:
-        """Take ``live → deleting`` what is unreachable and unused since the cutoff; return those keys."""
-        taken = []
-        for key, row in self.rows.items():
-            if key[0] not in reachable and row.state is RowState.LIVE and row.used_epoch < cutoff:
-                row.state = RowState.DELETING
-                taken.append(key)
-        return taken
-
-    def forget(self, keys: Collection[tuple[bytes, int]]) -> None:
-        """Remove ``deleting`` rows whose objects are gone."""
-        for key in keys:
-            if self.rows[key].state is not RowState.DELETING:
-                raise ValueError("only a row in deletion can be removed")
-            del self.rows[key]
 
 
 def _limit(ids: Sequence[object]) -> None:
@@ -273,20 +255,6 @@ class TestVault:
             async for offset, piece in reader.stream(key):
                 content[offset : offset + len(piece)] = piece
             return bytes(content)
-
-    async def reachable(self) -> set[bytes]:
-        """Return the ids that manifests refer to, as the collector's marking finds them."""
-        codec = Codec(self.keyring)
-        found: set[bytes] = set()
-        for ref in await list_points(self.store, self.keyring.vault_id):
-            manifest = await load_manifest(self.store, self.keyring, ref.point_id, ref.token)
-            with ThreadPoolExecutor(1) as executor:
-                fetch = ObjectReader(self.store, codec, executor, None).fetch
-                for disk in manifest.disks:
-                    disk_map = await MapReader.open(disk.root, fetch, codec)
-                    pages = [disk_map.root[index] or b"" for index in disk_map.root.present_pages()]
-                    found |= {disk.root, *pages, *[object_id async for _, object_id in disk_map.data()]}
-        return found
 
 
 def disk_plan(source: RandomSource | StreamSource, capacity_bytes: int, **fields: Any) -> DiskPlan:

@@ -1,112 +1,120 @@
-"""Garbage collection between any two steps of a running backup never takes what its point will need (§12)."""
+"""Garbage collection between any two steps of running backups never takes what their points will need (§12)."""
 
+from __future__ import annotations
+
+import asyncio
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from backup_engine.ports.vault import Blob, ObjectType, PutOutcome, StoredObject
-from backup_engine.vault.codec import Codec
-from backup_engine.vault.keyring import Keyring
+from backup_engine.domain.collection import GRACE, KnownTask, Phase, Step, Worth, worth
+from backup_engine.ports.vault import Blob, PutOutcome, StoredObject
+from backup_engine.vault.errors import CatalogueBehind, ChunkDamaged
 from backup_engine.vault.manifest import PointManifest
-from backup_engine.vault.nodes import Page, Root
-from backup_engine.vault.testing import BytesDisk, MemoryCatalogue, MemoryStore, TestVault, disk_plan
-from backup_engine.vault.writer import Outside
+from backup_engine.vault.testing import BytesDisk, MemoryStore, RowState, TestVault, disk_plan
+from backup_engine.vault.testing_collection import MemoryCollection, collect, collector_of
+from backup_engine.vault.writer import DiskPlan, Outside
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.unit
 MIB = 1 << 20
 CHUNKS = 3
+OLD = GRACE + timedelta(hours=1)
 
 
 @dataclass
-class Collector:
-    """The collector of §12 in steps, and the tasks that it has to respect."""
+class Interleaved:
+    """A vault in which the collector takes some steps before and after each call of a writer."""
 
+    chance: random.Random
     vault: TestVault
-    store: MemoryStore
-    running: list[int] = field(default_factory=list)
-    parents: list[PointManifest] = field(default_factory=list)
-    points: list[PointManifest] = field(default_factory=list)
-    deleted_in: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    collected: int = 0
+    collection: MemoryCollection
+    executor: ThreadPoolExecutor
+    contents: dict[UUID, bytes] = field(default_factory=dict)
+    steps: AsyncIterator[Step] | None = None
+    _one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def cycles(self) -> Generator[None, None, None]:
-        catalogue, codec = self.vault.catalogue, Codec(self.vault.keyring)
-        while True:
-            cutoff = min(self.running, default=catalogue.gc_epoch)
-            yield
-            catalogue.gc_epoch += 1
-            yield
-            reachable = set().union(*(self.refers_to(codec, point) for point in self.points + self.parents))
-            yield
-            taken = catalogue.mark_deleting(reachable=reachable, cutoff=cutoff)
-            yield
-            for key in taken:
-                row = catalogue.rows[key].object
-                self.store.blobs.pop(codec.names.object(row.type, *key), None)
-                self.deleted_in[key] = catalogue.gc_epoch
-                catalogue.gc_epoch += 1
-                self.collected += 1
-                yield
-            oldest = min(self.running, default=catalogue.gc_epoch)
-            done = [key for key, epoch in self.deleted_in.items() if epoch < oldest]
-            catalogue.forget(done)
-            for key in done:
-                del self.deleted_in[key]
-            yield
+    async def between(self) -> None:
+        async with self._one:
+            for _ in range(self.chance.choice((0, 0, 1, 3, 12))):
+                await self.step()
 
-    def refers_to(self, codec: Codec, point: PointManifest) -> set[bytes]:
-        found: set[bytes] = set()
-        for disk in point.disks:
-            root = Root.unpack(self.plain(codec, ObjectType.ROOT, disk.root), "root")
-            found.add(disk.root)
-            for index in root.present_pages():
-                page_id = root[index] or b""
-                page = Page.unpack(self.plain(codec, ObjectType.PAGE, page_id), "page")
-                found |= {page_id, *(page[at].id for at in page.data_positions())}
-        return found
+    async def step(self) -> Step:
+        """The next step of the cycle; now and then by another process, which goes on where the last one was."""
+        if self.steps is None or self.chance.random() < 0.02:
+            self.steps = collector_of(self.vault, self.collection, self.executor, at_once=1).steps()
+        step = await anext(self.steps)
+        if step is Step.FINISHED:
+            self.steps = None
+            await self.collection.advance(Phase.SETTLING)
+        return step
 
-    def plain(self, codec: Codec, kind: ObjectType, object_id: bytes) -> bytes:
-        prefix = codec.names.generations(kind, object_id)
-        generations = sorted(int(name[len(prefix) :]) for name in self.store.blobs if name.startswith(prefix))
-        frame = self.store.blobs[f"{prefix}{generations[-1]}"]
-        return codec.open(kind, object_id, generations[-1], frame)
+    async def back_up(self, plan: DiskPlan, *, first_full: bool, dies: bool) -> PointManifest | None:
+        """An attempt, as the service's rows see it; one that dies leaves what it stored."""
+        task_id = uuid4()
+        self.collection.running[task_id] = self.vault.catalogue.gc_epoch
+        self.collection.known[task_id] = KnownTask(1, False, False, None, None)
+        seen = TestVault(_Store(self), _Catalogue(self), self.vault.keyring)  # type: ignore[arg-type]
+        try:
+            if dies:
+                async with seen.writer(first_full=first_full) as writer:
+                    await writer.write_disk(plan)
+                self.collection.known[task_id] = KnownTask(1, True, False, None, None)
+                return None
+            point = await seen.back_up(plan, point_id=task_id, first_full=first_full)
+            self.collection.points.append(point)
+            self.collection.known[task_id] = KnownTask(1, True, True, None, 1)
+            return point
+        finally:
+            del self.collection.running[task_id]
+
+    async def every_point_restores(self) -> None:
+        for point in self.collection.points:
+            held = await self.vault.restore(point, generations=self.vault.catalogue)
+            assert held == self.contents[point.point_id]
 
 
-class Interrupted(MemoryStore):
-    """A store during whose calls the collector goes on."""
+class _Store:
+    """The store as the writer sees it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.between: Callable[[], None] = lambda: None
+    def __init__(self, world: Interleaved) -> None:
+        self._world, self._inner = world, world.vault.store
 
     async def put_batch(self, blobs: Sequence[Blob]) -> list[PutOutcome]:
-        self.between()
-        outcomes = await super().put_batch(blobs)
-        self.between()
+        await self._world.between()
+        outcomes = await self._inner.put_batch(blobs)
+        await self._world.between()
         return outcomes
 
     async def get(self, name: str) -> bytes:
-        self.between()
-        return await super().get(name)
+        await self._world.between()
+        return await self._inner.get(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
 
-class InterruptedCatalogue(MemoryCatalogue):
-    def __init__(self, store: Interrupted) -> None:
-        super().__init__()
-        self.store = store
+class _Catalogue:
+    """The catalogue as the writer sees it."""
+
+    def __init__(self, world: Interleaved) -> None:
+        self._world, self._inner = world, world.vault.catalogue
 
     async def known_chunks(self, ids: Sequence[bytes]) -> dict[bytes, int]:
-        self.store.between()
-        known = await super().known_chunks(ids)
-        self.store.between()
+        await self._world.between()
+        known = await self._inner.known_chunks(ids)
+        await self._world.between()
         return known
 
     async def stored_chunks(self, objects: Sequence[StoredObject]) -> set[tuple[bytes, int]]:
-        self.store.between()
-        return await super().stored_chunks(objects)
+        await self._world.between()
+        return await self._inner.stored_chunks(objects)
 
 
 @pytest.mark.invariant("D75", "D44", "D43")
@@ -116,57 +124,219 @@ class InterruptedCatalogue(MemoryCatalogue):
 async def test_whatever_the_collector_does_between_the_steps_committed_points_restore(
     first_full: bool, seed: int
 ) -> None:
-    chance = random.Random(seed)
-    store = Interrupted()
-    vault = TestVault(store, InterruptedCatalogue(store), Keyring.create(TestVault.create().keyring.vault_id))
-    collector = Collector(vault, store)
-    cycles = collector.cycles()
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    collection = MemoryCollection(vault.catalogue, vault.keyring.vault_id)
+    with ThreadPoolExecutor(1) as executor:
+        world = Interleaved(random.Random(seed), vault, collection, executor)
+        for _ in range(8):
+            await one_round(world, first_full=first_full)
+            await world.every_point_restores()
+        store.age(OLD)
+        for _ in range(3):
+            while await world.step() is not Step.FINISHED:
+                pass
+        await world.every_point_restores()
+    assert objects(store) == await needed(vault, collection.points)
+    assert {row.state for row in vault.catalogue.rows.values()} <= {RowState.LIVE, RowState.DELETED}
 
-    def between() -> None:
-        for _ in range(chance.choice((0, 0, 1, 3, 12))):
-            next(cycles)
 
+async def one_round(world: Interleaved, *, first_full: bool) -> None:
+    """A backup, full or on a parent, that ends or dies; then a point is deleted if there are more than two."""
+    chance, points = world.chance, world.collection.points
     kinds = [bytes([number]) * MIB for number in (1, 2, 3)]
-    contents: dict[str, bytes] = {}
-    for _ in range(8):
-        parent = chance.choice(collector.points) if collector.points and chance.random() < 0.6 else None
-        epoch = vault.catalogue.gc_epoch
-        collector.running.append(epoch)
-        collector.parents = [parent] if parent else []
-        before = contents[str(parent.point_id)] if parent else b"".join(chance.choices(kinds, k=CHUNKS))
-        at = chance.randrange(CHUNKS)
-        content = before[: at * MIB] + chance.choice(kinds) + before[(at + 1) * MIB :]
-        plan = disk_plan(BytesDisk(content), len(content))
-        if parent:
-            plan = disk_plan(
-                BytesDisk(content),
-                len(content),
-                extents=[(at * MIB, 1)],
-                outside=Outside.PARENT,
-                parent_root=parent.disks[0].root,
-            )
-        store.between = between
-        point = await vault.back_up(plan, first_full=first_full)
-        store.between = lambda: None
-        collector.points.append(point)
-        contents[str(point.point_id)] = content
-        collector.running.remove(epoch)
-        collector.parents = []
-        while len(collector.points) > 2:
-            gone = collector.points.pop(chance.randrange(len(collector.points)))
-            await store.delete([gone.name])
-        for kept in collector.points:
-            assert await vault.restore(kept, generations=vault.catalogue) == contents[str(kept.point_id)]
-    for _ in range(200):
-        next(cycles)
-    for kept in collector.points:
-        assert await vault.restore(kept, generations=vault.catalogue) == contents[str(kept.point_id)]
-    named = {name.split("/")[-1].rsplit(".", 1)[0] for name in store.blobs if "/chunks/" in name or "/maps/" in name}
-    assert named == {object_id.hex() for object_id in await vault.reachable()} | _unregistered(vault, store)
+    parent = chance.choice(points) if points and chance.random() < 0.6 else None
+    before = world.contents[parent.point_id] if parent else b"".join(chance.choices(kinds, k=CHUNKS))
+    at = chance.randrange(CHUNKS)
+    content = before[: at * MIB] + chance.choice(kinds) + before[(at + 1) * MIB :]
+    plan = disk_plan(BytesDisk(content), len(content))
+    if parent:
+        plan = disk_plan(
+            BytesDisk(content),
+            len(content),
+            extents=[(at * MIB, 1)],
+            outside=Outside.PARENT,
+            parent_root=parent.disks[0].root,
+        )
+    point = await world.back_up(plan, first_full=first_full, dies=chance.random() < 0.25)
+    if point is not None:
+        world.contents[point.point_id] = content
+    while len(points) > 2:
+        world.collection.ended.append(points.pop(chance.randrange(len(points))))
 
 
-def _unregistered(vault: TestVault, store: MemoryStore) -> set[str]:
-    """Objects of class (d) of §12: no row names them; they are swept by age, which is not part of this test."""
-    rows = {f"{object_id.hex()}.{generation}" for object_id, generation in vault.catalogue.rows}
-    ends = {name.split("/")[-1] for name in store.blobs if "/chunks/" in name or "/maps/" in name}
-    return {end.rsplit(".", 1)[0] for end in ends - rows}
+def objects(store: MemoryStore) -> set[str]:
+    return {name.rsplit("/", 1)[1] for name in store.blobs if "/chunks/" in name or "/maps/" in name}
+
+
+async def needed(vault: TestVault, points: Sequence[PointManifest]) -> set[str]:
+    """The objects that a reader of these points opens."""
+    opened: set[str] = set()
+
+    class Watched(MemoryStore):
+        async def get(self, name: str) -> bytes:
+            opened.add(name.rsplit("/", 1)[1])
+            return await super().get(name)
+
+    watched = Watched()
+    assert isinstance(vault.store, MemoryStore)
+    watched.blobs = vault.store.blobs
+    for point in points:
+        await TestVault(watched, vault.catalogue, vault.keyring).restore(point, generations=vault.catalogue)
+    return opened
+
+
+CONTENT = b"".join(bytes([number]) * MIB for number in (1, 2, 3))
+
+
+async def a_point(vault: TestVault) -> PointManifest:
+    return await vault.back_up(disk_plan(BytesDisk(CONTENT), len(CONTENT)))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_manifest_of_a_committed_point_is_kept(ended: bool) -> None:
+    assert worth(3, KnownTask(3, ended, ended, 3, 3)) is Worth.KEPT
+
+
+@pytest.mark.invariant("D77")
+def test_a_manifest_is_judged_by_what_its_task_became() -> None:
+    running, prepared = KnownTask(3, False, False, None, None), KnownTask(3, False, False, 2, None)
+    failed, adopted = KnownTask(3, True, False, 2, None), KnownTask(3, True, True, 2, 2)
+    assert worth(1, None) is Worth.UNKNOWN
+    assert worth(4, running) is Worth.UNKNOWN
+    assert worth(4, adopted) is Worth.UNKNOWN
+    assert [worth(token, running) for token in (1, 2, 3)] == [Worth.LEFT_BEHIND, Worth.LEFT_BEHIND, Worth.KEPT]
+    assert [worth(token, prepared) for token in (1, 2, 3)] == [Worth.LEFT_BEHIND, Worth.KEPT, Worth.KEPT]
+    assert [worth(token, failed) for token in (1, 2, 3)] == [Worth.LEFT_BEHIND] * 3
+    assert [worth(token, adopted) for token in (1, 2, 3)] == [Worth.LEFT_BEHIND, Worth.KEPT, Worth.LEFT_BEHIND]
+
+
+@pytest.mark.invariant("D77")
+def test_a_manifest_whose_point_lost_only_its_row_is_unknown() -> None:
+    assert worth(2, KnownTask(2, True, True, 2, None)) is Worth.UNKNOWN
+
+
+@pytest.mark.invariant("D77", "D74")
+async def test_nothing_is_deleted_while_a_manifest_is_unknown() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    await a_point(vault)
+    store.age(OLD)
+    collection = MemoryCollection(vault.catalogue, vault.keyring.vault_id)
+    before = dict(store.blobs)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(CatalogueBehind):
+        async for _ in collector_of(vault, collection, executor).steps():
+            pass
+    assert store.blobs == before
+
+
+@pytest.mark.invariant("D74")
+async def test_nothing_is_deleted_while_the_stores_state_is_newer_than_the_databases() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    await collect(vault, await a_point(vault))
+    before = dict(store.blobs)
+    restored = MemoryCollection(vault.catalogue, vault.keyring.vault_id)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(CatalogueBehind, match="state"):
+        async for _ in collector_of(vault, restored, executor).steps():
+            pass
+    assert store.blobs == before
+
+
+@pytest.mark.invariant("D77")
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_failed_attempts_manifest_goes_after_24_hours_with_all_that_only_it_named(old: bool) -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    point = await a_point(vault)
+    if old:
+        store.age(OLD)
+    assert await collect(vault) == 5
+    assert (point.name in store.blobs) is not old
+    assert objects(store) == set()
+
+
+async def test_a_map_that_cannot_be_read_stops_the_cycle_before_anything_is_deleted() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    point = await a_point(vault)
+    lost = b"\x04" * MIB
+    async with vault.writer() as writer:
+        await writer.write_disk(disk_plan(BytesDisk(lost), len(lost)))
+    for name in [name for name in store.blobs if "/maps/" in name]:
+        store.blobs[name] = b"damaged"
+    chunks = {name for name in store.blobs if "/chunks/" in name}
+    with pytest.raises(ChunkDamaged):
+        await collect(vault, point)
+    assert {name for name in store.blobs if "/chunks/" in name} == chunks
+
+
+async def test_a_chunk_that_a_point_needs_and_the_catalogue_lost_stops_the_cycle() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    point = await a_point(vault)
+    lost = next(key for key, row in vault.catalogue.rows.items() if row.object.plain_bytes == MIB)
+    del vault.catalogue.rows[lost]
+    store.age(OLD)
+    with pytest.raises(CatalogueBehind):
+        await collect(vault, point)
+    assert await vault.restore(point) == CONTENT
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_an_object_without_a_row_goes_only_after_24_hours_of_the_stores_clock(old: bool) -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    point = await a_point(vault)
+    name = next(name for name in store.blobs if "/chunks/" in name).replace(".0", ".7")
+    await store.put_batch([Blob(name, (b"left by a writer that died before it registered",))])
+    if old:
+        store.age(OLD)
+    await collect(vault, point)
+    assert (name in store.blobs) is not old
+    assert await vault.restore(point) == CONTENT
+
+
+async def test_a_generation_that_a_later_one_replaced_is_collected() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    first = await a_point(vault)
+    damaged = min(object_id for (object_id, _), row in vault.catalogue.rows.items() if row.object.plain_bytes == MIB)
+    again = await vault.back_up(disk_plan(BytesDisk(CONTENT), len(CONTENT)), distrusted=frozenset({damaged}))
+    assert await collect(vault, first, again) == 1
+    assert (damaged, 1) in {key for key, row in vault.catalogue.rows.items() if row.state is RowState.LIVE}
+    assert f"{damaged.hex()}.0" not in objects(store)
+    assert await vault.restore(first, generations=vault.catalogue) == CONTENT
+
+
+async def test_nothing_is_deleted_behind_the_fence() -> None:
+    class Fenced(Exception):
+        pass
+
+    def fence() -> None:
+        raise Fenced
+
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    async with vault.writer() as writer:
+        await writer.write_disk(disk_plan(BytesDisk(CONTENT), len(CONTENT)))
+    vault.catalogue.gc_epoch += 1
+    collection = MemoryCollection(vault.catalogue, vault.keyring.vault_id, phase=Phase.DELETING)
+    for row in vault.catalogue.rows.values():
+        row.state = RowState.DELETING
+    before = dict(store.blobs)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(Fenced):
+        async for _ in collector_of(vault, collection, executor, fence=fence).steps():
+            pass
+    assert store.blobs == before
+
+
+async def test_a_shared_page_is_walked_once_however_many_points_have_it() -> None:
+    store = MemoryStore()
+    vault = TestVault.create(store)
+    points = [await a_point(vault) for _ in range(4)]
+    collection = MemoryCollection(vault.catalogue, vault.keyring.vault_id, points=points)
+    collection.known = {point.point_id: KnownTask(1, True, True, None, 1) for point in points}
+    with ThreadPoolExecutor(1) as executor:
+        steps = [step async for step in collector_of(vault, collection, executor).steps()]
+    assert steps.count(Step.NODE_MARKED) == 2

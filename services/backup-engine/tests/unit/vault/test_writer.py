@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from backup_engine.ports.vault import Buffer, StoreFull
 from backup_engine.vault.errors import PointConflict, SourceBroken
 from backup_engine.vault.manifest import list_points, load_manifest
-from backup_engine.vault.testing import BytesDisk, MemoryStore, PieceStream, TestVault, disk_plan
+from backup_engine.vault.testing import BytesDisk, MemoryStore, PieceStream, RowState, TestVault, disk_plan
+from backup_engine.vault.testing_collection import collect
 from backup_engine.vault.writer import Outside, Progress
 
 pytestmark = pytest.mark.unit
@@ -318,29 +318,12 @@ async def test_deleting_a_point_leaves_the_others_whole() -> None:
             parent_root=points[-1].disks[0].root,
         )
         points.append(await vault.back_up(plan))
-    for doomed in (1, 0):
-        await vault.store.delete([points[doomed].name])
-        await collect(vault)
+    for gone, kept in ((1, (0, 2, 3)), (0, (2, 3))):
+        await vault.store.delete([points[gone].name])
+        assert await collect(vault, *(points[number] for number in kept)) > 0
     for number in (2, 3):
         assert await vault.restore(points[number]) == contents[number]
         assert await vault.restore(points[number], generations=vault.catalogue) == contents[number]
-
-
-async def collect(vault: TestVault) -> int:
-    """One cycle of garbage collection with no task running."""
-    cutoff = vault.catalogue.gc_epoch = vault.catalogue.gc_epoch + 1
-    taken = vault.catalogue.mark_deleting(reachable=await vault.reachable(), cutoff=cutoff)
-    names = [name async for name in object_names(vault, taken)]
-    await vault.store.delete(names)
-    vault.catalogue.forget(taken)
-    return len(names)
-
-
-async def object_names(vault: TestVault, keys: list[tuple[bytes, int]]) -> AsyncIterator[str]:
-    ends = tuple(f"{object_id.hex()}.{generation}" for object_id, generation in keys)
-    async for info in vault.store.scan(f"v1/{vault.keyring.vault_id}/"):
-        if ends and info.name.endswith(ends):
-            yield info.name
 
 
 @pytest.mark.invariant("D43")
@@ -351,6 +334,6 @@ async def test_what_an_interrupted_point_stored_is_found_by_the_collector_as_row
     lost = disk_bytes(3 * MIB, 2)
     async with vault.writer() as writer:
         await writer.write_disk(disk_plan(BytesDisk(lost), len(lost)))
-    assert await collect(vault) == 5  # Three chunks, a page and a root.
-    assert {key[0] for key in vault.catalogue.rows} == await vault.reachable()
+    assert await collect(vault, point) == 5  # Three chunks, a page and a root.
+    assert sum(row.state is RowState.LIVE for row in vault.catalogue.rows.values()) == 4
     assert await vault.restore(point) == kept

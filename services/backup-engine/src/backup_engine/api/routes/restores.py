@@ -108,10 +108,10 @@ async def content(job_id: UUID, disk_key: int, request: Request, who: Reader, to
     part = wanted_range(request.headers.get("range"), request.headers.get("if-range"), etag, disk.capacity_bytes)
     if part is None:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{disk.capacity_bytes}"})
-    reader = await tools.readers.open(who.tenant_id, point.vault_id, point.id, point.token)
+    opened_point = await tools.readers.open(who.tenant_id, point.vault_id, point.id, point.token)
     headers = content_headers(part, etag, f"{point.vm_name}-{disk.key}.raw")
     return StreamingResponse(
-        tools.readers.raw(reader, disk.key, part.start, part.length),
+        tools.readers.raw(opened_point, disk.key, part.start, part.length),
         status_code=206 if part.partial else 200,
         headers=headers,
         media_type="application/octet-stream",
