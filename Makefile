@@ -53,8 +53,8 @@ test-specs: ## simulators and our requests against the providers' own specificat
 test-vcsim: ## the vSphere adapter against govmomi's simulator from Debian (ARGS=--install: apt may fetch what is missing)
 	$(SETUP) && $(PY) tools/test_vcsim.py $(ARGS)
 
-invariants: ## which sentences of docs/invariants.md have a test that passed
-	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt
+invariants: ## which sentences of docs/invariants.md have a test that passed, and fails without its mechanism (ARGS="--only S1": of one)
+	$(SETUP) && $(PY) tools/invariants.py --require tools/invariants-required.txt $(ARGS)
 
 bench: ## measure against peers and limits, into bench/latest.json (s=data-plane, billing, gateway or tenancy; ARGS="--quick --get-peers", --help)
 	$(SETUP) && $(PY) -m devstack.bench $(if $(s),--group $(s)) $(ARGS)

@@ -1,23 +1,42 @@
-"""`make invariants`: which sentences of docs/invariants.md have a test that ran and passed, and which have none.
+"""`make invariants`: which sentences of docs/invariants.md have a test that ran and passed, and which tests can fail.
 
-Exit code 1 when a marked test fails, when a marker names no sentence, or when a required number has no passing test.
+First all marked tests run once. Then, for the numbers that the document's introduction lists, the guarded mechanism is
+switched off in a copy of the sources (tools/mutations/*.toml), one mechanism after the other, and one of the number's
+unit and integration tests must fail. All that was found is in .devstack/invariants.json.
+
+Exit code 1 when a marked test fails, a marker names no sentence, a required number has no passing test, a mutation
+survives or no longer applies, or a listed number has none.
 """
 
 import argparse
+import asyncio
+import json
+import os
 import re
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from bootstrap import ROOT
+from mutating import Verdict, read_mutations, test_files, try_all
+from pytest_numbers import NUMBERS_SETTING
 from testing_run import WORKERS, Outcome, end_on_signals, run_pytest, servers
 
 DOCUMENT = ROOT / "docs" / "invariants.md"
+MUTATIONS = ROOT / "tools" / "mutations"
+FOUND = ROOT / ".devstack" / "invariants.json"
 
 
 def numbers(text: str) -> list[str]:
     """The numbers of the document in its order, such as S1 or D65."""
     return re.findall(r"(?m)^- \*\*([A-Z]\d+)\*\*", text)
+
+
+def listed(text: str) -> list[str]:
+    """The numbers that the document's introduction wants switched off."""
+    sentence = re.search(r"for ([SD][^`]+?),\s+`make invariants` also switches", text)
+    return required(sentence[1].replace("–", "-")) if sentence else []
 
 
 def required(wish: str) -> list[str]:
@@ -34,15 +53,68 @@ def required(wish: str) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--require", default="", help="numbers, or a file of them, that must be proven")
-    asked = parser.parse_args()
+    asked = _arguments()
     end_on_signals()
+    wanted = asked.only or listed(DOCUMENT.read_text())
+    mutations = [] if asked.no_mutations else [m for m in read_mutations(MUTATIONS) if m.number in wanted]
     with servers() as found:
-        outcome = run_pytest(["-q", "-n", WORKERS, "--dist", "loadfile", "-m", "invariant and not long"], found)
-    sound = report(outcome, asked.require)
+        plain = run_pytest(_plain(asked, wanted), found)
+        verdicts = asyncio.run(try_all(mutations, ROOT, found, plain)) if mutations else []
+    whole = not (asked.only or asked.mutations_only)
+    sound = report(plain, asked.require) if whole else _passed(plain)
+    if not asked.no_mutations:
+        sound &= report_mutations(verdicts, wanted)
+    _write(plain, verdicts)
     print(found)
     return 0 if sound else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--require", default="", help="numbers, or a file of them, that must be proven")
+    parser.add_argument("--only", type=required, help="these numbers' tests and mutations, such as S1,D10 or S44-S47")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--no-mutations", action="store_true", help="run the tests only")
+    some.add_argument(
+        "--mutations-only", action="store_true", help="run, before them, only the tests that the mutations need"
+    )
+    return parser.parse_args()
+
+
+def _plain(asked: argparse.Namespace, wanted: list[str]) -> list[str]:
+    """What to run without a mutation: all that is marked, or the unit and integration tests of some numbers."""
+    workers = ["-q", "-n", WORKERS, "--dist", "loadfile"]
+    if not asked.only and not asked.mutations_only:
+        return [*workers, "-m", "invariant and not long"]
+    os.environ[NUMBERS_SETTING] = ",".join(wanted)
+    return [*workers, "-p", "pytest_numbers", *test_files(ROOT, wanted)]
+
+
+def _passed(outcome: Outcome) -> bool:
+    for name in (*outcome.failed, *outcome.broken):
+        print(f"failed without any mutation: {name}")
+    return outcome.exit_code == 0
+
+
+def report_mutations(verdicts: list[Verdict], wanted: list[str]) -> bool:
+    """Print which tests cannot fail; return whether each wanted number has mutations and all were killed."""
+    print()
+    for verdict in verdicts:
+        print(verdict)
+    without = [number for number in wanted if number not in {verdict.mutation.number for verdict in verdicts}]
+    if without:
+        print(f"numbers without a mutation: {', '.join(without)}")
+    counts = Counter(verdict.result for verdict in verdicts)
+    told = ", ".join(f"{counts[result]} {result}" for result in ("killed", "survived", "broken"))
+    print(f"mutations: {told} of {len(verdicts)}")
+    return not without and counts["killed"] == len(verdicts)
+
+
+def _write(plain: Outcome, verdicts: list[Verdict]) -> None:
+    FOUND.parent.mkdir(parents=True, exist_ok=True)
+    proofs = {test: asdict(proof) for test, proof in plain.proofs.items()}
+    told = [asdict(verdict) for verdict in verdicts]
+    FOUND.write_text(json.dumps({"tests": proofs, "mutations": told}, indent=1))
 
 
 def report(outcome: Outcome, require: str) -> bool:

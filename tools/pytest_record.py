@@ -23,6 +23,7 @@ _invariants: dict[str, Counter[str]] = {}
 _left_out: set[str] = set()
 _broken: set[str] = set()
 _failed: set[str] = set()
+_proofs: dict[str, dict[str, Any]] = {}
 
 
 def needs_rabbitmq(item: pytest.Item) -> bool:
@@ -55,6 +56,7 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count a test once: by its call, or by the set-up or clean-up that failed or skipped it."""
+    _note_proof(report)
     if report.when != "call" and report.passed:
         return
     kind = next((kind for kind in KINDS if kind in report.keywords), "integration")
@@ -69,6 +71,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             _invariants.setdefault(str(number), Counter())[report.outcome] += 1
 
 
+def _note_proof(report: pytest.TestReport) -> None:
+    """What a test with invariants came to over its three phases, and the first line of what went wrong."""
+    numbers = sorted({str(number) for name, number in report.user_properties if name == "invariant"})
+    if not numbers:
+        return
+    proof = _proofs.setdefault(report.nodeid, {"numbers": numbers, "outcome": "passed", "seconds": 0.0})
+    proof["seconds"] += report.duration
+    if not report.passed and proof["outcome"] == "passed":
+        crash = getattr(report.longrepr, "reprcrash", None)
+        words = str(getattr(crash, "message", report.longrepr)).strip()
+        proof |= {"outcome": report.outcome, "phase": report.when, "reason": words.partition("\n")[0][:300]}
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     target = os.environ.get(RECORD_SETTING)
     if target is None or hasattr(session.config, "workerinput"):
@@ -78,5 +93,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "invariants": {number: dict(counts) for number, counts in _invariants.items()},
         "broken": sorted(_broken),
         "failed": sorted(_failed),
+        "proofs": _proofs,
     }
     Path(target).write_text(json.dumps(record))

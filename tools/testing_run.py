@@ -60,6 +60,25 @@ class Servers:
         return f"servers: {', '.join(told)}"
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What one test with invariants came to.
+
+    Attributes:
+        numbers: The sentences that it proves.
+        outcome: ``passed``, ``failed`` or ``skipped``.
+        seconds: Set-up, call and clean-up together.
+        phase: Which of the three failed or skipped it.
+        reason: First line of what it said then.
+    """
+
+    numbers: list[str]
+    outcome: str
+    seconds: float
+    phase: str = ""
+    reason: str = ""
+
+
 @dataclass
 class Outcome:
     """What a run of pytest came to."""
@@ -71,6 +90,8 @@ class Outcome:
     left_out: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    """By the test's id, in the order in which they ended."""
 
     def count(self, outcome: str) -> int:
         """Tests with this outcome; a file that cannot be collected counts as one failed test."""
@@ -108,15 +129,23 @@ def _remove_left_over(folder: Path) -> None:
             remove_placed(found)
 
 
+PYTEST = [sys.executable, "-m", "pytest", "-p", "pytest_record"]
+
+
 def run_pytest(arguments: list[str], found: Servers) -> Outcome:
     """Run pytest with the repository's plugin; its output goes where ours goes."""
     with tempfile.TemporaryDirectory(prefix="ebm-record-") as name:
         record = Path(name) / "record.json"
-        environment = {**os.environ, **found.environment, RECORD_SETTING: str(record)}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "tools"), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "pytest", "-p", "pytest_record", *arguments]
+        environment = pytest_environment(found, record, [ROOT / "tools"])
+        command = [*PYTEST, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
-        return _outcome(done.returncode, record)
+        return read_outcome(done.returncode, record)
+
+
+def pytest_environment(found: Servers, record: Path, folders: list[Path]) -> dict[str, str]:
+    """Settings of a run that writes `record`; `folders` are searched first for what is imported."""
+    path = [*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **found.environment, RECORD_SETTING: str(record), "PYTHONPATH": os.pathsep.join(path)}
 
 
 MOST_REPEATED = 8
@@ -137,7 +166,8 @@ def repeat_failed(outcome: Outcome, found: Servers) -> Outcome:
     return outcome
 
 
-def _outcome(exit_code: int, record: Path) -> Outcome:
+def read_outcome(exit_code: int, record: Path) -> Outcome:
+    """What a run that ended so has written down; without `record` it wrote nothing."""
     outcome = Outcome(exit_code, kinds={kind: Counter() for kind in KINDS})
     if record.is_file():
         written = json.loads(record.read_text())
@@ -145,6 +175,7 @@ def _outcome(exit_code: int, record: Path) -> Outcome:
         outcome.invariants = {number: Counter(counts) for number, counts in written["invariants"].items()}
         outcome.broken = written["broken"]
         outcome.failed = written["failed"]
+        outcome.proofs = {test: Proof(**proof) for test, proof in written["proofs"].items()}
     names = Path(f"{record}.left-out")
     if names.is_file():
         outcome.left_out = sorted(set(names.read_text().splitlines()))
