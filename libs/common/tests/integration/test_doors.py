@@ -42,6 +42,16 @@ async def test_without_a_tenant_every_tenant_table_is_empty_and_refuses_inserts(
             await session.execute(insert(rooms).values(tenant_id=uuid7(), id=uuid7(), name="x"))
 
 
+@pytest.mark.invariant("S1")
+async def test_without_a_tenant_not_even_the_owner_of_the_tables_sees_or_inserts_a_row(store: Doors) -> None:
+    await add_room(store, uuid7())
+    async with store.database.session("owner", Scope()) as session:
+        assert await session.scalar(select(func.count()).select_from(rooms)) == 0
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with store.database.session("owner", Scope()) as session:
+            await session.execute(insert(rooms).values(tenant_id=uuid7(), id=uuid7(), name="x"))
+
+
 @pytest.mark.invariant("S5")
 async def test_one_connection_used_for_a_then_b_then_nobody_shows_each_only_its_own(hotel_database) -> None:
     settings = hotel_database.settings.model_copy(update={"database_pool_size": 1})

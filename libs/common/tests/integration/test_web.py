@@ -228,6 +228,24 @@ async def test_another_tenant_in_the_header_than_in_the_token_is_401(app) -> Non
         assert (await client.get("/rooms/", headers=signed)).status_code == 401
 
 
+@pytest.mark.invariant("S64")
+async def test_a_token_opens_no_other_request_than_its_own(app) -> None:
+    tenant = uuid7()
+    first, second = (f"cursor={Cursor((page,)).encode()}" for page in (1, 2))
+    async with service_client(app, "hotel", tenant_id=tenant) as client:
+        mine = client.build_request("GET", f"/rooms/?{first}")
+        assert (await client.send(mine)).status_code == 200
+    headers = {"authorization": mine.headers["authorization"], "x-tenant-id": str(tenant)}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as thief:
+        assert (await thief.get(f"/rooms/?{first}", headers=headers)).status_code == 200
+        for other in (
+            thief.build_request("GET", f"/rooms/?{second}", headers=headers),
+            thief.build_request("GET", "/rooms/", headers=headers),
+            thief.build_request("GET", f"/rooms/?{first}", headers=headers, content=b"a body"),
+        ):
+            assert (await thief.send(other)).status_code == 401, (other.method, other.url, other.content)
+
+
 async def test_roles_and_an_active_organization_are_demanded(app) -> None:
     tenant = uuid7()
     async with service_client(app, "hotel", tenant_id=tenant, roles=["member"]) as client:

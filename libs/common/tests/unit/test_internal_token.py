@@ -74,6 +74,19 @@ def test_a_token_lives_sixty_seconds(age: int) -> None:
     assert VERIFIER.verify(SIGNER.sign("billing", CLAIMS, BINDING, now=now - 59), BINDING, TENANT, now=now)
 
 
+@pytest.mark.invariant("S64")
+def test_no_token_lives_longer_whatever_it_says() -> None:
+    issued = int(time.time())
+    said = jwt.decode(
+        SIGNER.sign("billing", CLAIMS, BINDING, now=issued), OKPKey.import_key(KEY), algorithms=["EdDSA"]
+    ).claims
+    token = jwt.encode(
+        {"alg": "EdDSA", "kid": "one"}, said | {"exp": issued + 61}, OKPKey.import_key(KEY), algorithms=["EdDSA"]
+    )
+    with pytest.raises(InvalidInternalToken):
+        VERIFIER.verify(token, BINDING, TENANT, now=issued)
+
+
 @pytest.mark.invariant("S63")
 def test_tokens_that_the_gateway_did_not_sign_are_refused() -> None:
     payload = {
