@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from common.parts import Check
 
 CHECK_SECONDS = 3.0
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept: longer than the 60 s of load balancers, so that we never close one in use."""
 DRAIN_SECONDS = 20
 """How long requests in hand may take to finish after SIGTERM."""
 
@@ -78,6 +80,7 @@ class HttpPart:
             proxy_headers=False,
             server_header=False,
             date_header=True,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=DRAIN_SECONDS,
             h11_max_incomplete_event_size=65536,
         )

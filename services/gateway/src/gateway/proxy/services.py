@@ -22,7 +22,7 @@ from gateway.proxy.headers import Headers
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 4.0
-"""Below the five seconds after which uvicorn closes idle connections: it must not close one that we just chose."""
+"""Far below what a service keeps idle connections (`common.web`): it must not close one that we just chose."""
 
 ANSWER_SECONDS = 5.0
 """How long tenancy may take to answer the gateway's own questions."""
