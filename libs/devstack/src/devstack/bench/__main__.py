@@ -61,12 +61,10 @@ def main() -> int:
 
 def _measure(group: str | None, sizes: Sizes, say: Say) -> tuple[list[Bar], list[str]]:
     bars: list[Bar] = []
-    broken = []
+    broken: list[str] = []
     for measurement in wanted(group):
         found, reason = apart(measurement, sizes, say)
-        if reason:
-            say(f"{measurement.module}: {reason}")
-            broken.append(measurement.module)
+        broken += [measurement.module] if reason else []
         bars += measurement.complete(found, reason or "the measurement did not tell it")
     return bars, broken
 

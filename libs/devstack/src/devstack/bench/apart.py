@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from devstack import endpoints
-from devstack.bench.figures import MEASUREMENTS, Measurement
+from devstack.bench.figures import Measurement
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import Bar
 from devstack.servers.postgres import EmbeddedPostgres
@@ -59,7 +59,8 @@ def apart(measurement: Measurement, sizes: Sizes, say: Say) -> tuple[list[Bar], 
     began = time.monotonic()
     with folder() as own:
         told, answer = own / "told.json", own / "bars.json"
-        told.write_text(json.dumps({"module": measurement.module, "sizes": asdict(sizes), "answer": str(answer)}))
+        module = f"{measurement.package}.{measurement.module}"
+        told.write_text(json.dumps({"module": module, "sizes": asdict(sizes), "answer": str(answer)}))
         command = [sys.executable, "-m", __name__, str(told)]
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
@@ -111,14 +112,13 @@ def sweep(but: Path | None = None) -> None:
 def _child(told: Path) -> int:
     """Measure, and leave the bars as JSON."""
     wish = json.loads(told.read_text())
-    measurement = next(one for one in MEASUREMENTS if one.module == wish["module"])
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"  {time.monotonic() - began:6.1f} s  {text}", flush=True)
 
     try:
-        bars = import_module(f"devstack.bench.{measurement.module}").measure(Sizes(**wish["sizes"]), say)
+        bars = import_module(wish["module"]).measure(Sizes(**wish["sizes"]), say)
     except Exception:  # noqa: BLE001 - shown, and told by the status
         traceback.print_exc()
         return 1

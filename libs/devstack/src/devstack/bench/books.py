@@ -83,7 +83,9 @@ def of_numbers(sequences: Sequence[int], last: int | None) -> list[str]:
     most = max([*seen, last or 0])
     gaps = ["a missing invoice number" for number in range(1, most + 1) if number not in seen]
     doubles = ["an invoice number used twice" for count in seen.values() if count > 1]
-    return gaps + doubles + ([] if (last or 0) == max(seen, default=0) else ["a counter that is not at its last number"])
+    return (
+        gaps + doubles + ([] if (last or 0) == max(seen, default=0) else ["a counter that is not at its last number"])
+    )
 
 
 def most_frequent(reasons: Iterable[str]) -> str:

@@ -18,11 +18,13 @@ class Measurement:
         module: Its name; it has ``measure(sizes, say)``, which returns the bars with their values.
         seconds: What has not ended by then is ended: some three times what it takes on a quiet machine of two cores.
         bars: Without values.
+        package: Where the module is.
     """
 
     module: str
     seconds: float
     bars: tuple[Bar, ...]
+    package: str = "devstack.bench"
 
     @property
     def group(self) -> str:
