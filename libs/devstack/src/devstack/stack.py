@@ -178,8 +178,9 @@ class Stack:
         Raises:
             TimeoutError: It still runs.
         """
-        if not await asyncio.to_thread(processes.wait_until, lambda: name in self._statuses, seconds):
-            raise TimeoutError(f"{name} still runs after {seconds:.0f} s")
+        async with asyncio.timeout(seconds):
+            while name not in self._statuses:  # noqa: ASYNC110 - a thread of its own learns it
+                await asyncio.sleep(0.02)
         return self._statuses[name]
 
     async def restart_postgres(self, how: signal.Signals = signal.SIGINT) -> None:
