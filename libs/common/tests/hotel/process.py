@@ -8,13 +8,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from common import crash_points
 from common.clock import SystemClock
 from common.crash_points import Deed, reach
-from common.messaging import Envelope
+from common.messaging import Envelope, relay
 from common.messaging.in_process import InProcessBroker
 from common.messaging.parts import BrokerPart
 from common.messaging.rabbitmq import RabbitBroker
@@ -53,6 +54,7 @@ class _Publishing:
 
 
 async def _main(told: dict[str, str]) -> None:
+    relay.CLAIM = timedelta(seconds=1)  # The next relay waits for what a dead one had claimed.
     crash_points.arm({told["point"]: Deed.KILL} if told["point"] else {})
     settings = DatabaseSettings(database_url=told["database_url"], database_password=told["database_password"])  # type: ignore[arg-type]
     database = Database(settings, "hotel")
