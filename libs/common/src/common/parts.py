@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import uvloop
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from common.persistence.database import Database
 from common.persistence.mechanisms import leader_leases
 from common.persistence.scope import Scope
-from common.telemetry.metrics import PART_READY
+from common.telemetry.metrics import PART_READY, TIMER_FAILURES, TIMER_SUCCEEDED
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,9 @@ class Every:
             try:
                 if self._database is None or await self._lead(self._database):
                     await self._act()
+                    TIMER_SUCCEEDED.labels(self.name).set_to_current_time()
             except Exception:
+                TIMER_FAILURES.labels(self.name).inc()
                 log.exception("timer %s failed", self.name)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._interval.total_seconds())
@@ -140,6 +143,13 @@ async def database_check(database: Database) -> str | None:
     async with database.engine("app").connect() as connection:
         await connection.execute(select(1))
     return None
+
+
+async def folder_check(folder: Path) -> str | None:
+    """Readiness check: the folder is there and may be written, as a volume that was not mounted may not."""
+    if not await asyncio.to_thread(folder.is_dir):
+        return f"{folder} is no folder"
+    return None if await asyncio.to_thread(os.access, folder, os.W_OK | os.X_OK) else f"{folder} may not be written"
 
 
 async def run(

@@ -11,7 +11,7 @@ from common.auth import InternalTokenVerifier
 from common.clock import SystemClock
 from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
-from common.parts import Every, Part, Service, database_check
+from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -181,7 +181,11 @@ def service_of(built: Built) -> Service:
         NAME,
         built.parts(),
         built.close,
-        {"database": partial(database_check, built.database)},
+        {
+            "database": partial(database_check, built.database),
+            "vaults": partial(folder_check, built.settings.object_store_folder),
+            "keys": partial(folder_check, built.settings.kms_folder),
+        },
         {
             "worker": {"broker": partial(broker_check, built.events)},
             "runner": {"broker": partial(broker_check, built.tasks)},

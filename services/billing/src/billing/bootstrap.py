@@ -10,7 +10,7 @@ from common.clock import Clock, SystemClock
 from common.mail import Mailer
 from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
-from common.parts import Every, Part, Service, database_check
+from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
@@ -140,6 +140,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     except BaseException:
         await database.close()
         raise
+    settings.receipts_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     http = httpx.AsyncClient(timeout=10, follow_redirects=False)
     clock = SystemClock()
     tools = tools_of(settings, Store(database, UnitOfWork, clock), http, clock)
@@ -161,7 +162,10 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
             "worker": connected("worker", bus, members, own=broker is None),
         },
         close,
-        {"database": partial(database_check, database)},
+        {
+            "database": partial(database_check, database),
+            "receipts": partial(folder_check, settings.receipts_folder),
+        },
         {"worker": {"broker": partial(broker_check, bus)}},
     )
 

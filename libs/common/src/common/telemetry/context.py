@@ -31,6 +31,12 @@ def traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def carried() -> dict[str, str]:
+    """Return where we are as arguments of `span`, to be kept in a row until somebody goes on there."""
+    where = {"parent": traceparent(), "correlation": correlation_id()}
+    return {name: value for name, value in where.items() if value is not None}
+
+
 @contextmanager
 def span(
     name: str, *, parent: str | None = None, correlation: str | None = None, fields: Mapping[str, str] | None = None

@@ -7,7 +7,7 @@ one after a lost answer has the effect of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -205,6 +205,8 @@ class Claim:
     prepared: PointDraft | None = None
     """What an earlier attempt prepared: its manifest may exist, then only the commit is missing."""
     prepared_token: int | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """Where the request was that made the task, as arguments of `common.telemetry.context.span`."""
 
 
 class ControlPlane(Protocol):

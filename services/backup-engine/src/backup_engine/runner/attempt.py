@@ -26,6 +26,7 @@ from backup_engine.ports.control_plane import Claim, Grant, Progress, Stop
 from backup_engine.ports.hypervisor import Hypervisor
 from backup_engine.ports.hypervisor_values import Credentials, Endpoint
 from backup_engine.ports.vault import BlobStore, StoreFull
+from backup_engine.runner import metrics
 from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
 from backup_engine.runner.tools import RunnerTools
 from backup_engine.vault.keyring import Keyring
@@ -55,6 +56,7 @@ class Attempt:
     progress: Progress = field(init=False, default_factory=Progress)
     warnings: list[Problem] = field(init=False, default_factory=list)
     _work: asyncio.Task[None] | None = field(init=False, default=None)
+    outcome: str = field(init=False, default="done")
     _why: Exception | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,8 @@ class Attempt:
 
     def tell(self, **fields: Any) -> None:
         """Change what the next renewal tells."""
-        self.progress = self.progress.model_copy(update=fields)
+        before, self.progress = self.progress, self.progress.model_copy(update=fields)
+        metrics.moved(self.claim.kind, before, self.progress)
 
     def warn(self, error: DomainError) -> None:
         """Keep a warning for the task and its point."""
@@ -119,6 +122,7 @@ class Attempt:
                 await asyncio.wait({self._work})
         try:
             if error is not None:
+                self.outcome = _outcome(error)
                 await self._tell_end(error)
         finally:
             heartbeat.cancel()
@@ -178,6 +182,13 @@ class Attempt:
         except (DomainError, DBAPIError, OSError) as refused:
             # The lease will run out and the dispatcher will take the task back.
             log.warning("task %s: its end could not be told (%s)", task_id, type(refused).__name__)
+
+
+def _outcome(error: BaseException) -> str:
+    """How an attempt ended, as metrics and logs call it."""
+    if isinstance(error, StaleToken | LeaseTooOld):
+        return "lost"
+    return "handed_back" if isinstance(error, Interrupted) else "failed"
 
 
 async def to_its_end(closing: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from backup_engine.ports.control_plane import (
     RestoreDisksOrder,
     RestoreMachineOrder,
 )
+from backup_engine.runner import metrics
 from backup_engine.runner.attempt import Attempt, to_its_end
 from backup_engine.runner.backup import back_up
 from backup_engine.runner.remove_snapshot import remove_snapshot
@@ -40,6 +42,21 @@ WORK: dict[type[Any], Callable[[Attempt], Awaitable[None]]] = {
     RestoreDisksOrder: restore_disks,
     RemovalOrder: remove_snapshot,
 }
+
+
+@contextmanager
+def _counted(attempt: Attempt) -> Iterator[None]:
+    """Count and log one attempt."""
+    kind, began = attempt.claim.kind, time.monotonic()
+    log.info("attempt begins", extra={"kind": str(kind)})
+    try:
+        with metrics.RUNNING.labels(kind).track_inprogress():
+            yield
+    finally:
+        spent = time.monotonic() - began
+        metrics.SECONDS.labels(kind).observe(spent)
+        metrics.ENDED.labels(kind, attempt.outcome).inc()
+        log.info("attempt ended", extra={"kind": str(kind), "outcome": attempt.outcome, "seconds": round(spent, 2)})
 
 
 class Runner:
@@ -145,8 +162,9 @@ class Runner:
     async def _execute(self, attempt: Attempt) -> None:
         claim = attempt.claim
         fields = {"tenant_id": str(claim.grant.tenant_id), "task_id": str(claim.grant.task_id)}
+        trace = {"correlation": str(claim.grant.task_id), **claim.trace}
         try:
-            with span(f"task {claim.kind}", correlation=str(claim.grant.task_id), fields=fields):
+            with span(f"task {claim.kind}", fields=fields, **trace), _counted(attempt):
                 await attempt.run(WORK[type(claim.order)])
         except Exception:
             log.exception("attempt at task %s broke", claim.grant.task_id)

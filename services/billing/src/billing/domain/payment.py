@@ -3,6 +3,7 @@
 Its state moves by rank only (``domain.transitions``). Not here: how a provider is spoken to (``adapters``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -89,6 +90,7 @@ class Payment:
     created_at: datetime
     completed_at: datetime | None
     settled: Money | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
     has_receipt: bool = field(default=False)
 
     @property

@@ -184,6 +184,7 @@ payments = Table(
     Column("approved_by", Uuid),
     Column("note", Text),
     Column("language", String(2), nullable=False),
+    Column("trace", JSONB),  # where the customer's request was: every later answer of the provider goes on there
     Column("polls", Integer, nullable=False),
     at("next_poll_at", nullable=True),
     at("last_poll_at", nullable=True),

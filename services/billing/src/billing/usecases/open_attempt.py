@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from common.ids import uuid7
+from common.telemetry.context import carried
 
 from billing.domain.charging import charge_for
 from billing.domain.order import UNPAID, OrderStatus
@@ -81,6 +82,7 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
         submitted_by=user_id,
         approved_by=None,
         language=wanted.language,
+        trace=carried(),
         polls=0,
         next_poll_at=None if is_transfer else now + START_PATIENCE,
         created_at=now,

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from common.clock import Clock
 from common.crash_points import reach
+from common.telemetry.context import span
 
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order
@@ -152,6 +153,10 @@ class Checkout:
         provider = self._providers.get(payment.method)
         if provider is None or payment.next_poll_at is None:
             return
+        with span("ask provider", fields={"tenant_id": str(tenant_id)}, **payment.trace):
+            await self._observe(provider, payment, order)
+
+    async def _observe(self, provider: PaymentProvider, payment: Payment, order: Order) -> None:
         view = view_of(payment, order)
         try:
             state = await provider.observe(view)
@@ -179,6 +184,7 @@ class Checkout:
         async with self._store.for_tenant(payment.tenant_id) as uow:
             await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=provider.payee)
             reach("billing.state.applied")
+        log.info("provider answered", extra={"payment_id": str(payment.id), "status": state.status.value})
         reach("billing.state.committed")
 
     async def _escalate(self, payment: Payment) -> None:
