@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from devstack.bench import peers, report
-from devstack.bench.apart import apart, only_one, sweep
+from devstack.bench.apart import apart, ends_on_signals, only_one, sweep
 from devstack.bench.figures import GROUPS, wanted
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import LATEST, TRIAL, Bar
@@ -46,6 +46,7 @@ def main() -> int:
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {text}", flush=True)
 
+    ends_on_signals()
     with only_one() as alone:
         if not alone:
             print("another benchmark runs here: two would measure each other", file=sys.stderr)
@@ -84,4 +85,7 @@ def _end(bars: list[Bar], broken: list[str], sizes: Sizes, machine: dict[str, ob
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("ended before its end; nothing was written")

@@ -88,6 +88,12 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             return
 
 
+def ends_on_signals() -> None:
+    """Let SIGTERM and SIGINT end this process as Ctrl-C does, also where it was started with SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def sweep(but: Path | None = None) -> None:
     """End what an earlier measurement left running, and remove its folders. Call it while no other measures."""
     for left in endpoints.ROOT.glob(f"{FOLDERS}*"):
@@ -111,6 +117,7 @@ def sweep(but: Path | None = None) -> None:
 
 def _child(told: Path) -> int:
     """Measure, and leave the bars as JSON."""
+    ends_on_signals()
     wish = json.loads(told.read_text())
     began = time.monotonic()
 
