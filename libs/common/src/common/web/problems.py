@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from common.errors import DomainError, NotFound, Unavailable
+from common.telemetry.logs import SECRET_NAME
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,16 @@ def language_of(accept_language: str | None) -> str:
     return best
 
 
+def _instance(request: Request) -> str:
+    """The path, without what its route calls a token: answers are kept in more places than their asker's."""
+    parts = request.url.path.split("/")
+    template = getattr(request.scope.get("route"), "path", "").split("/")
+    if len(parts) != len(template):
+        return request.url.path
+    hidden = [one.startswith("{") and SECRET_NAME.search(one) for one in template]
+    return "/".join("[redacted]" if hide else part for part, hide in zip(parts, hidden, strict=True))
+
+
 def problem(
     request: Request,
     status: int,
@@ -92,7 +103,7 @@ def problem(
         "code": code,
         "detail": detail,
         "request_id": getattr(request.state, "request_id", ""),
-        "instance": request.url.path,
+        "instance": _instance(request),
     }
     return JSONResponse(
         jsonable_encoder((fields or {}) | content), status_code=status, media_type=MEDIA_TYPE, headers=headers
