@@ -6,6 +6,7 @@ import sys
 
 from common.cli import Program, main
 
+from backup_engine import operator_command
 from backup_engine.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build
 from backup_engine.contracts import documents
 from backup_engine.rescue_command import run
@@ -20,9 +21,10 @@ PROGRAM = Program(
     parts=("api", "worker", "runner"),
     documents=documents,
     system_roles=SYSTEM_ROLES,
+    extras=operator_command.COMMANDS,
 )
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["vault"]:  # works without database and settings, hence before anything reads them
-        sys.exit(run(sys.argv[2:]))
+    if sys.argv[1:2] == ["vault"] and not operator_command.wanted(sys.argv[2:]):
+        sys.exit(run(sys.argv[2:]))  # works without database and settings, hence before anything reads them
     main(PROGRAM)

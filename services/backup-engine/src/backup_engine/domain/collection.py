@@ -22,6 +22,7 @@ class Phase(StrEnum):
 
     SETTLING = "settling"
     CUTTING = "cutting"
+    RAISING = "raising"
     MARKING = "marking"
     SWEEPING = "sweeping"
     SEARCHING = "searching"
@@ -30,7 +31,10 @@ class Phase(StrEnum):
 
 
 class Step(StrEnum):
-    """What was just made durable; between any two steps a cycle may be cut off."""
+    """What was just made durable; between any two steps a cycle may be cut off.
+
+    All but OBJECT_DELETED are told by rows, so that even a turn of one step brings a cycle forward.
+    """
 
     SETTLED = "settled"
     CUTOFF_NOTED = "cutoff_noted"

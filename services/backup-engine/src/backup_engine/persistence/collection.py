@@ -151,6 +151,7 @@ class CollectionRepository(Repository):
         cutoff = await self._oldest(vault_id, current)
         whole = collections.c.raised_at if cutoff == current else collections.c.collected_until
         await self._change(vault_id, cutoff=cutoff, collects_until=whole)
+        await self.advance(vault_id, Phase.RAISING)
 
     async def raise_epoch(self, vault_id: UUID) -> None:
         """Begin the next epoch, and marking with nothing walked."""

@@ -61,11 +61,11 @@ class Collection(Generations, Protocol):
         ...
 
     async def cut(self) -> None:
-        """Note the cutoff: the oldest epoch of tasks that may write, else the current one."""
+        """Note the cutoff, and go on to raising: the oldest epoch of tasks that may write, else the current one."""
         ...
 
     async def raise_epoch(self) -> None:
-        """Begin the next epoch, and marking."""
+        """Begin the next epoch, and go on to marking."""
         ...
 
     async def roots(self) -> list[bytes]:
@@ -85,7 +85,10 @@ class Collection(Generations, Protocol):
         ...
 
     async def sweep(self, after: bytes) -> bytes | None:
-        """Take ``live → deleting`` what is unreachable, in some ids after this one; where it ended, None at the end."""
+        """Take ``live → deleting`` what is unreachable in some ids after this one; returns where it ended.
+
+        None at the end of all: the cycle has gone on to searching.
+        """
         ...
 
     async def condemn(self, objects: Sequence[StoredObject]) -> None:

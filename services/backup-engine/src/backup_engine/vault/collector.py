@@ -73,6 +73,7 @@ class Collector:
         phases: dict[Phase, Callable[[Cycle], AsyncIterator[Step]]] = {
             Phase.SETTLING: self._settle,
             Phase.CUTTING: self._cut,
+            Phase.RAISING: self._raise,
             Phase.MARKING: self._mark,
             Phase.SWEEPING: self._sweep,
             Phase.SEARCHING: self._search,
@@ -125,6 +126,9 @@ class Collector:
         del cycle
         await self._collection.cut()
         yield Step.CUTOFF_NOTED
+
+    async def _raise(self, cycle: Cycle) -> AsyncIterator[Step]:
+        del cycle
         await self._collection.raise_epoch()
         yield Step.EPOCH_RAISED
 
@@ -155,7 +159,6 @@ class Collector:
         while after is not None:
             after = await self._collection.sweep(after)
             yield Step.DELETING_SET
-        await self._collection.advance(Phase.SEARCHING)
 
     async def _search(self, cycle: Cycle) -> AsyncIterator[Step]:
         """Objects without a row go the way of all others: by a ``deleting`` row, and never while they are young."""

@@ -60,6 +60,7 @@ class MemoryCollection:
 
     async def cut(self) -> None:
         self.cutoff = min(self.running.values(), default=self.catalogue.gc_epoch)
+        await self.advance(Phase.RAISING)
 
     async def raise_epoch(self) -> None:
         self.catalogue.gc_epoch += 1
@@ -87,6 +88,7 @@ class MemoryCollection:
     async def sweep(self, after: bytes) -> bytes | None:
         ids = sorted({object_id for object_id, _ in self.catalogue.rows if object_id > after})
         if not ids:
+            await self.advance(Phase.SEARCHING)
             return None
         for (object_id, _), row in self.catalogue.rows.items():
             if object_id == ids[0] and row.state is RowState.LIVE and row.used_epoch < self.cutoff:

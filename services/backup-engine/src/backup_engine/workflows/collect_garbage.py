@@ -117,7 +117,7 @@ class GarbageCollector:
                     if step is Step.FINISHED:
                         await self._tell(collection)
                         return True
-                    if not go_on():
+                    if step is not Step.OBJECT_DELETED and not go_on():
                         return False
         return False
 

@@ -103,8 +103,8 @@ class LeasedCollection:
     async def sweep(self, after: bytes) -> bytes | None:
         async with self._held() as uow:
             end = await uow.collections.sweep(self.vault_id, after)
-            if end is not None:
-                await uow.collections.advance(self.vault_id, Phase.SWEEPING, end)
+            phase = Phase.SEARCHING if end is None else Phase.SWEEPING
+            await uow.collections.advance(self.vault_id, phase, end or b"")
             return end
 
     async def condemn(self, objects: Sequence[StoredObject]) -> None:
