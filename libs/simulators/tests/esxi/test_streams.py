@@ -3,6 +3,7 @@
 import struct
 import time
 import zlib
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -176,6 +177,17 @@ def test_a_cut_stream_is_seen_as_cut(lab: Any) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         lab.download(lab.lease_url(lease))
     lease.Abort()
+
+
+@pytest.mark.parametrize(("after_bytes", "acted"), [(1 << 20, 1), (1 << 40, 0)])
+def test_a_rule_tells_whether_it_took_effect(lab: Any, after_bytes: int, acted: int) -> None:
+    lease = lab.ready(lab.snapshot(lab.vm("web"), "told").ExportSnapshot())
+    lab.faults({"match": "/nfc/*", "action": "cut", "after_bytes": after_bytes, "times": 1})
+    with pytest.raises(httpx.RemoteProtocolError) if acted else nullcontext():
+        lab.download(lab.lease_url(lease))
+    lease.Abort()
+    rule = lab.control.get("/_sim/faults").json()["rules"][0]
+    assert (rule["times"], rule["acted"]) == (0, acted)
 
 
 def test_an_imported_disk_is_bit_identical_and_sparse(lab: Any, done: Any, exported: tuple[bytes, bytes]) -> None:

@@ -16,7 +16,7 @@ path (`/folder/*`, `/nfc/*`). Actions and their own fields:
     miss_changes {}                                      QueryChangedDiskAreas withholds every other extent
     expire     {}                                        the session ends with this call
 
-Common: `skip` (let so many pass first), `times` (act so often; none: for ever), `probability`.
+Common: `skip` (let so many pass first), `times` (act so often; none: for ever), `probability`. Told back: `acted`.
 """
 
 import random
@@ -46,6 +46,8 @@ ACTIONS = frozenset(
         "expire",
     }
 )
+WITHIN_STREAMS = frozenset({"rate", "cut", "corrupt"})
+"""These act, if at all, after the request that took them has begun; `http/flow.py` counts them."""
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Rule:
     times: int | None = None
     probability: float = 1.0
     in_task: bool = False
+    acted: int = 0
+    """How often it took effect: a stream that ended before it was cut does not count."""
     detail: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -126,6 +130,7 @@ class Faults:
                 continue
             if rule.times is not None:
                 rule.times -= 1
+            rule.acted += rule.action not in WITHIN_STREAMS
             yield rule
 
 

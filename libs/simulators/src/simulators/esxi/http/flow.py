@@ -21,6 +21,7 @@ class Flow:
         self._rate = float(rate.detail["bytes_per_second"]) if rate else None
         self._cut_at = int(cut.detail.get("after_bytes", 0)) if cut else None
         self._corrupt_at = int(corrupt.detail.get("after_bytes", 0)) if corrupt else None
+        self._taken = {"rate": rate, "cut": cut, "corrupt": corrupt}
         self._sent = 0
         self._started = time.monotonic()
 
@@ -32,8 +33,7 @@ class Flow:
         """
         async for piece in pieces:
             yield await self.one(piece)
-            if self._cut_at is not None and self._sent >= self._cut_at:
-                raise CutError("cut by rule")
+            self.check_cut()
 
     async def one(self, piece: bytes) -> bytes:
         """One piece on its way: waits for the rate, cuts and flips."""
@@ -43,14 +43,23 @@ class Flow:
             damaged = bytearray(piece)
             damaged[self._corrupt_at - self._sent] ^= 0x40
             piece = bytes(damaged)
+            self._acted("corrupt")
         self._sent += len(piece)
         if self._rate:
+            self._acted("rate")
             behind = self._sent / self._rate - (time.monotonic() - self._started)
             if behind > 0:
                 await asyncio.sleep(behind)
         return piece
 
     def check_cut(self) -> None:
-        """For uploads. Raises CutError once enough has passed."""
+        """Raises CutError once enough has passed."""
         if self._cut_at is not None and self._sent >= self._cut_at:
+            self._acted("cut")
             raise CutError("cut by rule")
+
+    def _acted(self, action: str) -> None:
+        """Count it, once for this request."""
+        rule, self._taken[action] = self._taken[action], None
+        if rule is not None:
+            rule.acted += 1
