@@ -7,11 +7,11 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from common.messaging.in_process import InProcessBroker
@@ -26,6 +26,10 @@ from devstack.members import MEMBERS
 from devstack.secrets import StackSecrets
 from devstack.servers.postgres import postgres
 
+T = TypeVar("T")
+
+Build = Callable[..., Awaitable[Service]]
+
 STOP_SECONDS = 30.0
 READY_SECONDS = 60.0
 
@@ -38,10 +42,33 @@ class Stack:
     folder: Path
     stop: asyncio.Event
 
+    async def until_stopped(self, playing: Coroutine[Any, Any, T]) -> T:
+        """Play something on the stack to its end.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came first; the parts, who get it too, are going down.
+        """
+        task, stopped = asyncio.ensure_future(playing), asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise KeyboardInterrupt
+        finally:
+            for left in (task, stopped):
+                left.cancel()
+            await asyncio.gather(task, stopped, return_exceptions=True)
+
 
 @asynccontextmanager
 async def stack(
-    folder: Path, *, machine: dict[str, Any], keep: bool, say: Callable[[str], None], log: Path | None = None
+    folder: Path,
+    *,
+    machine: dict[str, Any],
+    keep: bool,
+    say: Callable[[str], None],
+    log: Path | None = None,
+    builders: Mapping[str, Build] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run everything until the block ends; leave nothing running.
 
@@ -51,6 +78,7 @@ async def stack(
         keep: Whether databases and vaults outlive this run.
         say: Told what has just been done.
         log: Where the parts' logs go; stdout unless given.
+        builders: Who makes a service, by its name, where not its own bootstrap.
     """
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,20 +108,21 @@ async def stack(
         say("databases migrated, plans seeded")
         found = endpoints.write(endpoints.of(ports, announced, await databases.staff()))
         exits.callback(endpoints.forget)
-        async with _services() as stop:
+        async with _services(builders or {}) as stop:
             say(f"every part is ready; the gateway is at {found['gateway']}")
             yield Stack(found, folder, stop)
 
 
 @asynccontextmanager
-async def _services() -> AsyncIterator[asyncio.Event]:
+async def _services(builders: Mapping[str, Build]) -> AsyncIterator[asyncio.Event]:
     """Build every service around one broker, run their parts, and take them down in the end."""
     broker = InProcessBroker()
     services: list[Service] = []
     stop, ready = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as exits:
         for member in MEMBERS:
-            service = await member.build(load(member.settings), broker)
+            build = builders.get(member.name, member.build)
+            service = await build(load(member.settings), broker)
             exits.push_async_callback(service.close)
             services.append(service)
         checks = {

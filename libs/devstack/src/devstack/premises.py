@@ -14,10 +14,12 @@ from typing import Any
 from common.ids import uuid7
 
 from devstack.customer import JSON, MTN_MOMO, Customer, until
-from devstack.demo.backups import FINAL
+from devstack.demo.patience import FINAL
 
 PASSWORD = "correct horse battery staple"
 BRONZE = 1
+HOST_SECONDS = 180.0
+"""A simulated host is there in two; this is for a machine that has much else to do."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def a_host(folder: Path, *machines: str, port: int = 0, lease_timeout: int = 300
     command += [*(part for machine in machines for part in ("--vm", machine))]
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HOST_SECONDS
         while (found := _announcement(announced)) is None:
             if child.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("the simulated host does not start")

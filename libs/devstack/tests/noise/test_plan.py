@@ -1,7 +1,7 @@
 """The noise of a seed is data, the same each time, and leaves no kind of fault out."""
 
 import pytest
-from devstack.noise.plan import PROVIDER_ERRORS, STREAMED, Noise
+from devstack.noise.plan import PROVIDER_ERRORS, READING, STREAMED, WRITING, Noise
 from simulators.esxi.faults import Rule as EsxiRule
 from simulators.faults import Rule as ProviderRule
 
@@ -19,7 +19,7 @@ def test_a_seed_makes_the_same_noise_again(noise) -> None:
 
 def test_every_kind_of_fault_acts_once_at_a_host(noise) -> None:
     rules = [EsxiRule.parse(rule) for rules in noise.esxi.values() for rule in rules]
-    assert sorted(rule.match for rule in rules) == ["/folder/*.vmdk", "/nfc/*", "/nfc/*"]
+    assert sorted(rule.match for rule in rules) == ["/folder/*-flat.vmdk", "/nfc/*", "/nfc/*"]
     assert {"cut", "rate"} <= {rule.action for rule in rules}
     assert all(rule.times == 1 for rule in rules)
     assert noise.expired_during in STREAMED
@@ -31,6 +31,29 @@ def test_callbacks_get_lost_webhooks_repeat_and_one_provider_fails_once(noise) -
     assert sum(rule.reorder for rule in rules) == 1
     assert [rule.status for rule in rules if rule.target == "request"] == [503]
     assert max(rule.duplicate for rule in rules) >= 1
+
+
+def test_the_store_refuses_while_a_backup_writes_and_while_a_restore_reads(noise) -> None:
+    assert sorted((told.call, step) for step, told in noise.store.items()) == sorted(
+        ("put" if step in WRITING else "get", step) for step in noise.store
+    )
+    assert {step in READING for step in noise.store} == {True, False}
+    assert all(told.times >= 1 for told in noise.store.values())
+
+
+def test_no_kind_of_fault_is_missing_from_what_is_planned(noise) -> None:
+    datastore = {kind for kind in noise.planned if kind.startswith("datastore")}
+    assert len(datastore) == 1
+    assert set(noise.planned) - datastore == {
+        "sessions expired",
+        "store 503",
+        "lease slow",
+        "lease cut",
+        "callback lost",
+        "webhook late",
+        "webhook repeated",
+        "provider 503",
+    }
 
 
 def test_seeds_differ_in_where_and_whom_it_hits() -> None:

@@ -10,6 +10,7 @@ from devstack.customer import Customer
 from devstack.demo.report import RestoreLine
 from devstack.noise import purchases, seeds
 from devstack.noise.plan import Noise
+from devstack.noise.store import SlowDownStore
 
 GATEWAY, PAYPAL = "http://gateway.test", "http://paypal.test"
 ORDER = {"id": "o1", "customer_name": "Entreprise XYZ", "total_amount": "25000.00"}
@@ -64,35 +65,62 @@ async def test_webhooks_that_were_not_taken_are_waited_for_in_vain(respx_mock, m
         await purchases._all_told(PAYPAL, "THEIRS")
 
 
+async def verdicts_of(*played: int) -> list[seeds.Verdict]:
+    return [verdict async for verdict in seeds.play_all({}, played, Path(), SlowDownStore())]
+
+
 @pytest.mark.parametrize(
     "error", [purchases.BoughtWrong("twice"), ExceptionGroup("", [purchases.BoughtWrong("twice")])]
 )
-async def test_a_seed_that_fails_is_told_and_the_next_is_played(monkeypatch, capsys, error) -> None:
-    async def one(_endpoints: Any, verdict: seeds.Verdict, _folder: Path) -> None:
+async def test_a_seed_that_fails_is_told_and_the_next_is_played(monkeypatch, error) -> None:
+    async def one(_endpoints: Any, verdict: seeds.Verdict, *_: Any) -> None:
         if verdict.noise.seed == 1:
             raise error
+        all_that_was_planned(verdict)
 
     monkeypatch.setattr(seeds, "_one", one)
-    first, second = await seeds.play_all({}, [1, 2], Path())
+    first, second = await verdicts_of(1, 2)
     assert (first.good, first.wrong) == (False, ["BoughtWrong: twice"])
     assert second.good
-    assert "seed 1: WRONG" in (said := capsys.readouterr().out)
-    assert "seed 2: ok" in said
+    assert "seed   1: WRONG" in first.told()
+    assert "seed   2: ok" in second.told()
 
 
-async def test_a_restore_that_differs_is_wrong(monkeypatch) -> None:
-    async def restored(_customer: Any, report: seeds.Quiet, *_: Any) -> None:
-        report.restores.append(RestoreLine("point 2", "new VM 7", 1, 1.0, identical=False))
+def all_that_was_planned(verdict: seeds.Verdict) -> None:
+    verdict.injected.update(verdict.noise.planned)
+    verdict.seen["logged in again"] += 1
 
-    async def tidy(_control: Any) -> None:
-        return None
 
-    monkeypatch.setattr(seeds, "protect_and_restore", restored)
-    monkeypatch.setattr(seeds, "_tidy", tidy)
+def test_a_fault_that_was_planned_and_did_not_take_effect_is_wrong() -> None:
     verdict = seeds.Verdict(Noise.of(1))
-    async with Customer(GATEWAY, "a@b.example", "secret") as nobody:
-        await seeds._backups(nobody, verdict, {"control": "http://host.test"})
+    all_that_was_planned(verdict)
+    verdict.injected["lease cut"] -= 1
+    verdict.judge()
+    assert verdict.wrong == ["lease cut: 1 of 1 did not take effect"]
+
+
+def test_sessions_that_expired_unnoticed_are_wrong() -> None:
+    verdict = seeds.Verdict(Noise.of(1))
+    all_that_was_planned(verdict)
+    del verdict.seen["logged in again"]
+    verdict.judge()
+    assert verdict.wrong == ["sessions expired, and nobody noticed"]
+
+
+def test_a_restore_that_differs_is_wrong() -> None:
+    verdict = seeds.Verdict(Noise.of(1))
+    all_that_was_planned(verdict)
+    verdict.report.restores.append(RestoreLine("point 2", "new VM 7", 1, 1.0, identical=False))
+    verdict.judge()
     assert verdict.wrong == ["restore of point 2 to new VM 7 differs from what was recorded"]
+
+
+def test_a_seed_that_failed_keeps_what_explains_it(tmp_path) -> None:
+    verdict = seeds.Verdict(Noise.of(7), wrong=["BoughtWrong: twice"], host_calls=[{"name": "Login"}])
+    kept = verdict.keep(tmp_path / "seed-7", "what the parts said")
+    assert "twice" in (kept / "told.txt").read_text()
+    assert (kept / "parts.log").read_text() == "what the parts said"
+    assert "Login" in (kept / "host.json").read_text()
 
 
 async def test_what_a_finished_job_leaves_on_the_host_is_wrong(monkeypatch, respx_mock) -> None:

@@ -10,12 +10,14 @@ from functools import partial
 
 import httpx
 
-from devstack.customer import JSON, Customer, until
+from devstack.customer import JSON, Customer
 from devstack.demo.esxi import EsxiControl
+from devstack.demo.patience import FINAL, ended
 from devstack.demo.report import MIB, BackupLine, Report, RestoreLine
 
-FINAL = {"completed", "completed_with_warnings", "failed", "cancelled"}
-JOB_SECONDS = 600.0
+GOOD = FINAL - {"failed", "cancelled"}
+DOWNLOAD_SECONDS = 600.0
+"""Longest silence of a download."""
 COMPARE_STEP = 4 * MIB
 """How much is fetched at a time while looking for the first difference."""
 
@@ -77,20 +79,19 @@ async def back_up(
     """Run one backup job to its end and add its line; return its task."""
     began = time.monotonic()
     job = await customer.post("/api/backup-jobs/", {"configuration_id": configuration_id}, expect=202)
-    shown: dict[str, int] = {}
+    shown = -1
 
-    async def look() -> JSON:
-        current: JSON = await customer.get(f"/api/backup-jobs/{job['id']}/")
+    def watch(current: JSON) -> None:
+        nonlocal shown
         percent = int(current["tasks"][0]["progress_percent"] or 0) // 25 * 25
-        if shown.setdefault("percent", -1) < percent and current["status"] == "running":
-            shown["percent"] = percent
+        if shown < percent and current["status"] == "running":
+            shown = percent
             report.say(f"  {name}: {percent} %")
-        return current
 
-    ended = await until(look, lambda found: found["status"] in FINAL, seconds=JOB_SECONDS)
-    task: JSON = ended["tasks"][0]
-    if ended["status"] not in {"completed", "completed_with_warnings"}:
-        raise JobFailed(f"{name}: {ended['status']}: {task['error']}")
+    done = await ended(customer, f"/api/backup-jobs/{job['id']}/", watch)
+    task: JSON = done["tasks"][0]
+    if done["status"] not in GOOD:
+        raise JobFailed(f"{name}: {done['status']}: {task['error']}")
     line = BackupLine(
         name,
         task["mode"],
@@ -101,6 +102,7 @@ async def back_up(
         task["bytes_new"],
         task["bytes_stored"],
         time.monotonic() - began,
+        task["attempts"],
     )
     report.backups.append(line)
     report.say(
@@ -120,12 +122,11 @@ async def first_difference(left: Bytes, right: Bytes, capacity: int) -> int | No
     return None
 
 
-async def _ended(customer: Customer, job: JSON) -> JSON:
-    path = f"/api/restore/jobs/{job['id']}/"
-    ended = await until(lambda: customer.get(path), lambda found: found["status"] in FINAL, seconds=JOB_SECONDS)
-    if ended["status"] not in {"completed", "completed_with_warnings"}:
-        raise JobFailed(f"restore: {ended['status']}: {ended}")
-    return ended
+async def _restored(customer: Customer, job: JSON) -> JSON:
+    done = await ended(customer, f"/api/restore/jobs/{job['id']}/")
+    if done["status"] not in GOOD:
+        raise JobFailed(f"restore: {done['status']}: {done}")
+    return done
 
 
 async def restore_to_new_machine(
@@ -134,14 +135,14 @@ async def restore_to_new_machine(
     """Restore a point to a new machine on the host and compare its disk with what was recorded."""
     began = time.monotonic()
     body = {"restore_point_id": wanted.point_id, "server_id": machine.server_id, "name": "web-01 restored"}
-    ended = await _ended(customer, await customer.post("/api/restore/vm/", body | {"power_on": False}, expect=202))
+    done = await _restored(customer, await customer.post("/api/restore/vm/", body | {"power_on": False}, expect=202))
     seconds = time.monotonic() - began
-    moid, key = ended["moid"], machine.disk_key
+    moid, key, attempts = done["moid"], machine.disk_key, done["tasks"][0]["attempts"]
     identical = await control.sha256(moid, key) == wanted.sha256
     difference = None
     if not identical:
         difference = await first_difference(partial(control.bytes_of, moid, key), wanted.truth, machine.capacity)
-    _add(report, RestoreLine("point 2", f"new VM {moid}", machine.capacity, seconds, identical, difference))
+    _add(report, RestoreLine("point 2", f"new VM {moid}", machine.capacity, seconds, identical, difference, attempts))
 
 
 async def restore_to_files(customer: Customer, report: Report, machine: Machine, wanted: Wanted) -> None:
@@ -149,7 +150,7 @@ async def restore_to_files(customer: Customer, report: Report, machine: Machine,
     began = time.monotonic()
     body = {"restore_point_id": wanted.point_id, "format": "raw"}
     job = await customer.post("/api/restore/disk/", body, expect=202)
-    await _ended(customer, job)
+    attempts = (await _restored(customer, job))["tasks"][0]["attempts"]
     seconds = time.monotonic() - began
     path = f"/api/restore/jobs/{job['id']}/disks/{machine.disk_key}/content"
     found, size = await asyncio.to_thread(_downloaded, customer, path)
@@ -157,7 +158,7 @@ async def restore_to_files(customer: Customer, report: Report, machine: Machine,
     difference = None
     if not identical:
         difference = await first_difference(partial(_part, customer, path), wanted.truth, machine.capacity)
-    _add(report, RestoreLine("point 3", "disk file", machine.capacity, seconds, identical, difference))
+    _add(report, RestoreLine("point 3", "disk file", machine.capacity, seconds, identical, difference, attempts))
 
 
 async def _part(customer: Customer, path: str, offset: int, length: int) -> bytes:
@@ -168,7 +169,7 @@ async def _part(customer: Customer, path: str, offset: int, length: int) -> byte
 def _downloaded(customer: Customer, path: str) -> tuple[str, int]:
     """Download a disk over a connection of its own and return its hash and size; blocks, so it runs in a thread."""
     gateway = customer.http.base_url
-    connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=JOB_SECONDS)
+    connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=DOWNLOAD_SECONDS)
     try:
         connection.request("GET", path, headers={"authorization": customer.http.headers["authorization"]})
         answer = connection.getresponse()

@@ -25,6 +25,7 @@ class BackupLine:
     new: int
     stored: int
     seconds: float
+    attempts: int = 1
 
     @property
     def mib_per_second(self) -> float:
@@ -42,6 +43,12 @@ class RestoreLine:
     seconds: float
     identical: bool
     first_difference: int | None = None
+    attempts: int = 1
+
+    @property
+    def mib_per_second(self) -> float:
+        """Rate at which the disk was made, holes and all."""
+        return self.capacity / MIB / self.seconds if self.seconds else 0.0
 
 
 @dataclass
@@ -64,6 +71,22 @@ class Report:
             and bool(self.refusals)
             and all(self.refusals.values())
         )
+
+    @property
+    def jobs(self) -> list[BackupLine | RestoreLine]:
+        """Every job in the order of the table."""
+        return [*self.backups, *self.restores]
+
+    @property
+    def further_attempts(self) -> int:
+        """Attempts at tasks beyond each task's first."""
+        return sum(line.attempts - 1 for line in self.jobs)
+
+    @property
+    def seconds_of_steps(self) -> str:
+        """How long each step took, in one line."""
+        steps = [*self.timings.items(), *((line.name, line.seconds) for line in self.jobs)]
+        return ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps)
 
     def say(self, text: str) -> None:
         """Print one line with the time since the start."""
@@ -101,7 +124,7 @@ class Report:
                 line.target,
                 f"{line.capacity / MIB:.1f} MiB",
                 "yes" if line.identical else "NO",
-                f"{line.capacity / MIB / line.seconds:.0f}" if line.seconds else "-",
+                f"{line.mib_per_second:.0f}",
                 f"{line.seconds:.1f}",
             )
             for line in self.restores
@@ -114,13 +137,17 @@ class Report:
         body = {
             "good": self.good,
             "seconds": round(time.monotonic() - self.started, 1),
-            "backups": [asdict(line) | {"mib_per_second": round(line.mib_per_second, 1)} for line in self.backups],
-            "restores": [asdict(line) for line in self.restores],
+            "backups": [_facts(line) for line in self.backups],
+            "restores": [_facts(line) for line in self.restores],
             "other_organization_refused": self.refusals,
             "timings": self.timings,
             **self.facts,
         }
         path.write_text(json.dumps(body, indent=2) + "\n")
+
+
+def _facts(line: BackupLine | RestoreLine) -> dict[str, Any]:
+    return asdict(line) | {"mib_per_second": round(line.mib_per_second, 1)}
 
 
 def _columns(rows: list[tuple[str, ...]]) -> str:

@@ -8,8 +8,10 @@ import httpx
 from devstack.customer import JSON, MTN_MOMO, PAYPAL, Customer, Refused, until
 from devstack.demo.purchase import BRONZE, SILVER
 
-TOLD_SECONDS = 60.0
+TOLD_SECONDS = 180.0
 TRY_AGAIN_SECONDS = 60.0
+PAID_SECONDS = 180.0
+"""Without its callback a payment is asked about, at growing pauses."""
 
 
 class BoughtWrong(AssertionError):
@@ -19,7 +21,7 @@ class BoughtWrong(AssertionError):
 async def by_mobile_money(customer: Customer, endpoints: dict[str, Any], name: str) -> None:
     """Buy Silver; the organization, the invoice and the request to pay are there once each."""
     order, payment = await _ordered(customer, SILVER, MTN_MOMO, name)
-    await customer.paid(order)
+    await customer.paid(order, seconds=PAID_SECONDS)
     await _right_once(customer, order)
     asked = [
         json.loads(entry["body"])
@@ -35,7 +37,7 @@ async def by_paypal(customer: Customer, endpoints: dict[str, Any], name: str) ->
     """Buy Bronze; the money is taken once, and every event about it has been taken note of."""
     order, payment = await _ordered(customer, BRONZE, PAYPAL, name)
     address = await customer.approve_on_paypal(payment["redirect_url"])
-    await customer.paid(order)
+    await customer.paid(order, seconds=PAID_SECONDS)
     theirs = httpx.URL(address).params["token"]
     await _all_told(endpoints["paypal"], theirs)
     await _right_once(customer, order)
