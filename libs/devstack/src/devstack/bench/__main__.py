@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from devstack.bench import peers, report
-from devstack.bench.apart import apart, ends_on_signals, only_one, sweep
+from devstack.bench.apart import apart, only_one, sweep
+from devstack.bench.child import ends_on_signals
 from devstack.bench.figures import GROUPS, wanted
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import LATEST, TRIAL, Bar
@@ -66,7 +67,7 @@ def _measure(group: str | None, sizes: Sizes, say: Say) -> tuple[list[Bar], list
     for measurement in wanted(group):
         found, reason = apart(measurement, sizes, say)
         broken += [measurement.module] if reason else []
-        bars += measurement.complete(found, reason or "the measurement did not tell it")
+        bars += measurement.complete(found, reason)
     return bars, broken
 
 

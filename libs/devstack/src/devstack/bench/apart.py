@@ -12,15 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from devstack import endpoints
+from devstack.bench import child
 from devstack.bench.figures import Measurement
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import Bar
@@ -61,37 +60,31 @@ def apart(measurement: Measurement, sizes: Sizes, say: Say) -> tuple[list[Bar], 
         told, answer = own / "told.json", own / "bars.json"
         module = f"{measurement.package}.{measurement.module}"
         told.write_text(json.dumps({"module": module, "sizes": asdict(sizes), "answer": str(answer)}))
-        command = [sys.executable, "-m", __name__, str(told)]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        command = [sys.executable, "-m", child.__name__, str(told)]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
-            status = child.wait(measurement.seconds)
+            status = process.wait(measurement.seconds)
             reason = "" if status == 0 else f"it ended with status {status}"
         except subprocess.TimeoutExpired:
             reason = f"it took longer than {measurement.seconds:g} s"
         finally:
-            if child.poll() is None:
-                _end(child)
-            if child.returncode != 0:
+            if process.poll() is None:
+                _end(process)
+            if process.returncode != 0:
                 sweep(but=own)
-        say(f"{measurement.module}: {reason or 'measured'}, after {time.monotonic() - began:.0f} s")
-        found = json.loads(answer.read_text()) if answer.exists() and not reason else []
-    return [Bar(**bar) for bar in found], reason
+        found = [Bar(**bar) for bar in json.loads(answer.read_text())] if not reason and answer.exists() else []
+    reason = reason or measurement.lacks(found)
+    say(f"{measurement.module}: {reason or 'measured'}, after {time.monotonic() - began:.0f} s")
+    return found, reason
 
 
-def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Interrupt the child and what runs in its group; after a while, kill them."""
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Interrupt the process and what runs in its group; kill what is left of them after a while."""
     for number, seconds in ((signal.SIGINT, ENDING_SECONDS), (signal.SIGKILL, 10.0)):
         with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
+            os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(seconds)
-            return
-
-
-def ends_on_signals() -> None:
-    """Let SIGTERM and SIGINT end this process as Ctrl-C does, also where it was started with SIGINT ignored."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+            process.wait(seconds)
 
 
 def sweep(but: Path | None = None) -> None:
@@ -113,25 +106,3 @@ def sweep(but: Path | None = None) -> None:
         if (left / "postgres").is_dir():
             EmbeddedPostgres(left / "postgres", throw_away=True).stop()
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _child(told: Path) -> int:
-    """Measure, and leave the bars as JSON."""
-    ends_on_signals()
-    wish = json.loads(told.read_text())
-    began = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"  {time.monotonic() - began:6.1f} s  {text}", flush=True)
-
-    try:
-        bars = import_module(wish["module"]).measure(Sizes(**wish["sizes"]), say)
-    except Exception:  # noqa: BLE001 - shown, and told by the status
-        traceback.print_exc()
-        return 1
-    Path(wish["answer"]).write_text(json.dumps([asdict(bar) for bar in bars]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_child(Path(sys.argv[1])))

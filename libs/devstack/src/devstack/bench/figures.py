@@ -30,6 +30,12 @@ class Measurement:
     def group(self) -> str:
         return self.bars[0].group
 
+    def lacks(self, found: Sequence[Bar]) -> str:
+        """Return which of the figures were not found, as a reason; nothing when all were."""
+        names = {bar.name for bar in found}
+        lacking = [bar.name for bar in self.bars if bar.name not in names]
+        return f"it did not tell {', '.join(lacking)}" if lacking else ""
+
     def complete(self, found: Sequence[Bar], reason: str) -> list[Bar]:
         """Return all bars in their order; those that were not found have the reason instead of a value."""
         values = {bar.name: bar for bar in found}
