@@ -90,6 +90,12 @@ async def test_two_attempts_that_succeed_at_the_same_moment_bring_one_period(wor
 
     await eventually(all_completed)
     assert await counted(billing, tenant_id) == ONCE
+    ends = await billing.rows(
+        "select ends_at from subscriptions where tenant_id = $1"
+        " union select ends_at from subscription_periods where tenant_id = $1",
+        t=tenant_id,
+    )
+    assert len(ends) == 1, "the subscription ends where its one period does"
     async with billing.store.for_tenant(tenant_id) as uow:
         assert [str(money) for money in await uow.ledger.balances("customer_credit")] == ["-100000 XAF"]
         assert [money.amount_minor for money in await uow.ledger.balances("receivable")] == [0]

@@ -94,6 +94,7 @@ async def test_the_same_organization_for_another_order_parks(tenancy: Tenancy) -
     assert len(await tenancy.facts(tenant)) == 1
 
 
+@pytest.mark.invariant("S46")
 async def test_one_order_cannot_open_two_organizations(tenancy: Tenancy) -> None:
     owner = await tenancy.person()
     first = payment_confirmed(owner)
