@@ -215,6 +215,30 @@ async def test_a_second_attempt_finds_the_chunks_of_the_first(lab: Lab) -> None:
     assert (await lab.point(job))["bytes_new"] == 0
 
 
+@pytest.mark.invariant("D76")
+@pytest.mark.parametrize(
+    "harm",
+    [lambda _: b"", lambda whole: whole[:-1], lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:]],
+    ids=["empty", "short", "altered"],
+)
+async def test_chunks_that_a_dead_attempt_left_damaged_do_not_enter_the_point(
+    lab: Lab, harm: Callable[[bytes], bytes]
+) -> None:
+    task_id = await ready_task(lab)
+    claim = await claimed(lab, task_id)
+    await attempt(lab, claim, CrashingControl(lab.engine.built.control_plane(), "stored_chunks"))
+    chunks = lab.engine.built.settings.object_store_folder / "v1" / str(claim.vault.vault_id) / "chunks"
+    left = [path for path in chunks.rglob("*") if path.is_file()]
+    assert left
+    for path in left:
+        path.chmod(0o600)
+        path.write_bytes(harm(path.read_bytes()))
+    await expire(lab, task_id)
+    job = await finish(lab, task_id)
+    assert job["status"] == "completed", job
+    await _restores(lab, await lab.point(job))
+
+
 @pytest.mark.invariant("D43")
 async def test_objects_of_an_attempt_without_commit_make_no_point(lab: Lab) -> None:
     task_id = await ready_task(lab)
