@@ -190,6 +190,22 @@ async def _restores(lab: Lab, point: dict[str, Any]) -> None:
     assert done["disks"][0]["sha256"] == (await lab.recorded(point))[key]
 
 
+@pytest.mark.invariant("D14")
+async def test_the_snapshot_of_a_runner_that_died_goes_although_nobody_tries_again(lab: Lab) -> None:
+    machine = await lab.machine("web")
+    task_id = await ready_task(lab)
+    crashing = CrashingControl(lab.engine.built.control_plane(), "stored_chunks")
+    await attempt(lab, await claimed(lab, task_id), crashing)
+    assert crashing.crashed
+    assert len(await lab.snapshots(machine["moid"])) == 1
+    row = await task_row(lab, task_id)
+    await lab.post(f"/api/backup-jobs/{row.job_id}/cancel/")
+    await expire(lab, task_id)
+    async with lab.engine.running():
+        await lab.no_snapshots(machine["moid"])
+    assert (await task_row(lab, task_id)).status is TaskStatus.CANCELLED
+
+
 async def test_a_manifest_that_stands_is_adopted_and_the_machine_not_read_again(lab: Lab) -> None:
     task_id = await ready_task(lab)
     claim = await claimed(lab, task_id)
