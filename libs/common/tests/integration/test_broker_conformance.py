@@ -399,3 +399,19 @@ async def test_a_work_queue_gives_each_task_to_one_taker_and_one_given_back_to_a
         await message.ack()
     assert sorted(seen) == ["a", "b"]
     await source.aclose()
+
+
+async def test_a_taker_at_work_keeps_no_further_task_from_one_who_is_free(network: Network) -> None:
+    broker = network.broker("backup-engine")
+    await network.up()
+    busy, free = broker.tasks("tasks.cloud"), broker.tasks("tasks.cloud")
+    await broker.send_task("tasks.cloud", "long")
+    await (await anext(busy)).ack()
+    for task in ("next", "the one after"):
+        await broker.send_task("tasks.cloud", task)
+        async with asyncio.timeout(30):
+            message = await anext(free)
+        assert message.task_id == task
+        await message.ack()
+    await busy.aclose()
+    await free.aclose()

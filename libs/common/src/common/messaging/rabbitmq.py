@@ -27,6 +27,8 @@ __all__ = ["RabbitBroker", "RabbitTask", "permissions"]
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+"""How long a broker that may be away is waited for to say that something is closed."""
 AWAY = (AMQPException, OSError, TimeoutError, RuntimeError)
 """What aio-pika raises when the connection or a channel is gone; RuntimeError is its closed channel."""
 
@@ -118,7 +120,7 @@ class RabbitBroker:
         self._consuming.clear()
         if link is not None:
             with suppress(Exception):
-                await asyncio.wait_for(link.connection.close(), 5)
+                await asyncio.wait_for(link.connection.close(), CLOSE_SECONDS)
 
     async def _keep_connected(self) -> None:
         pause = 0.2
@@ -223,7 +225,7 @@ class RabbitBroker:
             raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def tasks(self, queue: str) -> AsyncIterator[RabbitTask]:
-        """Yield messages of a work queue one at a time, over reconnections."""
+        """Yield messages of a work queue, over reconnections; none is kept back while the one before is worked on."""
         while True:
             await self._up.wait()
             try:
@@ -240,10 +242,22 @@ class RabbitBroker:
         channel = await link.connection.channel()
         await channel.set_qos(prefetch_count=1)
         declared = await declare_work_queue(channel, queue)
+        came: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+
+        def gone(*_: object) -> None:
+            came.put_nowait(None)
+
+        channel.close_callbacks.add(gone)
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(gone)
         try:
-            async with declared.iterator() as messages:
-                async for message in messages:
-                    yield message
+            while True:
+                # Who works on a message consumes no more: the next one is for somebody who is free.
+                consumer = await declared.consume(came.put)
+                message = await came.get()
+                if message is None:
+                    return
+                await declared.cancel(consumer)
+                yield message
         finally:
             with suppress(Exception):
-                await channel.close()
+                await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
