@@ -218,6 +218,30 @@ async def test_without_the_gateways_token_every_endpoint_answers_401(app) -> Non
                 assert (answer.status_code, answer.json()["code"]) == (401, "invalid_internal_token"), path
 
 
+@pytest.mark.invariant("S63")
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("GET", "/rooms/?x=1", b""),
+        ("POST", "/rooms/", b"{"),
+        ("POST", "/rooms/", b"[" * 100_000),
+        ("POST", "/rooms/", b'{"price": 1}'),
+        ("DELETE", "/rooms/", b""),
+        ("GET", "/no-such-path/", b""),
+        ("GET", "/openapi.json", b""),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_without_the_gateways_token_nothing_else_about_a_request_is_told(
+    app, method: str, path: str, content: bytes
+) -> None:
+    headers = {"content-type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.request(method, path, content=content, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_internal_token")
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
 @pytest.mark.invariant("S64")
 async def test_another_tenant_in_the_header_than_in_the_token_is_401(app) -> None:
     async with service_client(app, "hotel", tenant_id=uuid7()) as client:

@@ -46,13 +46,12 @@ class Access:
     roles: tuple[str, ...] = ()
 
 
-def claims_of(request: Request) -> Claims:
-    """Return the verified claims of a request.
+def vouch(request: Request, verifier: InternalTokenVerifier) -> None:
+    """Leave the verified claims with the request, for what its endpoint demands.
 
     Raises:
         InvalidInternalToken: There is no valid token of the gateway for this very request.
     """
-    verifier: InternalTokenVerifier = request.app.state.verifier
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise InvalidInternalToken
@@ -60,7 +59,19 @@ def claims_of(request: Request) -> Claims:
     binding = RequestBinding.of(
         request.method, raw_path.decode("latin-1"), request.scope["query_string"].decode("latin-1"), request.headers
     )
-    return verifier.verify(token, binding, request.headers.get(TENANT_HEADER))
+    request.state.claims = verifier.verify(token, binding, request.headers.get(TENANT_HEADER))
+
+
+def claims_of(request: Request) -> Claims:
+    """Return what `vouch` has left.
+
+    Raises:
+        InvalidInternalToken: It was not asked.
+    """
+    claims: Claims | None = getattr(request.state, "claims", None)
+    if claims is None:
+        raise InvalidInternalToken
+    return claims
 
 
 def _principal(claims: Claims) -> Principal:

@@ -11,6 +11,7 @@ from common.auth.access import access_of
 from common.auth.internal_token import InternalTokenVerifier
 from common.web import problems
 from common.web.context import RequestContext
+from common.web.door import TokenDoor
 
 
 async def refuse_unknown_query(request: Request) -> None:
@@ -62,12 +63,13 @@ def create_app(
     )
     for name, value in state.items():
         setattr(app.state, name, value)
-    app.state.verifier = verifier
     offered = [*routers]
     problems.install(app, [route for router in offered for route in router.routes if isinstance(route, APIRoute)])
     for router in offered:
         _declare_access(router)
         app.include_router(router)
+    if verifier is not None:
+        app.add_middleware(TokenDoor, verifier=verifier)
     app.add_middleware(RequestContext, service=service)
     return app
 

@@ -1,0 +1,35 @@
+"""The first thing that a request meets: without the gateway's token for this very request it is not even parsed."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.auth.access import vouch
+from common.auth.errors import InvalidInternalToken
+from common.auth.internal_token import InternalTokenVerifier
+from common.web.problems import of_domain_error
+
+
+class TokenDoor:
+    """Raw ASGI middleware: answers 401, or leaves what the gateway vouches for with the request.
+
+    Not a dependency: a route's body is parsed before its first dependency, and a path without a route has none.
+
+    Args:
+        app: What is behind it.
+        verifier: Checks the gateway's tokens.
+    """
+
+    def __init__(self, app: ASGIApp, verifier: InternalTokenVerifier) -> None:
+        self._app = app
+        self._verifier = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request in or not; other ASGI scopes pass unchanged."""
+        if scope["type"] == "http":
+            request = Request(scope)
+            try:
+                vouch(request, self._verifier)
+            except InvalidInternalToken as error:
+                await of_domain_error(request, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
