@@ -14,10 +14,21 @@ from tests.crashes.purchases import Purchase, a_customer, buy, every_row, right_
 START_SECONDS = 300.0
 """A stack takes 20 s to start on a quiet machine; a busy one is no defect of what is tested here."""
 
+SETTINGS = {
+    "ENVIRONMENT": "test",
+    "BACKUP_ENGINE_LEASE_SECONDS": "30",
+    "BACKUP_ENGINE_RECONCILE_MINUTES": "0.25",
+    "BACKUP_ENGINE_RETRY_PAUSES_SECONDS": "[1]",
+    "BACKUP_ENGINE_LIMIT_PER_SERVER": "32",
+    "BACKUP_ENGINE_LIMIT_PER_DATASTORE": "32",
+    "BACKUP_ENGINE_LIMIT_PER_ORGANIZATION": "32",
+}
+"""What is settable to be noticed soon; grace and margins are the product's own."""
+
 
 @pytest.fixture(scope="session")
 def session_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("crashes"), settings={"ENVIRONMENT": "test"})
+    stack = Stack(tmp_path_factory.mktemp("crashes"), settings=SETTINGS)
     try:
         asyncio.run(stack.start(seconds=START_SECONDS))
         stack.rabbitmq.sync_quorum()

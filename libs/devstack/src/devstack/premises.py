@@ -17,7 +17,7 @@ from devstack.customer import JSON, MTN_MOMO, Customer, until
 from devstack.demo.patience import FINAL
 
 PASSWORD = "correct horse battery staple"
-BRONZE = 1
+BRONZE, SILVER = 1, 2
 HOST_SECONDS = 180.0
 """A simulated host is there in two; this is for a machine that has much else to do."""
 
@@ -37,12 +37,12 @@ class House:
         return customer
 
 
-async def bought(gateway: str, name: str) -> House:
-    """Sign up and buy Bronze by mobile money."""
+async def bought(gateway: str, name: str, *, plan: int = BRONZE) -> House:
+    """Sign up and buy a plan by mobile money."""
     async with Customer(gateway, f"{uuid7().hex}@xyz.example", PASSWORD) as customer:
         await customer.register(name)
         await customer.log_in()
-        order = await customer.order(BRONZE, name)
+        order = await customer.order(plan, name)
         payment = await customer.pay(order, MTN_MOMO)
         organization = await customer.paid(order)
         tokens = await customer.log_in()

@@ -183,6 +183,10 @@ class Stack:
                 await asyncio.sleep(0.02)
         return self._statuses[name]
 
+    def forget(self, name: str) -> None:
+        """Let a process that is dead, and shall not come again, no longer count as one of the stack."""
+        running_parts.write(self._register, {key: found for key, found in self.processes.items() if key != name})
+
     async def restart_postgres(self, how: signal.Signals = signal.SIGINT) -> None:
         """End PostgreSQL and start it again at its port: SIGINT is «fast», SIGQUIT is «immediate» with recovery."""
         await asyncio.to_thread(self.postgres.stop, how)

@@ -12,17 +12,18 @@ class EsxiControl:
 
     url: str
 
-    def _http(self) -> httpx.AsyncClient:
+    def client(self) -> httpx.AsyncClient:
+        """For what has no method here."""
         return httpx.AsyncClient(base_url=self.url, timeout=120, trust_env=False)
 
     async def ask(self, path: str, **params: Any) -> Any:
         """GET a control path."""
-        async with self._http() as http:
+        async with self.client() as http:
             return (await http.get(path, params=params)).raise_for_status().json()
 
     async def do(self, path: str, body: dict[str, Any]) -> Any:
         """POST to a control path."""
-        async with self._http() as http:
+        async with self.client() as http:
             return (await http.post(path, json=body)).raise_for_status().json()
 
     async def write(self, moid: str, fraction: float, seed: int) -> Any:
@@ -35,18 +36,18 @@ class EsxiControl:
 
     async def bytes_of(self, moid: str, key: int, offset: int, length: int) -> bytes:
         """Return bytes of a disk as it is now."""
-        async with self._http() as http:
+        async with self.client() as http:
             answer = await http.get(f"/_sim/vms/{moid}/disks/{key}/bytes", params={"offset": offset, "length": length})
             return answer.raise_for_status().content
 
     async def keep(self, moid: str, key: int, name: str) -> None:
         """Keep a copy of a disk as it is now, to compare with byte by byte."""
-        async with self._http() as http:
+        async with self.client() as http:
             (await http.put(f"/_sim/vms/{moid}/disks/{key}/copies/{name}")).raise_for_status()
 
     async def kept(self, name: str, offset: int, length: int) -> bytes:
         """Return bytes of a kept copy."""
-        async with self._http() as http:
+        async with self.client() as http:
             answer = await http.get(f"/_sim/copies/{name}/bytes", params={"offset": offset, "length": length})
             return answer.raise_for_status().content
 

@@ -1,0 +1,66 @@
+"""Runners that are killed or stopped at a crash point, one for each point, in place of a stack's own runner."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from common.crash_points import Deed
+
+from devstack.servers.processes import wait_until
+from devstack.stack import Stack
+
+RUNNER = "backup-engine-runner"
+
+
+@asynccontextmanager
+async def doomed(stack: Stack, points: Sequence[str], deed: Deed) -> AsyncIterator[dict[str, str]]:
+    """Replace the stack's runner by one for each point, with one slot each; yields their names by point.
+
+    In the end they are gone and the stack's own runner is there again.
+    """
+    await leave(stack, RUNNER)
+    names = {point: f"{RUNNER}-at-{point}" for point in points}
+    try:
+        for point, name in names.items():
+            stack.spawn(RUNNER, name=name, crash_points={point: deed}, BACKUP_ENGINE_RUNNER_SLOTS="1")
+        await stack.ready(*names.values())
+        yield names
+    finally:
+        for name in names.values():
+            stack.send(name, signal.SIGKILL)
+        for name in names.values():
+            await stack.dead(name)
+            stack.forget(name)
+        if RUNNER not in stack.processes:
+            await relieve(stack)
+
+
+async def relieve(stack: Stack) -> None:
+    """Start the stack's own runner again."""
+    await stack.start_part(RUNNER, BACKUP_ENGINE_RUNNER_SLOTS="4")
+
+
+async def leave(stack: Stack, name: str) -> None:
+    """Let a part end as an update of the deployment does; fails unless it ends well."""
+    stack.send(name, signal.SIGTERM)
+    assert await stack.dead(name) == 0, stack.processes[name].last_words
+    stack.forget(name)
+
+
+async def died(stack: Stack, names: Mapping[str, str], *, seconds: float = 120) -> dict[str, int]:
+    """How each of the runners ended, by point."""
+    statuses = await asyncio.gather(*(stack.dead(name, seconds=seconds) for name in names.values()))
+    return dict(zip(names, statuses, strict=True))
+
+
+async def stand_still(stack: Stack, names: Mapping[str, str], *, seconds: float = 120) -> None:
+    """Wait until each of the runners is stopped by its signal."""
+    pids = [stack.processes[name].pid for name in names.values()]
+    stopped = await asyncio.to_thread(wait_until, lambda: all(_state(pid) == "T" for pid in pids), seconds)
+    assert stopped, {name: _state(stack.processes[name].pid) for name in names.values()}
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
