@@ -167,7 +167,8 @@ async def _call(command: list[str], cwd: Path, environment: dict[str, str], outp
             start_new_session=True,
         )  # fmt: skip
         try:
-            return await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await process.wait()
         except TimeoutError:
             return -signal.SIGKILL
         finally:

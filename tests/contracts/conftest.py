@@ -151,7 +151,8 @@ class Recording:
 
     async def until(self, ready: Callable[[Exchange], bool]) -> Exchange:
         async with self.arrived:
-            await asyncio.wait_for(self.arrived.wait_for(lambda: any(map(ready, self.exchanges))), 10)
+            async with asyncio.timeout(10):
+                await self.arrived.wait_for(lambda: any(map(ready, self.exchanges)))
         return next(filter(ready, self.exchanges))
 
 

@@ -51,7 +51,8 @@ async def stack(overrides: dict[str, Any], upstream_class: type[Upstream]) -> As
         async def serve(part: HttpPart) -> str:
             ready = asyncio.Event()
             running.create_task(part.run(stop, ready.set))
-            await asyncio.wait_for(ready.wait(), 10)
+            async with asyncio.timeout(10):
+                await ready.wait()
             return part.url
 
         behind = [await serve(HttpPart("api", s.app(), "127.0.0.1", 0)) for s in (tenancy, billing, engine)]

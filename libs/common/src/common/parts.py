@@ -118,7 +118,8 @@ class Every:
                 TIMER_FAILURES.labels(self.name).inc()
                 log.exception("timer %s failed", self.name)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._interval.total_seconds())
+                async with asyncio.timeout(self._interval.total_seconds()):
+                    await stop.wait()
 
     async def _lead(self, database: Database) -> bool:
         """Take or renew the lease; it outlasts the pause, so the same process goes on leading."""

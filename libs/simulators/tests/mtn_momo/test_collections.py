@@ -264,7 +264,8 @@ class Receiver:
 
     async def until(self, ready: Callable[[], bool]) -> None:
         async with self.arrived:
-            await asyncio.wait_for(self.arrived.wait_for(ready), 5)
+            async with asyncio.timeout(5):
+                await self.arrived.wait_for(ready)
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST"])

@@ -46,7 +46,8 @@ class Listener:
 
     async def until(self, ready: Callable[[], bool]) -> None:
         async with self._arrived:
-            await asyncio.wait_for(self._arrived.wait_for(ready), 5)
+            async with asyncio.timeout(5):
+                await self._arrived.wait_for(ready)
 
     def types(self) -> list[str]:
         return [json.loads(body)["event_type"] for _, _, body in self.seen]

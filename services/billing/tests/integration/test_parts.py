@@ -66,7 +66,8 @@ async def test_a_purchase_runs_through_the_built_parts(world: Any, database: Ser
     stop, ready = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(run(service.parts.values(), stop=stop, on_ready=ready.set))
     try:
-        await asyncio.wait_for(ready.wait(), 20)
+        async with asyncio.timeout(20):
+            await ready.wait()
         api: Any = service.parts["api"]
         auth = internal_auth("billing", Claims(user_id=uuid7(), tenant_id=None, request_id="request-1"))
         async with httpx.AsyncClient(base_url=api.url, auth=auth) as buyer:

@@ -180,7 +180,8 @@ async def raw_exchange(port: int, request: bytes) -> tuple[int, dict[str, Any] |
     try:
         writer.write(request)
         await writer.drain()
-        answer = await asyncio.wait_for(reader.read(), 10)
+        async with asyncio.timeout(10):
+            answer = await reader.read()
     finally:
         writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")

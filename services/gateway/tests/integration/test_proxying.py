@@ -309,7 +309,8 @@ async def test_a_client_that_goes_away_cancels_upstream(stack) -> None:
     headers = stack.tenancy.headers(tenant=uuid7())
     async with stack.client.stream("GET", JOBS + "stream", headers=headers) as answer:
         assert await anext(answer.aiter_raw()) == b"first"
-    await asyncio.wait_for(stack.engine.cancelled.wait(), 10)
+    async with asyncio.timeout(10):
+        await stack.engine.cancelled.wait()
 
 
 @pytest.mark.invariant("S67")

@@ -33,7 +33,8 @@ async def running(service: Service, *names: str) -> AsyncIterator[None]:
         for name in names:
             ready = asyncio.Event()
             group.create_task(service.parts[name].run(stop, ready.set))
-            await asyncio.wait_for(ready.wait(), 10)
+            async with asyncio.timeout(10):
+                await ready.wait()
         try:
             yield
         finally:

@@ -57,7 +57,8 @@ class Mailer:
                 sent = False
             if not sent:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await stop.wait()
 
     async def send_one(self) -> bool:
         """Send the mail that has been due for longest; return whether there was one."""

@@ -101,7 +101,8 @@ class HttpPart:
 
 async def _failure(check: Check) -> str | None:
     try:
-        return await asyncio.wait_for(check(), CHECK_SECONDS)
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:.0f} s"
     except Exception as error:  # noqa: BLE001

@@ -22,7 +22,8 @@ async def test_an_organization_can_register_a_host_seconds_after_it_was_provisio
     stop, ready = asyncio.Event(), asyncio.Event()
     running = asyncio.create_task(run(service.parts.values(), stop=stop, on_ready=ready.set))
     try:
-        await asyncio.wait_for(ready.wait(), 20)
+        async with asyncio.timeout(20):
+            await ready.wait()
         for check in service.checks_of("worker").values():
             assert await check() is None
         tenant = uuid7()

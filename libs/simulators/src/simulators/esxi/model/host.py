@@ -70,7 +70,8 @@ class EsxHost:
         """Until something changes, at most so long."""
         moved = self._moved
         try:
-            await asyncio.wait_for(moved.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await moved.wait()
         except TimeoutError:
             return
 

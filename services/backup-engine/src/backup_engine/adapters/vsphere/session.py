@@ -158,7 +158,8 @@ class Session:
         running = asyncio.get_running_loop().run_in_executor(self._pool, work)
         try:
             # The thread gives up by itself; the margin is for one that waits for a free thread.
-            return await asyncio.wait_for(running, 2 * seconds + 15)
+            async with asyncio.timeout(2 * seconds + 15):
+                return await running
         except (vim.fault.NotAuthenticated, vim.fault.InvalidLogin, *passing):
             raise
         except TimeoutError as error:
