@@ -47,7 +47,8 @@ async def own_store(own_database: ServiceDatabase) -> AsyncIterator[Store[UnitOf
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of a test: the same ways, in less time."""
-    monkeypatch.setattr(relay, "LONGEST_PAUSE", timedelta(seconds=0.2))
+    for longest in ("LONGEST_PAUSE", "LONGEST_PAUSE_AWAY"):
+        monkeypatch.setattr(relay, longest, timedelta(seconds=0.2))
     monkeypatch.setattr(inbox, "pause_after", lambda _attempts: timedelta(seconds=0.02))
 
 

@@ -1,13 +1,13 @@
 """Facts between commit and broker, and between inbox and effect: what no broker has a part in."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from common.ids import uuid7
-from common.messaging import Envelope
+from common.messaging import BrokerUnavailable, Envelope, Unroutable, inbox, relay
 from common.messaging.in_process import InProcessBroker
-from common.messaging.inbox import pause_after
 from common.messaging.relay import Relay
 from common.persistence import MailMessage
 from common.persistence.mechanisms import mails
@@ -94,7 +94,18 @@ async def test_a_mail_with_a_known_key_is_dropped(line: Line) -> None:
         assert dict((await uow.session.execute(counted)).all()) == {tenant: 1, other: 1}
 
 
-def test_pauses_grow_and_are_bounded() -> None:
-    pauses = [pause_after(n) for n in range(1, 40)]
+@pytest.mark.parametrize(
+    ("pause", "longest"),
+    [
+        (inbox.pause_after, timedelta(minutes=5)),
+        (lambda tries: relay.pause_after(tries, Unroutable()), timedelta(minutes=1)),
+        # It comes back without anybody's doing, and then nothing shall wait for long.
+        (lambda tries: relay.pause_after(tries, BrokerUnavailable()), timedelta(seconds=5)),
+    ],
+    ids=["handling", "nobody takes it", "broker away"],
+)
+def test_pauses_grow_and_are_bounded(pause: Callable[[int], timedelta], longest: timedelta) -> None:
+    pauses = [pause(tries) for tries in range(1, 40)]
+    assert pauses[0] < pauses[1] <= pauses[2]
     assert pauses == sorted(pauses)
-    assert pauses[-1] == timedelta(minutes=5)
+    assert pauses[-1] == longest

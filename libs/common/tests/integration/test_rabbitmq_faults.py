@@ -89,6 +89,23 @@ async def test_while_the_broker_is_away_publishing_says_so_and_tasks_come_again_
 
 
 @pytest.mark.invariant("S45")
+async def test_however_long_the_broker_is_away_a_fact_goes_out_with_the_first_look_after_it(
+    line: Line, rabbit: RabbitNetwork
+) -> None:
+    rabbit.pull()
+    await eventually(lambda: not line.broker.connected())
+    event_id = await line.book(uuid7())
+    for _ in range(12):
+        assert await line.relay.publish_batch() == 0
+    kept = await line.sent(event_id)
+    assert (kept.attempts, kept.next_attempt_at) == (0, None)
+    await rabbit.plug()
+    await rabbit.up()
+    assert await line.relay.publish_batch() == 1
+    assert (await line.sent(event_id)).published_at is not None
+
+
+@pytest.mark.invariant("S45")
 async def test_a_fact_that_was_given_back_too_often_is_stored_after_all_when_the_inbox_is_there(
     own_store: Doors, rabbit: RabbitNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +117,8 @@ async def test_a_fact_that_was_given_back_too_often_is_stored_after_all_when_the
     async def away(envelope: Envelope) -> None:
         nonlocal tries
         tries += 1
+        if tries == 5:
+            monkeypatch.setattr(deliveries, "HOLD_SECONDS", 30)
         if tries <= 5:
             await asyncio.Event().wait()
         await line.inbox.receive(envelope)

@@ -69,5 +69,8 @@ class Broker(Protocol):
     def tasks(self, queue: str) -> AsyncIterator[TaskMessage]:
         """Yield task messages one at a time: the next one only when asked for."""
 
+    def connected(self) -> bool:
+        """Whether a fact can be handed over; what this service takes in may not be bound yet."""
+
     def healthy(self) -> bool:
         """Whether the connection stands and every queue is bound."""

@@ -55,6 +55,10 @@ class InProcessBroker:
     async def stop(self) -> None:
         """Nothing to close."""
 
+    def connected(self) -> bool:
+        """Return True: there is nothing to connect to."""
+        return True
+
     def healthy(self) -> bool:
         """Return True: there is nothing that could be away."""
         return True

@@ -90,9 +90,13 @@ class RabbitBroker:
         """Bind a consumer's queue when connected."""
         self._consumers.append((subscriptions, Deliveries(subscriptions.consumer, receive, park)))
 
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        return self._up.is_set()
+
     def healthy(self) -> bool:
         """Whether the connection stands and every queue is bound and consumed."""
-        return self._up.is_set() and (self._consuming.is_set() or not self._consumers)
+        return self.connected() and (self._consuming.is_set() or not self._consumers)
 
     async def start(self) -> None:
         """Connect and go on reconnecting in the background; returns when the first connection stands."""

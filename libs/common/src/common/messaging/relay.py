@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, update
 
 from common.crash_points import reach
-from common.messaging.broker import Broker, Unroutable
+from common.messaging.broker import Broker, BrokerUnavailable, Unroutable
 from common.messaging.envelope import Envelope
 from common.messaging.wakeup import Wakeup
 from common.persistence.database import Database
@@ -33,7 +33,19 @@ TOLD = {"event_id": "id", "tenant_id": "tenantid", "correlation_id": "correlatio
 """What a log line says of a published fact, and where its envelope has it."""
 
 LONGEST_PAUSE = timedelta(minutes=1)
+"""Of a fact that nobody takes or that cannot be read: a release or an operator has to change something first."""
+
+LONGEST_PAUSE_AWAY = timedelta(seconds=5)
+"""Of a fact that the broker did not take: as often as a lost connection is tried again."""
+
 KEEP_PUBLISHED = timedelta(days=7)
+
+
+def pause_after(attempts: int, error: BaseException) -> timedelta:
+    """Return how long a fact waits that was tried before so often, and now met this error."""
+    longest = LONGEST_PAUSE_AWAY if isinstance(error, BrokerUnavailable) else LONGEST_PAUSE
+    pause: timedelta = timedelta(milliseconds=250) * 2 ** min(attempts, 10)
+    return min(longest, pause)
 
 
 class Relay:
@@ -65,7 +77,9 @@ class Relay:
                     await wakeup.wait(stop, timeout_seconds=1.0)
 
     async def publish_batch(self) -> int:
-        """Publish what is due; return how many rows were tried."""
+        """Publish what is due; return how many rows were tried: none while the broker is away."""
+        if not self._broker.connected():
+            return 0
         rows = await self._claim()
         if not rows:
             return 0
@@ -117,13 +131,12 @@ class Relay:
                 reason = "unroutable" if isinstance(result, Unroutable) else type(result).__name__
                 EVENTS_UNPUBLISHED.labels(service, reason).inc()
                 log.warning("fact %s stays in the outbox: %s", row.type, reason)
-                pause = min(LONGEST_PAUSE, timedelta(milliseconds=250) * 2 ** min(row.attempts, 10))
                 await session.execute(
                     update(outbox)
                     .where(outbox.c.position == row.position)
                     .values(
                         attempts=outbox.c.attempts + 1,
-                        next_attempt_at=func.clock_timestamp() + pause,
+                        next_attempt_at=func.clock_timestamp() + pause_after(row.attempts, result),
                         last_error=f"{reason}: {result}"[:500],
                     )
                 )
