@@ -124,7 +124,8 @@ class RabbitBroker:
         self._consuming.clear()
         if link is not None:
             with suppress(Exception):
-                await asyncio.wait_for(link.connection.close(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await link.connection.close()
 
     async def _keep_connected(self) -> None:
         pause = 0.2
@@ -264,4 +265,5 @@ class RabbitBroker:
                 yield message
         finally:
             with suppress(Exception):
-                await asyncio.wait_for(channel.close(), CLOSE_SECONDS)
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await channel.close()
