@@ -28,9 +28,10 @@ async def doomed(stack: Stack, points: Sequence[str], deed: Deed) -> AsyncIterat
         await stack.ready(*names.values())
         yield names
     finally:
-        for name in names.values():
+        left = [name for name in names.values() if name in stack.processes]
+        for name in left:
             stack.send(name, signal.SIGKILL)
-        for name in names.values():
+        for name in left:
             await stack.dead(name)
             stack.forget(name)
         if RUNNER not in stack.processes:
