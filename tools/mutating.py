@@ -25,6 +25,8 @@ AT_ONCE = 2
 """Mutations tried at a time: one per core of the smallest machine that we run on."""
 PATIENCE_SECONDS = 240
 """For one mutation; its tests take seconds, and each has a time-out of its own."""
+PARTS = ("libs", "services", "tests/architecture")
+"""Where unit and integration tests are; to import what starts a whole stack costs more than most mutations' tests."""
 SOURCES = re.compile(r"(libs|services)/[a-z-]+/src/.+")
 NO_FAILURE_OF_A_TEST = re.compile(
     r"(ImportError|ModuleNotFoundError|SyntaxError|IndentationError|NameError|UnboundLocalError)\b|Failed: Timeout"
@@ -96,9 +98,9 @@ def read_mutations(folder: Path) -> list[Mutation]:
 
 
 def test_files(root: Path, numbers: Iterable[str]) -> list[str]:
-    """The files below `root` with a test that names one of these numbers."""
+    """The files below `root` with a unit or integration test that names one of these numbers."""
     named = re.compile(rf"invariant\([^)]*\"({'|'.join(numbers)})\"")
-    found = [path for part in ("libs", "services", "tests") for path in (root / part).rglob("test_*.py")]
+    found = [path for part in PARTS for path in (root / part).rglob("test_*.py")]
     return sorted(str(path.relative_to(root)) for path in found if named.search(path.read_text()))
 
 

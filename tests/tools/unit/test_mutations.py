@@ -120,3 +120,10 @@ def test_files_are_found_by_the_numbers_that_their_tests_name(tmp_path: Path) ->
         (tests / f"test_{name}.py").write_text(f"@pytest.mark.invariant({numbers})\ndef test(): ...\n")
     found = mutating.test_files(tmp_path, ["S1", "D9"])
     assert found == ["libs/thing/tests/test_one.py", "libs/thing/tests/test_two.py"]
+
+
+def test_files_of_end_to_end_tests_are_not_even_imported(tmp_path: Path) -> None:
+    for folder in ("tests/e2e", "tests/crashes", "tests/architecture"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "test_it.py").write_text('@pytest.mark.invariant("S1")\ndef test(): ...\n')
+    assert mutating.test_files(tmp_path, ["S1"]) == ["tests/architecture/test_it.py"]
