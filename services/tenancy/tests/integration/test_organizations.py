@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 from common.ids import uuid7
+from common.testing import eventually
+from sqlalchemy import text
 from tenancy.domain.people import User
 from tenancy.persistence import tables
 from tenancy.testing import QUOTAS, Tenancy, envelope
@@ -15,6 +17,7 @@ from tenancy.testing import QUOTAS, Tenancy, envelope
 pytestmark = pytest.mark.integration
 BASE = "/api/tenants/organizations/"
 UNLIKE = {"request_id": "", "instance": ""}
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 async def owner_with_organization(tenancy: Tenancy, **data: Any) -> tuple[User, UUID]:
@@ -273,8 +276,17 @@ async def test_parallel_acceptances_never_exceed_the_plans_users(tenancy: Tenanc
         await invite(tenancy, owner, tenant, guest.email)
         tokens.append(await link(tenancy, guest.email))
     await tenancy.lower_quota(tenant, "max_users", 2)
-    answers = await asyncio.gather(*(accept(tenancy, *pair) for pair in zip(guests, tokens, strict=True)))
-    assert sorted(answer.status_code for answer in answers) == [200, 403]
+
+    async def both_wait() -> bool:
+        async with tenancy.store.for_tenant(tenant) as uow:
+            return await uow.session.scalar(text(WAITING)) == 2
+
+    async with tenancy.store.for_tenant(tenant) as uow:
+        # Nobody joins before each has counted, or waits for the other before counting.
+        await uow.session.execute(text(f"lock table {tables.memberships.fullname} in share mode"))
+        accepting = [asyncio.create_task(accept(tenancy, *pair)) for pair in zip(guests, tokens, strict=True)]
+        await eventually(both_wait, seconds=30, what="both acceptances wait")
+    assert sorted(answer.status_code for answer in await asyncio.gather(*accepting)) == [200, 403]
     assert len(await tenancy.rows(tenant, tables.memberships)) == 2
 
 
