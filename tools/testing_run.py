@@ -129,7 +129,7 @@ def _remove_left_over(folder: Path) -> None:
             remove_placed(found)
 
 
-PYTEST = [sys.executable, "-m", "pytest", "-p", "pytest_record"]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "pytest_record", "-p", "pytest_one_stack"]
 
 
 def run_pytest(arguments: list[str], found: Servers) -> Outcome:
