@@ -50,11 +50,20 @@ async def purchases_running(stack: Stack, *, mails_twice: bool = False) -> Async
 async def all_miss(stack: Stack, parts: tuple[str, ...], dependency: str) -> None:
     """Wait until each of the parts says that it is not ready and that it misses this dependency, and only this."""
 
-    async def told() -> bool:
-        answers = await asyncio.gather(*map(stack.readiness, parts))
-        return all(status == 503 and set(said["missing"]) == {dependency} for status, said in answers)
+    wanted = dict.fromkeys(parts, (503, {dependency}))
+    said: dict[str, tuple[int, set[str]]] = {}
 
-    await eventually(told, what=f"{parts} miss {dependency}")
+    async def told() -> bool:
+        for part in parts:
+            status, body = await stack.readiness(part)
+            said[part] = (status, set(body.get("missing", body)))
+        return said == wanted
+
+    try:
+        await eventually(told)
+    except AssertionError:
+        assert said == wanted
+        raise
 
 
 async def same_processes(stack: Stack, act: Callable[[], Awaitable[Any]]) -> None:
