@@ -106,12 +106,12 @@ class VaultReadOnly(Conflict):
 
     code = "vault_read_only"
     en = (
-        "The vault holds newer backups than the database knows of. Restores work; backups start again once an operator "
-        "has run «backup-engine vault rebuild-catalogue»."
+        "The vault holds newer backups than the database knows of. Restores work; nothing is backed up or deleted "
+        "before an operator has looked at both."
     )
     fr = (
-        "Le coffre contient des sauvegardes plus récentes que la base. Les restaurations fonctionnent ; les "
-        "sauvegardes reprendront après « backup-engine vault rebuild-catalogue » par un opérateur."
+        "Le coffre contient des sauvegardes plus récentes que la base. Les restaurations fonctionnent ; rien n'est "
+        "sauvegardé ni supprimé avant qu'un opérateur ait examiné les deux."
     )
 
 

@@ -27,8 +27,9 @@ from backup_engine.ports.hypervisor import Hypervisor
 from backup_engine.ports.hypervisor_values import Credentials, Endpoint
 from backup_engine.ports.vault import BlobStore, StoreFull
 from backup_engine.runner import metrics
-from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
+from backup_engine.runner.fenced import GrantedCatalogue
 from backup_engine.runner.tools import RunnerTools
+from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.keyring import Keyring
 from backup_engine.vault.lifecycle import open_stored_keyring, require_vault
 from backup_engine.vault.retrying import RetryingStore

@@ -16,9 +16,10 @@ from backup_engine.domain.problem import problem_of
 from backup_engine.errors import SnapshotGone
 from backup_engine.ports.control_plane import BackupOrder, Claim, DiskDraft, PointDraft
 from backup_engine.ports.vault import BlobStore, ChunkCatalogue
-from backup_engine.runner.fenced import FencedStore, GrantedCatalogue
+from backup_engine.runner.fenced import GrantedCatalogue
 from backup_engine.testing.engine import Engine
 from backup_engine.usecases.request_backup import request_backup
+from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.keyring import Keyring
 from backup_engine.vault.lifecycle import open_stored_keyring
 from backup_engine.vault.manifest import DiskRecord, PointRef, load_manifest

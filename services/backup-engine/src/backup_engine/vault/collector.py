@@ -40,18 +40,16 @@ class Collector:
         executor: Executor,
         *,
         now: Callable[[], datetime],
-        fence: Callable[[], None] = lambda: None,
         at_once: int = DELETED_AT_ONCE,
     ) -> None:
         """Prepare a cycle.
 
         Args:
-            store: where the vault is.
+            store: where the vault is; it refuses a holder whose time may be over, so that nothing is deleted then.
             collection: the database's side.
             codec: of the vault.
             executor: threads for opening map nodes.
             now: for what people read in ``state/``; no age is measured by it.
-            fence: raises when another process may have taken the cycle over; asked before anything is deleted.
             at_once: objects per deletion.
         """
         self._store = store
@@ -60,7 +58,6 @@ class Collector:
         self._vault_id = codec.keyring.vault_id
         self._fetch = ObjectReader(store, codec, executor, collection).fetch
         self._now = now
-        self._fence = fence
         self._at_once = at_once
 
     async def steps(self) -> AsyncGenerator[Step, None]:
@@ -98,10 +95,8 @@ class Collector:
             gc_epoch=cycle.gc_epoch,
         )
         old = await store_time(self._store, self._codec, generation) - GRACE
-        self._fence()
         await self._store.delete([info.name for info in left_behind if info.modified_at < old])
         for point in await self._collection.ended_points():
-            self._fence()
             await self._store.delete([point.manifest])
             await self._collection.forget_point(point.point_id)
         await self._collection.advance(Phase.CUTTING)
@@ -180,7 +175,6 @@ class Collector:
         """The object goes before its row: a row without an object costs nothing, an object without a row a search."""
         del cycle
         while rows := await self._collection.deleting(self._at_once):
-            self._fence()
             await self._store.delete([self._codec.names.object(row.type, row.id, row.generation) for row in rows])
             yield Step.OBJECT_DELETED
             await self._collection.deleted(rows)

@@ -51,8 +51,8 @@ class CatalogueBehind(Conflict):
     """Nothing is deleted while it holds: what the database does not know of may be somebody's newest backup."""
 
     code = "catalogue_behind"
-    en = "The database is older than the vault {vault_id}: {reason}. Rebuild the catalogue from the vault."
-    fr = "La base est plus ancienne que le coffre {vault_id} : {reason}. Reconstruisez le catalogue depuis le coffre."
+    en = "The database is older than the vault {vault_id}: {reason}. An operator must look at both."
+    fr = "La base est plus ancienne que le coffre {vault_id} : {reason}. Un opérateur doit examiner les deux."
 
 
 class VaultMissing(NotFound):

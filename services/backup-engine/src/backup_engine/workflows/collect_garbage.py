@@ -29,7 +29,9 @@ from backup_engine.ports.vault import BlobStore, Kms
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.collector import Collector
 from backup_engine.vault.errors import CatalogueBehind
+from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.lifecycle import open_stored_keyring, require_vault
+from backup_engine.vault.retrying import RetryingStore
 from backup_engine.workflows.leased_collection import LeasedCollection
 
 log = logging.getLogger(__name__)
@@ -105,12 +107,11 @@ class GarbageCollector:
     async def _steps(self, collection: LeasedCollection, go_on: Callable[[], bool]) -> bool:
         async with self.store.for_tenant(collection.tenant_id) as uow:
             sealed = await uow.vaults.sealed_keyring(collection.vault_id)
-        await require_vault(self.blobs, collection.vault_id)
+        blobs = RetryingStore(FencedStore(self.blobs, collection.fence))
+        await require_vault(blobs, collection.vault_id)
         codec = Codec(await open_stored_keyring(self.kms, collection.vault_id, sealed))
         with ThreadPoolExecutor(1, "collector") as executor:
-            collector = Collector(
-                self.blobs, collection, codec, executor, now=self.store.clock.now, fence=collection.fence.check
-            )
+            collector = Collector(blobs, collection, codec, executor, now=self.store.clock.now)
             async with aclosing(collector.steps()) as steps:
                 async for step in steps:
                     reach(f"backup-engine.gc.{step}")

@@ -249,7 +249,7 @@ async def test_an_older_database_makes_the_vault_read_only_and_nothing_is_delete
 
 
 @pytest.mark.invariant("D77")
-async def test_a_read_only_vault_refuses_backups_and_says_what_to_run_while_restores_go_on(
+async def test_a_read_only_vault_refuses_backups_and_says_who_must_look_while_restores_go_on(
     engine: Engine, vault: Vault
 ) -> None:
     content = disk(1, 2)
@@ -259,14 +259,14 @@ async def test_a_read_only_vault_refuses_backups_and_says_what_to_run_while_rest
     ready = await vault.begin(await vault.another_machine())
     await engine.built.control_plane().hand_back(ready.claim.grant)
     await vault.query("update vaults set state = 'read_only'")
-    with pytest.raises(VaultReadOnly, match="rebuild-catalogue"):
+    with pytest.raises(VaultReadOnly, match="operator"):
         await running.prepare(point)
     with pytest.raises(VaultReadOnly):
         await vault.begin()
     async with engine.client(vault.tenant_id) as api:
         answer = await api.post("/api/backup-jobs/", json={"vm_id": str(vault.vm_id)})
         assert (answer.status_code, answer.json()["code"]) == (409, "vault_read_only")
-        assert "rebuild-catalogue" in answer.json()["detail"]
+        assert "operator" in answer.json()["detail"]
         restore = await api.post("/api/restore/disk/", json={"restore_point_id": str(point_id)})
         assert restore.status_code == 202
     await engine.dispatcher.admit()

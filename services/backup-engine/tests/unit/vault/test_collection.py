@@ -13,8 +13,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from backup_engine.domain.collection import GRACE, KnownTask, Phase, Step, Worth, worth
+from backup_engine.domain.lease import Fence
+from backup_engine.errors import LeaseTooOld
 from backup_engine.ports.vault import Blob, PutOutcome, StoredObject
 from backup_engine.vault.errors import CatalogueBehind, ChunkDamaged
+from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.manifest import PointManifest
 from backup_engine.vault.testing import BytesDisk, MemoryStore, RowState, TestVault, disk_plan
 from backup_engine.vault.testing_collection import MemoryCollection, collect, collector_of
@@ -310,12 +313,6 @@ async def test_a_generation_that_a_later_one_replaced_is_collected() -> None:
 
 
 async def test_nothing_is_deleted_behind_the_fence() -> None:
-    class Fenced(Exception):
-        pass
-
-    def fence() -> None:
-        raise Fenced
-
     store = MemoryStore()
     vault = TestVault.create(store)
     async with vault.writer() as writer:
@@ -325,8 +322,9 @@ async def test_nothing_is_deleted_behind_the_fence() -> None:
     for row in vault.catalogue.rows.values():
         row.state = RowState.DELETING
     before = dict(store.blobs)
-    with ThreadPoolExecutor(1) as executor, pytest.raises(Fenced):
-        async for _ in collector_of(vault, collection, executor, fence=fence).steps():
+    never_renewed = TestVault(FencedStore(store, Fence()), vault.catalogue, vault.keyring)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(1) as executor, pytest.raises(LeaseTooOld):
+        async for _ in collector_of(never_renewed, collection, executor).steps():
             pass
     assert store.blobs == before
 
