@@ -191,6 +191,18 @@ async def _restores(lab: Lab, point: dict[str, Any]) -> None:
 
 
 @pytest.mark.invariant("D14")
+async def test_the_ledger_has_a_snapshots_name_before_the_host_is_asked_for_it(lab: Lab) -> None:
+    machine = await lab.machine("web")
+    task_id = await ready_task(lab)
+    crashing = CrashingControl(lab.engine.built.control_plane(), "snapshot_created")
+    await attempt(lab, await claimed(lab, task_id), crashing)
+    assert crashing.crashed
+    rows = await query(lab.engine, lab.tenant_id, "select name from snapshot_ledger where state = 'intended'")
+    (on_host,) = await lab.snapshots(machine["moid"])
+    assert [row.name for row in rows] == [on_host]
+
+
+@pytest.mark.invariant("D14")
 async def test_the_snapshot_of_a_runner_that_died_goes_although_nobody_tries_again(lab: Lab) -> None:
     machine = await lab.machine("web")
     task_id = await ready_task(lab)
