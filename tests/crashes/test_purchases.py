@@ -42,11 +42,9 @@ def _cases(parts: tuple[str, ...], methods: Iterable[str], *points: str) -> list
 TELLING = [
     # The money is taken and nobody here knows.
     Case("billing.provider.observed", ASKING, "paypal"),
-    # Everything that follows from money is written and nothing is committed.
-    Case("billing.invoice.added", ASKING, "mtn_momo"),
     # RabbitMQ has the fact and the outbox does not know.
     Case("common.outbox.published", ("billing-worker",), "mtn_momo"),
-    # The organization is there and nothing is committed.
+    # Everything that follows from a fact is written and nothing is committed.
     Case("common.fact.applied", ("tenancy-worker",), "paypal"),
 ]
 """One of each kind of step; the others are `long`."""
