@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -10,6 +13,7 @@ from backup_engine.domain.collection import Step
 from backup_engine.errors import ChunkNotLive, StaleToken, VaultReadOnly
 from backup_engine.operator_command import collect_now
 from backup_engine.ports.control_plane import Progress
+from backup_engine.ports.vault import BlobStore, StoreUnavailable
 from backup_engine.testing.backups import claim_backup
 from backup_engine.testing.engine import Engine
 from backup_engine.testing.rows import a_completed_restore
@@ -31,6 +35,38 @@ async def test_chunks_of_a_task_that_failed_are_collected_and_no_point_is_visibl
     assert vault.objects() == kept
     assert len(vault.manifests()) == 1
     assert await vault.restored(point_id) == content
+
+
+@dataclass
+class Busy:
+    """A store that turns the first deletion away."""
+
+    inner: BlobStore
+    asked: int = 0
+
+    async def delete(self, names: Sequence[str]) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise StoreUnavailable(reason="503 SlowDown")
+        await self.inner.delete(names)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@pytest.mark.invariant("D46")
+async def test_a_store_that_is_busy_for_a_moment_does_not_end_a_cycle(vault: Vault) -> None:
+    await vault.back_up(disk(1, 2))
+    kept = vault.objects()
+    died = await vault.begin()
+    await died.write(disk(1, 3, 4))
+    await died.fail()
+    await vault.collect()
+    busy = Busy(vault.engine.built.blobs)
+    collector = replace(vault.collector, blobs=cast(BlobStore, busy))
+    assert await collector.collect(vault.tenant_id, vault.vault_id)
+    assert busy.asked > 1
+    assert vault.objects() == kept
 
 
 @pytest.mark.invariant("D43")
