@@ -19,11 +19,15 @@ from common.crash_points import Deed
 from devstack.customer import JSON
 from devstack.fleet import Fleet, fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import died, doomed, relieve
+from devstack.wrecks import doomed, halted, relieve
+
+from tests.crashes.stillness import but_removals, everything, gave_up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 TELLING = ("backup-engine.snapshot.created", "backup-engine.objects.registered", "backup-engine.manifest.written")
+STOPPED = ("backup-engine.objects.durable", "backup-engine.point.prepared")
+"""Where two more runners of the first wave stand still: while it reads, and between prepare and commit."""
 BEFORE_READING = (
     "backup-engine.task.taken",
     "backup-engine.task.claimed",
@@ -80,6 +84,9 @@ class Wave:
     machines: dict[str, JSON] = field(default_factory=dict)
     jobs: dict[str, JSON] = field(default_factory=dict)
     died_at: float = 0.0
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    """What there was before and after the stopped runners went on."""
 
     def task(self, point: str) -> JSON:
         found: JSON = self.jobs[point]["tasks"][0]
@@ -93,11 +100,11 @@ class Wave:
 
 
 async def _met_death(fleet: Fleet, names: dict[str, str], removal: bool) -> dict[str, UUID]:
-    """Which machine's task each runner held last, as far as one was claimed."""
+    """Which machine's task each runner held last, as far as one was claimed, once all are dead or stand still."""
     kind = "remove_snapshot" if removal else "backup"
     pids = {f"-{fleet.stack.processes[name].pid}": point for point, name in names.items()}
     found: dict[str, UUID] = {}
-    waiting = asyncio.ensure_future(died(fleet.stack, names))
+    waiting = asyncio.ensure_future(halted(fleet.stack, names))
     while True:
         last = waiting.done()
         for row in await fleet.rows("SELECT vm_id, runner FROM tasks WHERE kind = $2 AND runner IS NOT NULL", kind):
@@ -105,13 +112,15 @@ async def _met_death(fleet: Fleet, names: dict[str, str], removal: bool) -> dict
             if point is not None:
                 found[point] = row["vm_id"]
         if last:
+            waiting.result()
             return found
         await asyncio.sleep(0.5)
 
 
 async def _wave(stack: Stack, folder: Path, points: Sequence[str], exits: contextlib.AsyncExitStack) -> Wave:
     """Back up, let the machines change, kill one runner at each point, let the stack's own finish what they began."""
-    fleet = await exits.enter_async_context(fleet_of(stack, folder, len(points)))
+    deeds = dict.fromkeys(points, Deed.KILL) | (dict.fromkeys(STOPPED, Deed.STOP) if points is TELLING else {})
+    fleet = await exits.enter_async_context(fleet_of(stack, folder, len(deeds)))
     await fleet.back_up_all()
     removing = points is REMOVING
     wave = Wave(fleet, (FOREIGN,) * len(points) if removing else ())
@@ -122,22 +131,35 @@ async def _wave(stack: Stack, folder: Path, points: Sequence[str], exits: contex
         async with fleet.own_session() as host:
             for machine in fleet.machines:
                 await host.create_snapshot(machine["moid"], name=FOREIGN, description="", quiesce=False)
-    async with doomed(stack, points, Deed.KILL) as names:
+    async with doomed(stack, deeds) as names:
         requested = {machine["id"]: await fleet.request(machine) for machine in fleet.machines}
         held = await _met_death(fleet, names, removing)
         wave.died_at = time.monotonic()
-        wave.statuses = {point: await stack.dead(name) for point, name in names.items()}
+        wave.statuses = {point: await stack.dead(names[point]) for point in points}
         left = [machine for machine in fleet.machines if UUID(machine["id"]) not in held.values()]
-        for point in points:
+        for point in deeds:
             vm = held.get(point)
             machine = next((one for one in fleet.machines if vm and UUID(one["id"]) == vm), None) or left.pop()
             wave.machines[point] = machine
             await fleet.write_little(machine)
         await relieve(stack)
-        for point in points:
+        for point in deeds:
             job = requested[wave.machines[point]["id"]]
             wave.jobs[point] = await fleet.ended(f"/api/backup-jobs/{job['id']}/")
+        await _let_go_on(wave, [names[point] for point in deeds if point not in points])
     return wave
+
+
+async def _let_go_on(wave: Wave, stopped: Sequence[str]) -> None:
+    """Let those that stand still go on, two leases after they stopped."""
+    if not stopped:
+        return
+    await asyncio.sleep(max(0.0, wave.died_at + 2 * LEASE - time.monotonic()))
+    wave.before = but_removals(await everything(wave.fleet))
+    for name in stopped:
+        wave.fleet.stack.send(name, signal.SIGCONT)
+    await asyncio.gather(*(gave_up(wave.fleet.stack, name) for name in stopped))
+    wave.after = but_removals(await everything(wave.fleet))
 
 
 class Waves:
@@ -165,6 +187,16 @@ async def test_the_runner_died_of_sigkill_there_and_another_completed_the_backup
     wave = await waves.of(point)
     assert wave.statuses[point] == -signal.SIGKILL
     assert wave.jobs[point]["status"] == "completed", wave.jobs[point]
+
+
+@pytest.mark.invariant("D65", "D73")
+async def test_a_runner_that_goes_on_after_another_finished_its_backup_changes_nothing(waves: Waves) -> None:
+    wave = await waves.of(TELLING[0])
+    assert wave.before["store"]
+    assert wave.after == wave.before
+    for point in STOPPED:
+        [_, made] = await wave.fleet.points(wave.machines[point])
+        assert await wave.fleet.restores(made)
 
 
 @every_point

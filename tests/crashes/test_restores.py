@@ -44,7 +44,7 @@ async def test_a_machine_is_restored_once_and_whole_wherever_the_runner_died(sta
     async with fleet_of(stack, tmp_path, 1) as fleet:
         point = await _backed_up(fleet)
         held = sorted((await fleet.recorded(point)).values())
-        async with doomed(stack, MACHINES, Deed.KILL) as names:
+        async with doomed(stack, dict.fromkeys(MACHINES, Deed.KILL)) as names:
             wanted = {"restore_point_id": point["id"], "server_id": fleet.server, "power_on": True}
             jobs = [
                 await fleet.customer.post("/api/restore/vm/", wanted | {"name": f"back-{number}"}, expect=202)
@@ -72,7 +72,7 @@ async def test_an_export_is_whole_or_absent_wherever_the_runner_died(stack: Stac
         point = await _backed_up(fleet)
         held = await fleet.recorded(point)
         exports = Path(stack.environment["BACKUP_ENGINE_EXPORT_FOLDER"]) / str(fleet.tenant)
-        async with doomed(stack, EXPORTS, Deed.KILL) as names:
+        async with doomed(stack, dict.fromkeys(EXPORTS, Deed.KILL)) as names:
             wanted = {"restore_point_id": point["id"], "export": True}
             jobs = [await fleet.customer.post("/api/restore/disk/", wanted, expect=202) for _ in EXPORTS]
             assert set((await died(stack, names)).values()) == {-signal.SIGKILL}

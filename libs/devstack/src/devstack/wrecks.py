@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,16 +15,16 @@ RUNNER = "backup-engine-runner"
 
 
 @asynccontextmanager
-async def doomed(stack: Stack, points: Sequence[str], deed: Deed) -> AsyncIterator[dict[str, str]]:
+async def doomed(stack: Stack, deeds: Mapping[str, Deed]) -> AsyncIterator[dict[str, str]]:
     """Replace the stack's runner by one for each point, with one slot each; yields their names by point.
 
     In the end they are gone and the stack's own runner is there again.
     """
     await leave(stack, RUNNER)
-    names = {point: f"{RUNNER}-at-{point}" for point in points}
+    names = {point: f"{RUNNER}-at-{point}" for point in deeds}
     try:
         for point, name in names.items():
-            stack.spawn(RUNNER, name=name, crash_points={point: deed}, BACKUP_ENGINE_RUNNER_SLOTS="1")
+            stack.spawn(RUNNER, name=name, crash_points={point: deeds[point]}, BACKUP_ENGINE_RUNNER_SLOTS="1")
         await stack.ready(*names.values())
         yield names
     finally:
@@ -56,12 +56,15 @@ async def died(stack: Stack, names: Mapping[str, str], *, seconds: float = 120) 
     return dict(zip(names, statuses, strict=True))
 
 
-async def stand_still(stack: Stack, names: Mapping[str, str], *, seconds: float = 120) -> None:
-    """Wait until each of the runners is stopped by its signal."""
+async def halted(stack: Stack, names: Mapping[str, str], *, seconds: float = 120) -> None:
+    """Wait until each of the runners is dead or stopped by its signal."""
     pids = [stack.processes[name].pid for name in names.values()]
-    stopped = await asyncio.to_thread(wait_until, lambda: all(_state(pid) == "T" for pid in pids), seconds)
-    assert stopped, {name: _state(stack.processes[name].pid) for name in names.values()}
+    met = await asyncio.to_thread(wait_until, lambda: all(_halted(pid) for pid in pids), seconds)
+    assert met, {name: _halted(stack.processes[name].pid) for name in names.values()}
 
 
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+def _halted(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZX"
+    except FileNotFoundError:
+        return True
