@@ -157,7 +157,10 @@ def _install(uv: Path | None, *, packages: bool) -> None:
         if not venv_python().exists():
             run([uv, "venv", "-q", "--python", _interpreter(), VENV], env=environment)
         pip: list[str | Path] = [uv, "pip", "install", "-q", "--python", venv_python()]
+        # Compiled once here: each of a stack's processes would else compile what it imports, for seconds, where nothing
+        # may be written beside the sources. pip does it by itself.
         first: list[str | Path] = [uv, "pip", "sync", "-q", "--python", venv_python(), "--require-hashes", LOCK]
+        first.append("--compile-bytecode")
     else:
         python, environment = _make_venv_with_pip(VENV)
         pip = [python, "-m", "pip", "install", "-q"]
