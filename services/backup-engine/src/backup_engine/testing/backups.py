@@ -18,13 +18,13 @@ from backup_engine.ports.control_plane import BackupOrder, Claim, DiskDraft, Poi
 from backup_engine.ports.vault import BlobStore, ChunkCatalogue
 from backup_engine.runner.fenced import GrantedCatalogue
 from backup_engine.testing.engine import Engine
+from backup_engine.testing.memory_vault import BytesDisk, disk_plan
 from backup_engine.usecases.request_backup import request_backup
 from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.keyring import Keyring
 from backup_engine.vault.lifecycle import open_stored_keyring
 from backup_engine.vault.manifest import DiskRecord, PointRef, load_manifest
 from backup_engine.vault.reader import PointReader
-from backup_engine.vault.testing import BytesDisk, disk_plan
 from backup_engine.vault.writer import DiskPlan, Outside, PointWriter, PreparedPoint
 from backup_engine.workflows.read_point import CatalogueGenerations
 

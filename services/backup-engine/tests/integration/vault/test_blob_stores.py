@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from backup_engine.adapters.folder_store import FolderStore
 from backup_engine.ports.vault import MAX_BLOB_BYTES, Blob, BlobMissing, BlobStore, BlobTooLarge, PutOutcome
-from backup_engine.vault.testing import MemoryStore
+from backup_engine.testing.memory_vault import MemoryStore
 
 pytestmark = pytest.mark.integration
 CREATED, EXISTS = PutOutcome.CREATED, PutOutcome.EXISTS

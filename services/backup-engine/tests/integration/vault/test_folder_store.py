@@ -13,7 +13,7 @@ import pytest
 from backup_engine.adapters import folder_store
 from backup_engine.adapters.folder_store import FolderStore
 from backup_engine.ports.vault import Blob, PutOutcome, StoreFull, StoreRefused
-from backup_engine.vault.testing import BytesDisk, TestVault, disk_plan
+from backup_engine.testing.memory_vault import BytesDisk, TestVault, disk_plan
 
 pytestmark = pytest.mark.integration
 MIB = 1 << 20

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from backup_engine.adapters.file_kms import FileKms
 from backup_engine.ports.vault import KeyRefused, KeyUnknown, Kms
-from backup_engine.vault.testing import MemoryKms
+from backup_engine.testing.memory_vault import MemoryKms
 
 pytestmark = pytest.mark.integration
 

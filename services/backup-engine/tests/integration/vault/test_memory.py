@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from backup_engine.ports.vault import Blob, Buffer, PutOutcome
-from backup_engine.vault.testing import MemoryStore, TestVault, disk_plan
+from backup_engine.testing.memory_vault import MemoryStore, TestVault, disk_plan
 
 pytestmark = pytest.mark.integration
 MIB = 1 << 20

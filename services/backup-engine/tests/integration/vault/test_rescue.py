@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from backup_engine.adapters.file_kms import FileKms
 from backup_engine.adapters.folder_store import FolderStore
+from backup_engine.testing.memory_vault import BytesDisk, MemoryCatalogue, TestVault, disk_plan
 from backup_engine.vault.errors import ChunkDamaged, KeyringUnreadable
 from backup_engine.vault.lifecycle import create_vault, set_recovery_key
 from backup_engine.vault.manifest import PointManifest
 from backup_engine.vault.rescue import BrokenPoint, RescueVault, find_vaults
-from backup_engine.vault.testing import BytesDisk, MemoryCatalogue, TestVault, disk_plan
 from backup_engine.vault.writer import Outside
 
 pytestmark = pytest.mark.integration

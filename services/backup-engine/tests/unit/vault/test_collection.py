@@ -16,11 +16,11 @@ from backup_engine.domain.collection import GRACE, KnownTask, Phase, Step, Worth
 from backup_engine.domain.lease import Fence
 from backup_engine.errors import LeaseTooOld
 from backup_engine.ports.vault import Blob, PutOutcome, StoredObject
+from backup_engine.testing.memory_collection import MemoryCollection, collect, collector_of
+from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, RowState, TestVault, disk_plan
 from backup_engine.vault.errors import CatalogueBehind, ChunkDamaged
 from backup_engine.vault.fenced import FencedStore
 from backup_engine.vault.manifest import PointManifest
-from backup_engine.vault.testing import BytesDisk, MemoryStore, RowState, TestVault, disk_plan
-from backup_engine.vault.testing_collection import MemoryCollection, collect, collector_of
 from backup_engine.vault.writer import DiskPlan, Outside
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from backup_engine.ports.vault import ObjectType
+from backup_engine.testing.memory_vault import BytesDisk, MemoryCatalogue, MemoryKms, MemoryStore, TestVault, disk_plan
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.errors import KeyringUnreadable, RecoveryKeyMalformed, VaultMissing
 from backup_engine.vault.keyslots import parse_recovery, recovery_text
@@ -20,7 +21,6 @@ from backup_engine.vault.lifecycle import (
     rewrap,
     set_recovery_key,
 )
-from backup_engine.vault.testing import BytesDisk, MemoryCatalogue, MemoryKms, MemoryStore, TestVault, disk_plan
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from backup_engine.ports.vault import Blob, ObjectType, StoredObject
+from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, Row, RowState, TestVault, disk_plan
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.errors import ChunkDamaged
 from backup_engine.vault.objects import MAX_GENERATIONS
 from backup_engine.vault.rescue import ScannedVault
-from backup_engine.vault.testing import BytesDisk, MemoryStore, Row, RowState, TestVault, disk_plan
 from backup_engine.vault.writer import Outside
 
 pytestmark = pytest.mark.unit

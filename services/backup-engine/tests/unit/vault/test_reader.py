@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, TestVault, disk_plan
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.errors import FormatUnsupported, ObjectDamaged, PointMissing
 from backup_engine.vault.frame import FrameType
 from backup_engine.vault.manifest import PointManifest, PointRef, list_points, load_manifest, object_id, open_manifest
-from backup_engine.vault.testing import BytesDisk, MemoryStore, TestVault, disk_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

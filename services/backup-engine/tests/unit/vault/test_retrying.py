@@ -15,8 +15,8 @@ from backup_engine.ports.vault import (
     StoreFull,
     StoreUnavailable,
 )
+from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, TestVault, disk_plan
 from backup_engine.vault.retrying import PAUSES_SECONDS, RetryingStore
-from backup_engine.vault.testing import BytesDisk, MemoryStore, TestVault, disk_plan
 
 pytestmark = pytest.mark.unit
 SLOW_DOWN = StoreUnavailable(reason="503 SlowDown")

@@ -6,10 +6,10 @@ import random
 
 import pytest
 from backup_engine.ports.vault import Buffer, StoreFull
+from backup_engine.testing.memory_collection import collect
+from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, PieceStream, RowState, TestVault, disk_plan
 from backup_engine.vault.errors import PointConflict, SourceBroken
 from backup_engine.vault.manifest import list_points, load_manifest
-from backup_engine.vault.testing import BytesDisk, MemoryStore, PieceStream, RowState, TestVault, disk_plan
-from backup_engine.vault.testing_collection import collect
 from backup_engine.vault.writer import Outside, Progress
 
 pytestmark = pytest.mark.unit

@@ -12,12 +12,12 @@ from uuid import UUID
 from backup_engine.domain.collection import KnownTask, Phase
 from backup_engine.ports.collection import Cycle, EndedPoint
 from backup_engine.ports.vault import MAX_IDS, StoredObject
+from backup_engine.testing.memory_vault import MemoryCatalogue, Row, RowState, TestVault
 from backup_engine.vault.codec import Codec
 from backup_engine.vault.collector import Collector
 from backup_engine.vault.errors import CatalogueBehind
 from backup_engine.vault.manifest import PointManifest, list_points
 from backup_engine.vault.states import list_states
-from backup_engine.vault.testing import MemoryCatalogue, Row, RowState, TestVault
 
 
 @dataclass
