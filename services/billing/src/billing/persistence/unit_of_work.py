@@ -7,15 +7,16 @@ from common.persistence import Scope, Store, Transaction
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from billing.persistence.cases import Cases
 from billing.persistence.catalogue import Catalogue
 from billing.persistence.coupons import Coupons
-from billing.persistence.evidence import Evidence
 from billing.persistence.invoices import Invoices
 from billing.persistence.ledger import Ledger
 from billing.persistence.orders import Orders
 from billing.persistence.organizations import Organizations
 from billing.persistence.payments import Payments
 from billing.persistence.polling import Hints, Polling
+from billing.persistence.receipts import Receipts
 from billing.persistence.subscriptions import Subscriptions
 from billing.persistence.webhooks import WebhookEvents
 
@@ -29,7 +30,8 @@ class UnitOfWork(Transaction):
         super().__init__(session, scope, clock)
         self.catalogue = Catalogue(session)
         self.coupons = Coupons(session, clock)
-        self.evidence = Evidence(session, clock)
+        self.cases = Cases(session, clock)
+        self.receipts = Receipts(session, clock)
         self.hints = Hints(session, clock)
         self.invoices = Invoices(session)
         self.ledger = Ledger(session, clock)

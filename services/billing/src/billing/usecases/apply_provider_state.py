@@ -79,7 +79,7 @@ async def _quarantine(uow: UnitOfWork, order: Order, payment: Payment, differs: 
     log.error("payment quarantined", extra={"payment_id": str(payment.id), "differs": differs})
     if payment.status in FINAL:
         return
-    await uow.evidence.open_case(payment, "quarantined", {"differs": differs, "said": state.provider_status})
+    await uow.cases.open(payment, "quarantined", {"differs": differs, "said": state.provider_status})
     columns = _learned(payment, state) | {"reason_code": f"mismatch_{differs}"}
     await uow.payments.move(payment, PaymentStatus.QUARANTINED, **columns)
     await restate(uow, order)
@@ -107,9 +107,9 @@ async def apply_provider_state(
     assert payment is not None
     columns = _learned(payment, state)
     if state.needs_operator:
-        await uow.evidence.open_case(payment, "operator", {"provider_status": state.provider_status})
+        await uow.cases.open(payment, "operator", {"provider_status": state.provider_status})
     if state.refunded:
-        await uow.evidence.open_case(payment, "refund_seen", {"amount": state.refunded.decimal()})
+        await uow.cases.open(payment, "refund_seen", {"amount": state.refunded.decimal()})
     if state.status is ProviderStatus.COMPLETED:
         if (differs := state.mismatch(view, payee)) is None:
             await _complete(uow, order, payment, state, issuer, columns)

@@ -193,4 +193,4 @@ class Checkout:
         async with self._store.for_tenant(payment.tenant_id) as uow:
             current = await uow.payments.find(payment.id)
             if current is not None and current.is_watched:
-                await uow.evidence.open_case(current, "overdue", {"status": current.status.value})
+                await uow.cases.open(current, "overdue", {"status": current.status.value})

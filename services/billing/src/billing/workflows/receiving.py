@@ -15,7 +15,7 @@ from billing.errors import (
     ReceiptTooLarge,
     ReceiptTypeUnsupported,
 )
-from billing.persistence.evidence import Receipt
+from billing.persistence.receipts import Receipt
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import ReceiptStore
 
@@ -64,7 +64,7 @@ async def receive_receipt(
     kind = content_type(content)
     digest = hashlib.sha256(content).hexdigest()
     async with store.for_tenant(payment.tenant_id) as uow:
-        count, repeated = await uow.evidence.known_receipts(payment.id, digest)
+        count, repeated = await uow.receipts.known(payment.id, digest)
     if repeated:
         raise ReceiptAlreadyKnown
     if count >= MOST:
@@ -81,6 +81,6 @@ async def receive_receipt(
     )
     await receipts.put(receipt.object_name, content)
     async with store.for_tenant(payment.tenant_id) as uow:
-        if not await uow.evidence.add_receipt(payment, receipt):
+        if not await uow.receipts.add(payment, receipt):
             raise ReceiptAlreadyKnown
     return receipt

@@ -105,7 +105,7 @@ class Watch:
         async with self._store.for_tenant(found.tenant_id) as uow:
             payment = await uow.payments.find(found.payment_id)
             assert payment is not None
-            await uow.evidence.open_case(payment, kind, {"event_id": event.event_id, "event_type": event.event_type})
+            await uow.cases.open(payment, kind, {"event_id": event.event_id, "event_type": event.event_type})
         return f"case {kind}"
 
     async def start_changed_plans(self) -> int:

@@ -39,7 +39,7 @@ async def list_payments(
 async def get_receipt(payment_id: UUID, who: Finance, tools: ToolsDep) -> Response:
     async with tools.store.for_system("staff") as uow:
         payment = await uow.payments.find(payment_id)
-        receipt = await uow.evidence.receipt_of(payment_id)
+        receipt = await uow.receipts.newest_of(payment_id)
         if payment is None or receipt is None:
             raise PaymentNotFound
         await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, tenant_id=payment.tenant_id)

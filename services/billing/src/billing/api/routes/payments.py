@@ -32,7 +32,7 @@ async def list_payments(who: Person, tools: ToolsDep, language: LanguageDep, pag
 async def get_payment(payment_id: UUID, who: Person, tools: ToolsDep, language: LanguageDep) -> PaymentOut:
     payment = await visible_payment(tools.store, who, payment_id)
     async with tools.store.for_tenant(payment.tenant_id) as uow:
-        return PaymentOut.of(payment, language, has_receipt=await uow.evidence.has_receipt(payment.id))
+        return PaymentOut.of(payment, language, has_receipt=await uow.receipts.any_of(payment.id))
 
 
 @router.post("/{payment_id}/receipt/", status_code=201)

@@ -47,7 +47,7 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
         await uow.ledger.book(order.tenant_id, allocated(payment.id, to_order))
     if surplus := worth - to_order:
         await uow.ledger.book(order.tenant_id, kept_as_credit(payment.id, surplus))
-        await uow.evidence.open_case(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
+        await uow.cases.open(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
     locked = await uow.orders.lock(order.id)
     assert locked is not None
     return locked
@@ -167,7 +167,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
         return False
     running = await uow.subscriptions.lock(order.tenant_id)
     if payment is not None and await is_outdated(uow, order, running):
-        await uow.evidence.open_case(payment, "order_outdated", {"order_number": order.number})
+        await uow.cases.open(payment, "order_outdated", {"order_number": order.number})
         return False
     period = await _period(uow, order, running)
     if period is None:

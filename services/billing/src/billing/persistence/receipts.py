@@ -1,17 +1,15 @@
-"""Receipts of bank transfers, and cases for a person of finance."""
+"""Receipts: the files that customers send as evidence of a bank transfer."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from common.ids import uuid7
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.payment import Payment
-from billing.persistence.tables import cases, receipts
+from billing.persistence.tables import receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,14 @@ class Receipt:
     uploaded_by: UUID
 
 
-class Evidence:
-    """Receipts and cases of the transaction's tenant."""
+class Receipts:
+    """Receipts of the transaction's tenant."""
 
     def __init__(self, session: AsyncSession, clock: Clock) -> None:
         self._session = session
         self._clock = clock
 
-    async def add_receipt(self, payment: Payment, receipt: Receipt) -> bool:
+    async def add(self, payment: Payment, receipt: Receipt) -> bool:
         """Record a receipt; False where the tenant sent this very file before."""
         added = await self._session.execute(
             insert(receipts)
@@ -54,18 +52,18 @@ class Evidence:
         )
         return added.one_or_none() is not None
 
-    async def known_receipts(self, payment_id: UUID, sha256: str) -> tuple[int, bool]:
+    async def known(self, payment_id: UUID, sha256: str) -> tuple[int, bool]:
         """Return how many receipts a payment has, and whether the tenant sent this very file before."""
         of_payment = select(func.count()).where(receipts.c.payment_id == payment_id).scalar_subquery()
         same = select(receipts.c.id).where(receipts.c.sha256 == sha256).exists()
         count, repeated = (await self._session.execute(select(of_payment, same))).one()
         return int(count), bool(repeated)
 
-    async def has_receipt(self, payment_id: UUID) -> bool:
+    async def any_of(self, payment_id: UUID) -> bool:
         """Say whether a receipt was sent for the payment."""
-        return await self.receipt_of(payment_id) is not None
+        return await self.newest_of(payment_id) is not None
 
-    async def receipt_of(self, payment_id: UUID) -> Receipt | None:
+    async def newest_of(self, payment_id: UUID) -> Receipt | None:
         """Return the newest receipt of a payment."""
         row = (
             await self._session.execute(
@@ -77,20 +75,3 @@ class Evidence:
         return Receipt(
             row.id, row.payment_id, row.sha256, row.content_type, row.size_bytes, row.object_name, row.uploaded_by
         )
-
-    async def open_case(self, payment: Payment, kind: str, details: dict[str, Any]) -> bool:
-        """Open a case about a payment, once per kind."""
-        opened = await self._session.execute(
-            insert(cases)
-            .values(
-                tenant_id=payment.tenant_id,
-                id=uuid7(),
-                kind=kind,
-                payment_id=payment.id,
-                details=details,
-                opened_at=self._clock.now(),
-            )
-            .on_conflict_do_nothing()
-            .returning(cases.c.id)
-        )
-        return opened.one_or_none() is not None
