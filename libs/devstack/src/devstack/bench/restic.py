@@ -1,6 +1,6 @@
 """restic as the peer: its own repository in a folder, its defaults, the same image. Blocks.
 
-Its defaults are its best here: «auto» is its fastest compression but none at all, and it synchronises each file that
+Its defaults: «auto» is its fastest compression but none at all, and it synchronises each file that
 it writes. Left out of its times is what opening a repository takes, half a second of key derivation by design.
 """
 
