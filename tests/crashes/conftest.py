@@ -1,10 +1,12 @@
 """A stack of processes for the tests that kill what is in it; one for all tests of a worker.
 
 A test that has armed, stopped or killed a part leaves it as it found it: running, ready and without crash points.
+All of them are for `make test-long`: a stack takes longer to start than most files of tests take to run.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from devstack.stack import PARTS, Stack
@@ -24,6 +26,12 @@ SETTINGS = {
     "BACKUP_ENGINE_LIMIT_PER_ORGANIZATION": "32",
 }
 """What is settable to be noticed soon; grace and margins are the product's own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")
