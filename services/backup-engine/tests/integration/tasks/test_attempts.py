@@ -336,6 +336,7 @@ async def test_storage_that_fills_during_a_backup_ends_it_before_commit_with_the
     async with lab.engine.running():
         first = await lab.back_up(machine["id"])
         await lab.write(machine["moid"], 0.5, 7)
+        await lab.faults({"match": "/nfc/*", "action": "rate", "bytes_per_second": 10_000_000})
         job = await lab.post("/api/backup-jobs/", {"vm_id": machine["id"]})
         # The rest of the plan's gigabyte is taken by other machines' points in the meantime.
         async with lab.engine.built.store.for_tenant(lab.tenant_id) as uow:
