@@ -43,10 +43,11 @@ def provisioned(
 ) -> Envelope:
     """Tenancy's org.provisioned, as it is on the wire."""
     now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    event_type = "org.provisioned.v1" if status == "active" else f"org.{status}.v1"
     return Envelope(
         id=uuid7(),
         source=TENANCY,
-        type="org.provisioned.v1" if status == "active" else f"org.{status}.v1",
+        type=event_type,
         time=now,
         subject=str(tenant_id),
         tenantid=tenant_id,
@@ -54,7 +55,7 @@ def provisioned(
         correlationid=None,
         causationid=None,
         traceparent=None,
-        dataschema="events/org.provisioned.v1.json",
+        dataschema=f"events/{event_type}.json",
         aggregateversion=version,
         data={
             "status": status,
