@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from unittest.mock import AsyncMock
 
 import pytest
@@ -16,7 +17,10 @@ from backup_engine.ports.vault import (
     StoreUnavailable,
 )
 from backup_engine.testing.memory_vault import BytesDisk, MemoryStore, TestVault, disk_plan
+from backup_engine.vault.codec import Codec
+from backup_engine.vault.errors import CatalogueBehind
 from backup_engine.vault.retrying import PAUSES_SECONDS, RetryingStore
+from backup_engine.vault.states import list_states, write_state
 
 pytestmark = pytest.mark.unit
 SLOW_DOWN = StoreUnavailable(reason="503 SlowDown")
@@ -139,3 +143,16 @@ async def test_a_backup_over_a_busy_store_restores_byte_for_byte(slept) -> None:
     store.errors = [SLOW_DOWN] * 2
     assert await vault.restore(point) == content
     assert not store.errors
+
+
+async def test_a_state_that_was_stored_though_the_store_was_busy_is_not_taken_for_another_databases(
+    slept: AsyncMock,
+) -> None:
+    """Else one answer that got lost would make the vault read-only until an operator looks at it."""
+    busy = Turning(SLOW_DOWN, stored_before=1)
+    codec = Codec(TestVault.create(busy).keyring)
+    told = {"written_at": datetime(2026, 11, 22, tzinfo=UTC), "highest_token": 3, "gc_epoch": 2}
+    await write_state(RetryingStore(busy, sleep=slept), codec, 7, **told)
+    assert set(await list_states(busy, codec)) == {7}
+    with pytest.raises(CatalogueBehind):
+        await write_state(busy, codec, 7, **told)
