@@ -88,6 +88,19 @@ async def test_while_the_broker_is_away_publishing_says_so_and_tasks_come_again_
     await source.aclose()
 
 
+async def test_a_work_queue_that_somebody_deletes_is_declared_again_for_the_next_task(rabbit: RabbitNetwork) -> None:
+    broker = rabbit.broker("backup-engine")
+    await rabbit.up()
+    await broker.send_task("tasks.cloud", "before")
+    await asyncio.to_thread(rabbit.vhost.ask, "DELETE", f"queues/{rabbit.vhost.vhost}/tasks.cloud")
+    with pytest.raises(BrokerUnavailable):
+        await broker.send_task("tasks.cloud", "lost")
+    await broker.send_task("tasks.cloud", "again")
+    source = broker.tasks("tasks.cloud")
+    assert (await anext(source)).task_id == "again"
+    await source.aclose()
+
+
 @pytest.mark.invariant("S45")
 async def test_however_long_the_broker_is_away_a_fact_goes_out_with_the_first_look_after_it(
     line: Line, rabbit: RabbitNetwork

@@ -55,6 +55,8 @@ class _Link:
     publishing: AbstractChannel
     exchange: AbstractExchange
     consumed: list[tuple[AbstractQueue, str]] = field(default_factory=list)
+    work_queues: dict[str, AbstractExchange] = field(default_factory=dict)
+    """The exchange by each work queue that was declared over this connection."""
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def watched(self, channel: AbstractChannel) -> AbstractChannel:
@@ -223,10 +225,13 @@ class RabbitBroker:
         link = self._standing()
         body = aio_pika.Message(task_id.encode(), delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
         try:
-            await declare_work_queue(link.publishing, queue)
-            exchange = await link.publishing.get_exchange(TASKS, ensure=False)
-            await exchange.publish(body, queue, mandatory=True, timeout=CONFIRM_SECONDS)
-        except AWAY as error:
+            if queue not in link.work_queues:
+                await declare_work_queue(link.publishing, queue)
+                link.work_queues[queue] = await link.publishing.get_exchange(TASKS, ensure=False)
+            await link.work_queues[queue].publish(body, queue, mandatory=True, timeout=CONFIRM_SECONDS)
+        except (DeliveryError, *AWAY) as error:
+            # A queue that somebody deleted is declared again by the next try.
+            link.work_queues.pop(queue, None)
             raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
     async def tasks(self, queue: str) -> AsyncIterator[RabbitTask]:
