@@ -8,10 +8,9 @@ from typing import Any
 import httpx
 from common.ids import uuid7
 from devstack.customer import JSON, MTN_MOMO, PAYPAL, Customer, Refused, until
+from devstack.premises import BRONZE, PASSWORD
 from devstack.stack import Stack
 
-PASSWORD = "correct horse battery staple"
-BRONZE = 1
 PATIENCE_SECONDS = 120.0
 METHODS = {"paypal": PAYPAL, "mtn_momo": MTN_MOMO}
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from devstack.customer import JSON
-from devstack.fleet import Fleet
 from devstack.servers.processes import wait_until
 from devstack.stack import Stack
-from devstack.wrecks import leave
+
+from tests.crashes.fleet import Fleet
+from tests.crashes.wrecks import leave
 
 TABLES = ("tasks", "backup_jobs", "restore_points", "point_disks", "snapshot_ledger", "chunks", "virtual_machines")
 ASKING_NOTHING = frozenset(

@@ -17,11 +17,11 @@ import pytest
 import pytest_asyncio
 from common.crash_points import Deed
 from devstack.customer import JSON
-from devstack.fleet import Fleet, fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import doomed, halted, relieve
 
+from tests.crashes.fleet import Fleet, fleet_of
 from tests.crashes.stillness import but_removals, everything, gave_up
+from tests.crashes.wrecks import doomed, halted, relieve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 

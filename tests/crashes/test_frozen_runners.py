@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from common.crash_points import Deed
-from devstack.fleet import Fleet, fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import doomed, halted, relieve
 
+from tests.crashes.fleet import Fleet, fleet_of
 from tests.crashes.stillness import everything, gave_up
+from tests.crashes.wrecks import doomed, halted, relieve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 

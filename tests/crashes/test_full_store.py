@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from devstack.fleet import fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import RUNNER
+
+from tests.crashes.fleet import fleet_of
+from tests.crashes.wrecks import RUNNER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 

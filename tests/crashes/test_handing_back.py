@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from common.crash_points import Deed
 from devstack.customer import JSON, until
-from devstack.fleet import Fleet, fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import died, doomed, relieve
+
+from tests.crashes.fleet import Fleet, fleet_of
+from tests.crashes.wrecks import died, doomed, relieve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
 

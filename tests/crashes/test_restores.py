@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from common.crash_points import Deed
 from devstack.customer import JSON
-from devstack.fleet import Fleet, fleet_of
 from devstack.stack import Stack
-from devstack.wrecks import died, doomed, relieve
+
+from tests.crashes.fleet import Fleet, fleet_of
+from tests.crashes.wrecks import died, doomed, relieve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from devstack.customer import JSON
 from devstack.demo.esxi import EsxiControl
-from devstack.premises import House, a_host, ended, server_body
+from devstack.demo.patience import ended
+from devstack.premises import House, a_host, server_body
 from devstack.refusals import refused, unchanged
 from pyVim.connect import Disconnect, SmartConnect
 

@@ -1,8 +1,8 @@
 """Customers with everything that one can own, and hosts of a test's own: what the end-to-end tests start from."""
 
 import json
+import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,8 +13,9 @@ from typing import Any
 
 from common.ids import uuid7
 
-from devstack.customer import JSON, MTN_MOMO, Customer, until
-from devstack.demo.patience import FINAL
+from devstack.customer import JSON, MTN_MOMO, Customer
+from devstack.demo.patience import ended
+from devstack.servers.processes import spawn, tail
 
 PASSWORD = "correct horse battery staple"
 BRONZE, SILVER = 1, 2
@@ -62,11 +63,6 @@ def server_body(host: JSON, **changes: Any) -> JSON:
     return {"hostname": host["host"], **{name: host[name] for name in fields}} | changes
 
 
-async def ended(customer: Customer, path: str) -> JSON:
-    """Return the job at ``path`` once it has ended."""
-    return await until(lambda: customer.get(path), lambda job: job["status"] in FINAL, seconds=120)
-
-
 async def protect(house: House, host: JSON) -> None:
     """Give the house a server, a machine, a configuration, a restore point and a disk restore."""
     async with house.browser() as customer:
@@ -106,17 +102,17 @@ def a_host(folder: Path, *machines: str, port: int = 0, lease_timeout: int = 300
     command = [sys.executable, "-m", "simulators.esxi", "--folder", str(folder), "--announce", str(announced)]
     command += ["--port", str(port), "--lease-timeout", str(lease_timeout)]
     command += [*(part for machine in machines for part in ("--vm", machine))]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    log = folder.with_suffix(".log")
+    child = spawn(command, env=os.environ, folder=Path.cwd(), log=log, tied_by=signal.SIGTERM)
     try:
         deadline = time.monotonic() + HOST_SECONDS
         while (found := _announcement(announced)) is None:
-            if child.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the simulated host does not start")
+            if not child.alive or time.monotonic() > deadline:
+                raise RuntimeError(f"the simulated host does not start:\n{tail(log)}")
             time.sleep(0.05)
         yield found
     finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(30)
+        child.end((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
 
 
 def _announcement(path: Path) -> JSON | None:

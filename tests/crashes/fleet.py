@@ -11,7 +11,6 @@ from uuid import UUID
 from backup_engine.adapters.vsphere.dialer import DialPolicy
 from backup_engine.adapters.vsphere.hypervisor import VSphereConnector, VSphereHypervisor
 from backup_engine.ports.hypervisor_values import Credentials, Endpoint
-
 from devstack.customer import JSON, Customer, until
 from devstack.demo.esxi import EsxiControl
 from devstack.demo.patience import FINAL

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from common.crash_points import Deed
-
 from devstack.servers.processes import wait_until
 from devstack.stack import Stack
 
