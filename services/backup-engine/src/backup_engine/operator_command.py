@@ -16,7 +16,8 @@ from common.errors import DomainError
 from common.messaging.in_process import InProcessBroker
 
 from backup_engine.bootstrap import Built, assemble
-from backup_engine.persistence.queue import vaults_to_collect
+from backup_engine.domain.vault import VaultState
+from backup_engine.persistence.queue import made_vault
 from backup_engine.settings import Settings
 
 
@@ -44,17 +45,18 @@ async def collect_now(built: Built, vault_id: UUID) -> int:
         CatalogueBehind: and whatever else ends a cycle early.
     """
     async with built.store.for_system("collector") as uow:
-        found = {vault.vault_id: vault for vault in await vaults_to_collect(uow)}
-    if vault_id not in found:
+        found = await made_vault(uow, vault_id)
+    if found is None:
         sys.stderr.write(f"the database knows no vault {vault_id}\n")
         return 1
-    if found[vault_id].read_only:
+    vault, state = found
+    if state is VaultState.READ_ONLY:
         sys.stderr.write(f"vault {vault_id} is read-only: its database is older than its store\n")
         return 1
-    if not await built.collector().collect(found[vault_id].tenant_id, vault_id):
+    if not await built.collector().collect(vault.tenant_id, vault_id):
         sys.stderr.write(f"another process is collecting the vault {vault_id}\n")
         return 1
-    async with built.store.for_tenant(found[vault_id].tenant_id) as uow:
+    async with built.store.for_tenant(vault.tenant_id) as uow:
         objects, size_bytes, seconds = await uow.collections.totals(vault_id)
     sys.stdout.write(json.dumps({"objects": objects, "bytes": size_bytes, "seconds": round(seconds, 1)}) + "\n")
     return 0

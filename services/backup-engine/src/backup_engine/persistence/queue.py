@@ -166,43 +166,49 @@ async def active_servers(uow: UnitOfWork) -> list[tuple[UUID, UUID]]:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectedVault:
-    """A vault, and how long ago its garbage was last collected to the end (or since it is ready, when never)."""
+class VaultRef:
+    """A vault by its key."""
 
     tenant_id: UUID
     vault_id: UUID
-    read_only: bool
-    under_way: bool
-    taken: bool
-    age: timedelta
 
 
-async def vaults_to_collect(uow: UnitOfWork) -> list[CollectedVault]:
-    """Every vault that has been made, the longest not collected first. Role: collector."""
-    same = (collections.c.tenant_id == vaults.c.tenant_id) & (collections.c.vault_id == vaults.c.id)
-    now = func.clock_timestamp()
-    age = now - func.coalesce(collections.c.finished_at, vaults.c.ready_at, now)
+_CYCLE = (collections.c.tenant_id == vaults.c.tenant_id) & (collections.c.vault_id == vaults.c.id)
+_NOW = func.clock_timestamp()
+_AGE = _NOW - func.coalesce(collections.c.finished_at, vaults.c.ready_at, _NOW)
+"""Since the vault's garbage was last collected to the end, or since it is ready."""
+
+
+async def vaults_to_collect(uow: UnitOfWork, every: timedelta) -> list[VaultRef]:
+    """Vaults whose cycle is due or under way, and in nobody's hands; longest not collected first. Role: collector."""
+    due = or_(func.coalesce(collections.c.phase, Phase.FINISHED) != Phase.FINISHED, every <= _AGE)
+    free = or_(collections.c.held_until.is_(None), collections.c.held_until <= _NOW)
     rows = await uow.session.execute(
-        select(
-            vaults.c.tenant_id,
-            vaults.c.id,
-            vaults.c.state,
-            func.coalesce(collections.c.phase, str(Phase.FINISHED)).label("phase"),
-            func.coalesce(collections.c.held_until > now, False).label("taken"),
-            age.label("age"),
-        )
-        .outerjoin(collections, same)
-        .where(vaults.c.state != VaultState.PREPARING)
-        .order_by(age.desc(), vaults.c.id)
+        select(vaults.c.tenant_id, vaults.c.id)
+        .outerjoin(collections, _CYCLE)
+        .where(vaults.c.state == VaultState.READY, due, free)
+        .order_by(_AGE.desc(), vaults.c.id)
     )
-    return [
-        CollectedVault(
-            row.tenant_id,
-            row.id,
-            read_only=row.state == VaultState.READ_ONLY,
-            under_way=row.phase != Phase.FINISHED,
-            taken=row.taken,
-            age=row.age,
+    return [VaultRef(row.tenant_id, row.id) for row in rows]
+
+
+async def collection_backlog(uow: UnitOfWork) -> tuple[timedelta, int]:
+    """How long ago the vault was collected where that is longest ago, and how many are read-only. Role: collector."""
+    row = (
+        await uow.session.execute(
+            select(
+                func.coalesce(func.max(_AGE), timedelta()),
+                func.count().filter(vaults.c.state == VaultState.READ_ONLY),
+            )
+            .select_from(vaults.outerjoin(collections, _CYCLE))
+            .where(vaults.c.state != VaultState.PREPARING)
         )
-        for row in rows
-    ]
+    ).one()
+    return row[0], row[1]
+
+
+async def made_vault(uow: UnitOfWork, vault_id: UUID) -> tuple[VaultRef, VaultState] | None:
+    """The vault with this id and its state, once it has been made. Role: collector."""
+    found = select(vaults.c.tenant_id, vaults.c.state).where(vaults.c.id == vault_id)
+    row = (await uow.session.execute(found.where(vaults.c.state != VaultState.PREPARING))).one_or_none()
+    return None if row is None else (VaultRef(row.tenant_id, vault_id), VaultState(row.state))

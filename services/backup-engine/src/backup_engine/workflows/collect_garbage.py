@@ -23,7 +23,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from backup_engine.domain.collection import Step
 from backup_engine.domain.vault import VaultState
-from backup_engine.persistence.queue import CollectedVault, vaults_to_collect
+from backup_engine.persistence.queue import VaultRef, collection_backlog, vaults_to_collect
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.vault import BlobStore, Kms
 from backup_engine.vault.codec import Codec
@@ -61,20 +61,17 @@ class GarbageCollector:
 
     async def turn(self) -> None:
         async with self.store.for_system("collector") as uow:
-            vaults = await vaults_to_collect(uow)
-        AGE.set(max((vault.age.total_seconds() for vault in vaults), default=0))
-        READ_ONLY.set(sum(vault.read_only for vault in vaults))
+            age, read_only = await collection_backlog(uow)
+            due = await vaults_to_collect(uow, self.every)
+        AGE.set(age.total_seconds())
+        READ_ONLY.set(read_only)
         until = time.monotonic() + self.budget.total_seconds()
-        for vault in vaults:
+        for vault in due:
             if time.monotonic() >= until:
                 return
-            if self._due(vault):
-                await self._try(vault, lambda: time.monotonic() < until)
+            await self._try(vault, lambda: time.monotonic() < until)
 
-    def _due(self, vault: CollectedVault) -> bool:
-        return not vault.read_only and not vault.taken and (vault.under_way or vault.age >= self.every)
-
-    async def _try(self, vault: CollectedVault, go_on: Callable[[], bool]) -> None:
+    async def _try(self, vault: VaultRef, go_on: Callable[[], bool]) -> None:
         with span("vault.collect", fields={"tenant_id": str(vault.tenant_id), "vault_id": str(vault.vault_id)}):
             try:
                 await self.collect(vault.tenant_id, vault.vault_id, go_on)
