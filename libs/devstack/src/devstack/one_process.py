@@ -35,7 +35,7 @@ READY_SECONDS = 60.0
 
 
 @dataclass
-class Stack:
+class OneProcess:
     """A running stack of one process."""
 
     endpoints: dict[str, Any]
@@ -69,7 +69,7 @@ async def stack(
     say: Callable[[str], None],
     log: Path | None = None,
     builders: Mapping[str, Build] | None = None,
-) -> AsyncIterator[Stack]:
+) -> AsyncIterator[OneProcess]:
     """Run everything until the block ends; leave nothing running.
 
     Args:
@@ -110,7 +110,7 @@ async def stack(
         exits.callback(endpoints.forget)
         async with _services(builders or {}) as stop:
             say(f"every part is ready; the gateway is at {found['gateway']}")
-            yield Stack(found, folder, stop)
+            yield OneProcess(found, folder, stop)
 
 
 @asynccontextmanager
