@@ -120,12 +120,13 @@ class SqlControlPlane:
     async def restored(
         self,
         grant: Grant,
+        progress: Progress,
         result: dict[str, Any],
         warnings: Sequence[Problem],
         machine: VirtualMachine | None = None,
     ) -> None:
         async with self._store.for_tenant(grant.tenant_id) as uow:
-            await complete_restore(uow, grant, result, warnings, machine)
+            await complete_restore(uow, grant, progress, result, warnings, machine)
 
     async def fail(self, grant: Grant, problem: Problem, *, retry: bool) -> None:
         async with self._store.for_tenant(grant.tenant_id) as uow:

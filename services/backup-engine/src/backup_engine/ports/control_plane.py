@@ -271,11 +271,12 @@ class ControlPlane(Protocol):
     async def restored(
         self,
         grant: Grant,
+        progress: Progress,
         result: dict[str, Any],
         warnings: Sequence[Problem],
         machine: VirtualMachine | None = None,
     ) -> None:
-        """End a restore well; ``machine`` is what was made, as the host shows it."""
+        """End a restore well with its last figures; ``machine`` is what was made, as the host shows it."""
         ...
 
     async def fail(self, grant: Grant, problem: Problem, *, retry: bool) -> None:

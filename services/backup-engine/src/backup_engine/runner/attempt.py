@@ -24,7 +24,7 @@ from backup_engine.errors import Cancelled, ChunkNotLive, Interrupted, LeaseTooO
 from backup_engine.errors.hypervisor import HypervisorError
 from backup_engine.ports.control_plane import Claim, Grant, Progress, Stop
 from backup_engine.ports.hypervisor import Hypervisor
-from backup_engine.ports.hypervisor_values import Credentials, Endpoint
+from backup_engine.ports.hypervisor_values import Credentials, Endpoint, VirtualMachine
 from backup_engine.ports.vault import BlobStore, StoreFull
 from backup_engine.runner import metrics
 from backup_engine.runner.fenced import GrantedCatalogue
@@ -84,6 +84,10 @@ class Attempt:
     def warn(self, error: DomainError) -> None:
         """Keep a warning for the task and its point."""
         self.warnings.append(problem_of(error))
+
+    async def restored(self, result: dict[str, Any], machine: VirtualMachine | None = None) -> None:
+        """Tell how a restore ended well, with the figures that no renewal may have told yet."""
+        await self.tools.control.restored(self.grant, self.progress, result, self.warnings, machine)
 
     async def keyring(self) -> Keyring:
         """The keys of the task's vault. Raises KeyringUnreadable, and VaultMissing where this is another store."""

@@ -39,7 +39,7 @@ async def restore_disks(attempt: Attempt) -> None:
         if disk["file"] is not None:
             await asyncio.to_thread(os.replace, f"{disk['file']}.part", disk["file"])
     reach("backup-engine.restore.files_named")
-    await attempt.tools.control.restored(attempt.grant, {"disks": disks}, attempt.warnings)
+    await attempt.restored({"disks": disks})
 
 
 async def _disk(attempt: Attempt, reader: PointReader, key: int, *, export: bool) -> dict[str, Any]:

@@ -54,7 +54,7 @@ async def restore_machine(attempt: Attempt) -> None:
                 await host.power_on(moid)
             reach("backup-engine.restore.powered")
             machine = await host.virtual_machine(moid)
-            await attempt.tools.control.restored(attempt.grant, {"name": order.name}, attempt.warnings, machine)
+            await attempt.restored({"name": order.name}, machine)
         except DomainError:
             await _destroy(host, moid)
             raise

@@ -17,7 +17,7 @@ from backup_engine.domain.vault import VaultState
 from backup_engine.errors import Cancelled, ChunkNotLive, StaleToken, VaultReadOnly
 from backup_engine.events import BackupCompleted, RestoreCompleted
 from backup_engine.persistence.unit_of_work import UnitOfWork
-from backup_engine.ports.control_plane import Grant, PointDraft
+from backup_engine.ports.control_plane import Grant, PointDraft, Progress
 from backup_engine.ports.hypervisor_values import VirtualMachine
 from backup_engine.usecases.remove_snapshots import queue_removals
 from backup_engine.usecases.report_usage import report_usage, warn_when_near
@@ -149,6 +149,7 @@ def _shown(draft: PointDraft) -> dict[str, Any]:
 async def complete_restore(
     uow: UnitOfWork,
     grant: Grant,
+    progress: Progress,
     result: dict[str, Any],
     warnings: Sequence[Problem],
     machine: VirtualMachine | None = None,
@@ -160,7 +161,9 @@ async def complete_restore(
     if machine is not None:
         vm_id = await uow.machines.store(machine_seen(task.server_id, machine, uow.clock.now()))
         result = result | {"vm_id": str(vm_id), "moid": machine.moid}
-    await uow.tasks.move(task.id, TaskStatus.COMPLETED, result=result, warnings=shown, phase="completed", error=None)
+    figures = progress.model_dump(include={"mode", "transport", "transport_reason", "bytes_read", "bytes_skipped"})
+    ended = {"phase": "completed", "result": result, "warnings": shown, "error": None}
+    await uow.tasks.move(task.id, TaskStatus.COMPLETED, bytes_total=progress.bytes_total, **figures, **ended)
     made = result.get("vm_id")
     fact = RestoreCompleted(
         job_id=_known(task.job_id),

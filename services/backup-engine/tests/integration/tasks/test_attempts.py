@@ -109,7 +109,7 @@ async def test_the_token_of_an_attempt_that_was_overtaken_is_refused_everywhere(
         control.intend_snapshot(old.grant, f"ebm-test-{task_id.hex}-{old.grant.token}"),
         control.prepare(old.grant, None),
         control.commit(old.grant),
-        control.restored(old.grant, {}, []),
+        control.restored(old.grant, Progress(), {}, []),
         control.fail(old.grant, {"code": "x", "fr": "", "en": "", "fields": {}}, retry=False),
         control.hand_back(old.grant),
     ):
