@@ -54,12 +54,14 @@ async def engine_beside(stack: Stack) -> AsyncIterator[Engine]:
 
 
 async def restart(stack: Stack, point: str | None = None, **settings: str) -> None:
-    """Replace the worker by one that is killed at a point, or by none such."""
+    """Replace the worker by one that is killed at a point, which may be before it is ready, or by one that is not."""
     if stack.processes[WORKER].process.alive:
         stack.send(WORKER, signal.SIGKILL)
         await stack.dead(WORKER)
-    armed = {f"backup-engine.gc.{point}": Deed.KILL} if point else None
-    await stack.start_part(WORKER, crash_points=armed, **settings)
+    if point:
+        stack.spawn(WORKER, crash_points={f"backup-engine.gc.{point}": Deed.KILL}, **settings)
+    else:
+        await stack.start_part(WORKER, **settings)
 
 
 async def with_garbage(engine: Engine) -> tuple[Vault, dict[UUID, bytes], set[str]]:

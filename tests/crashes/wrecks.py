@@ -39,7 +39,7 @@ async def doomed(stack: Stack, deeds: Mapping[str, Deed]) -> AsyncIterator[dict[
 
 async def relieve(stack: Stack) -> None:
     """Start the stack's own runner again."""
-    await stack.start_part(RUNNER, BACKUP_ENGINE_RUNNER_SLOTS="4")
+    await stack.start_part(RUNNER)
 
 
 async def leave(stack: Stack, name: str) -> None:

@@ -98,6 +98,7 @@ def a_host(folder: Path, *machines: str, port: int = 0, lease_timeout: int = 300
         port: Where it listens; a free port unless given.
         lease_timeout: Seconds without a report until it ends an export or import.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     announced = folder.with_suffix(".json")
     command = [sys.executable, "-m", "simulators.esxi", "--folder", str(folder), "--announce", str(announced)]
     command += ["--port", str(port), "--lease-timeout", str(lease_timeout)]

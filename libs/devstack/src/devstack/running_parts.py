@@ -25,6 +25,7 @@ class PartProcess:
         started: Its start time as the kernel tells it, so that a reused pid is not mistaken for it.
         log: Where its output goes.
         ops_url: Its internal port, where it says whether it is ready; empty for a simulator, which announces itself.
+        unusual: Whether it was started with crash points or settings of its own.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PartProcess:
     started: int | None
     log: str
     ops_url: str = ""
+    unusual: bool = False
 
     @property
     def process(self) -> Process:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -31,6 +32,9 @@ from devstack.servers.rabbitmq import RabbitNode, RabbitServer, found_by_environ
 
 READY_SECONDS = 105.0
 """How long all of it may take until every part is ready; then what is missing is said."""
+
+SOUND_SECONDS = 30.0
+"""A part that is not ready for so long does not become so by waiting."""
 
 STOP_STEPS = ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0))
 """A part stops taking and finishes or hands back; one that does not end is ended."""
@@ -149,7 +153,8 @@ class Stack:
             tied_by=signal.SIGKILL if self._tied else None,
             on_end=lambda status: self._statuses.__setitem__(name, status),
         )
-        self._record(PartProcess(name, child.pid, child.started, str(log), f"http://127.0.0.1:{ops_port}"))
+        unusual = bool(crash_points or settings)
+        self._record(PartProcess(name, child.pid, child.started, str(log), f"http://127.0.0.1:{ops_port}", unusual))
 
     def _record(self, process: PartProcess) -> None:
         running_parts.write(self._register, self.processes | {process.name: process})
@@ -186,6 +191,32 @@ class Stack:
     def forget(self, name: str) -> None:
         """Let a process that is dead, and shall not come again, no longer count as one of the stack."""
         running_parts.write(self._register, {key: found for key, found in self.processes.items() if key != name})
+
+    async def mend(self, *, seconds: float = READY_SECONDS) -> list[str]:
+        """Make it again what `start` made; return the names of the processes that were not as they should be."""
+        await asyncio.to_thread(self.postgres.start)
+        await asyncio.to_thread(self.rabbitmq.start)
+        found = self.processes
+        parts = {name: process for name, process in found.items() if process.ops_url}
+        answers = dict(zip(parts, await asyncio.gather(*map(self._sound, parts.values())), strict=True))
+        wrong = [name for name, sound in answers.items() if not sound] + [name for name in PARTS if name not in parts]
+        for name in wrong:
+            if name in found:
+                await asyncio.to_thread(found[name].process.end, *AT_ONCE)
+                self.forget(name)
+            if name in PARTS:
+                self.spawn(name)
+        await self.ready(seconds=seconds)
+        return wrong
+
+    @staticmethod
+    async def _sound(part: PartProcess) -> bool:
+        if part.unusual or part.name not in PARTS or not part.alive:
+            return False
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            await running_parts.all_ready([part], SOUND_SECONDS)
+            return True
+        return False
 
     async def restart_postgres(self, how: signal.Signals = signal.SIGINT) -> None:
         """End PostgreSQL and start it again at its port: SIGINT is «fast», SIGQUIT is «immediate» with recovery."""
