@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -31,18 +32,33 @@ SMTP_SECONDS = 30.0
 LONGEST_PAUSE = timedelta(hours=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with a mail."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+Attach = Callable[[UUID | None, str], Awaitable[Attachment]]
+"""Makes the document that a mail of a tenant names; it may take its time and fail, the mail is tried again."""
+
+
 class Mailer:
     """Part of every worker that sends mail.
 
     Args:
         database: The service's database; uses its mailer role.
         settings: The mail server.
+        attach: Makes the documents that mails name; without it, such mails stay queued.
     """
 
     name = "mailer"
 
-    def __init__(self, database: Database, settings: MailSettings) -> None:
+    def __init__(self, database: Database, settings: MailSettings, attach: Attach | None = None) -> None:
         self._database = database
+        self._attach = attach
         self._settings = settings
         self._scope = Scope(role="mailer")
 
@@ -77,7 +93,7 @@ class Mailer:
         try:
             async with asyncio.timeout(SMTP_SECONDS):
                 await aiosmtplib.send(
-                    self._compose(row),
+                    await self._compose(row),
                     hostname=self._settings.email_host,
                     port=self._settings.email_port,
                     username=self._settings.email_host_user or None,
@@ -89,7 +105,7 @@ class Mailer:
             return f"{type(error).__name__}: {error}"
         return None
 
-    def _compose(self, row: Any) -> EmailMessage:
+    async def _compose(self, row: Any) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._settings.email_from
         message["To"] = row.recipient
@@ -100,6 +116,12 @@ class Mailer:
         message.set_content(row.body_text)
         if row.body_html:
             message.add_alternative(row.body_html, subtype="html")
+        if row.attachment:
+            if self._attach is None:
+                raise LookupError(f"nothing here makes {row.attachment}")
+            file = await self._attach(row.tenant_id, row.attachment)
+            maintype, _, subtype = file.media_type.partition("/")
+            message.add_attachment(file.content, maintype=maintype, subtype=subtype, filename=file.name)
         return message
 
     async def _claim(self) -> Any | None:

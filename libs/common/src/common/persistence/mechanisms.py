@@ -89,6 +89,7 @@ mails = Table(
     Column("body_text", Text, nullable=False),
     Column("body_html", Text),
     Column("language", String(2), nullable=False),
+    Column("attachment", String(200)),
     at("created_at"),
     at("next_attempt_at"),
     at("sent_at", nullable=True),

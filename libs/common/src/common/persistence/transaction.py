@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MailMessage:
-    """One mail. ``key`` is unique per tenant: a second mail with the same key is dropped, so a replay sends none."""
+    """One mail. ``key`` is unique per tenant: a second mail with the same key is dropped, so a replay sends none.
+
+    ``attachment`` names a document of the service's, such as ``invoice:<id>``; it is made when the mail is sent.
+    """
 
     to: str
     subject: str
@@ -32,6 +35,7 @@ class MailMessage:
     html: str | None
     key: str
     language: str = "fr"
+    attachment: str | None = None
 
 
 class Transaction:
@@ -112,6 +116,7 @@ class Transaction:
                 body_text=message.text,
                 body_html=message.html,
                 language=message.language,
+                attachment=message.attachment,
                 created_at=self.clock.now(),
                 next_attempt_at=self.clock.now(),
             )

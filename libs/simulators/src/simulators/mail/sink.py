@@ -4,6 +4,7 @@ Not here: authentication and STARTTLS; the sink accepts what a relay on loopback
 """
 
 import asyncio
+import base64
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -64,6 +65,17 @@ def _entry(recipient: str, content: bytes) -> dict[str, Any]:
         "text": _part(message, "plain"),
         "html": _part(message, "html"),
         "message_id": str(message["message-id"] or ""),
+        "attachments": [_file(part) for part in message.iter_attachments()],
+    }
+
+
+def _file(part: EmailMessage) -> dict[str, Any]:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return {
+        "name": part.get_filename(),
+        "media_type": part.get_content_type(),
+        "content": base64.b64encode(content).decode(),
     }
 
 
