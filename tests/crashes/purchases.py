@@ -70,7 +70,10 @@ ONCE = {
         "periods": "SELECT order_id FROM subscription_periods WHERE tenant_id = $1",
         "subscriptions": "SELECT 1 FROM subscriptions WHERE tenant_id = $1",
         "payment.confirmed": "SELECT id FROM outbox WHERE tenant_id = $1 AND type = 'payment.confirmed.v1'",
-        "confirmations": "SELECT id FROM mails WHERE tenant_id = $1 AND sent_at IS NOT NULL",
+        "confirmations": (
+            "SELECT id FROM mails WHERE tenant_id = $1 AND key LIKE 'payment_confirmed:%' AND sent_at IS NOT NULL"
+        ),
+        "invoices mailed": "SELECT id FROM mails WHERE tenant_id = $1 AND key LIKE 'invoice:%' AND sent_at IS NOT NULL",
         "org.provisioned taken in": (
             "SELECT 1 FROM inbox WHERE tenant_id = $1 AND type = 'org.provisioned.v1' AND status = 'done'"
         ),

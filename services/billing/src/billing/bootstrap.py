@@ -31,6 +31,7 @@ from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import PaymentProvider
 from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
+from billing.workflows.attaching import Attaching
 from billing.workflows.checkout import Checkout
 from billing.workflows.watching import Watch
 
@@ -147,7 +148,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     members = [
         *event_parts(NAME, tools.store, bus, subscriptions),
-        Mailer(database, settings),
+        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice).document),
         *_timers(database, tools),
     ]
 

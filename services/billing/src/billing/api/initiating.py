@@ -95,7 +95,7 @@ async def _attempt(
             payment = await open_attempt(uow, order.id, wish, user_id=user_id)
             opened.append(payment)
             if wish.method is Method.BANK_TRANSFER:
-                await uow.send_mail(how_to_pay(order, payment, tools.settings.bank_details()))
+                await uow.send_mail(how_to_pay(order, payment, tools.settings.bank_details(), tools.issuer))
             return 200, {"payment_id": str(payment.id)}
 
         route = f"POST /api/tenants/orders/{order.id}/initiate_payment/"

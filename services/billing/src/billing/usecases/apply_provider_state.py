@@ -11,6 +11,7 @@ from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import AttemptView, ProviderState, ProviderStatus
+from billing.usecases.steps.mails import payment_failed
 from billing.usecases.steps.settlement import restate, settle, take_in
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,11 @@ async def apply_provider_state(
             return
         await _quarantine(uow, order, payment, differs, state)
         return
-    await uow.payments.move(payment, _wanted(payment, state), **columns)
+    moved = await uow.payments.move(payment, _wanted(payment, state), **columns)
+    if moved and state.status is ProviderStatus.FAILED and payment.is_offered and order.status in UNPAID:
+        failed = await uow.payments.find(payment.id)
+        assert failed is not None
+        await uow.send_mail(payment_failed(order, failed, issuer))
     await _after_no_success(uow, order)
 
 

@@ -71,7 +71,7 @@ async def approve_transfer(
     return await _now(uow, payment)
 
 
-async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, note: str) -> Payment:
+async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, note: str, issuer: Issuer) -> Payment:
     """Fail a submitted transfer that did not arrive; the order may be paid otherwise.
 
     Raises:
@@ -92,7 +92,7 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     dies = order.status in UNPAID and not watched and not order.allocated_minor
     await restate(uow, order, OrderStatus.FAILED if dies else None)
     await uow.audit("payment.transfer_rejected", str(payment.id), actor=staff_id, reason=note)
-    await uow.send_mail(transfer_rejected(order, payment, note))
+    await uow.send_mail(transfer_rejected(order, payment, note, issuer))
     return await _now(uow, payment)
 
 

@@ -11,11 +11,12 @@ from common.ids import uuid7
 
 from billing.domain.catalogue import CATALOGUE_CURRENCY
 from billing.domain.coupon import Coupon, CouponRefusal
+from billing.domain.invoice import Issuer
 from billing.domain.money import Money
 from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
 from billing.domain.period import unused_part
 from billing.domain.plan import BillingCycle, Plan
-from billing.domain.pricing import TaxRate, amounts
+from billing.domain.pricing import amounts
 from billing.domain.subscription import Subscription
 from billing.errors import (
     CouponRefused,
@@ -26,6 +27,7 @@ from billing.errors import (
     SubscriptionMissing,
 )
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.mails import order_received
 
 NUMBER_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 """No character that is mistaken for another when read aloud: people quote these numbers to their bank."""
@@ -116,9 +118,7 @@ def _monthly(plan: Plan) -> Money:
     return price if price is not None else Money.zero(CATALOGUE_CURRENCY)
 
 
-async def place_order(
-    uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, user_id: UUID, tax_rates: tuple[TaxRate, ...]
-) -> Order:
+async def place_order(uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, user_id: UUID, issuer: Issuer) -> Order:
     """Add an order with its frozen price, and count the coupon's use.
 
     Args:
@@ -126,7 +126,7 @@ async def place_order(
         wanted: What the customer submitted, its kind resolved.
         tenant_id: The organization it is for; for a new one, the id that is reserved for it from now on.
         user_id: The buyer.
-        tax_rates: What the issuer charges; none where it is not registered for VAT.
+        issuer: Who will invoice it, with the taxes that it charges.
 
     Raises:
         PlanNotFound: No such plan on sale.
@@ -156,7 +156,7 @@ async def place_order(
         cycle=wanted.billing_cycle,
         customer=wanted.customer,
         language=wanted.language,
-        amounts=amounts(price, discount, tax_rates, terms.credit),
+        amounts=amounts(price, discount, issuer.tax_rates, terms.credit),
         coupon_id=coupon.id if coupon else None,
         coupon_code=coupon.code if coupon else None,
         status=OrderStatus.PENDING,
@@ -169,4 +169,6 @@ async def place_order(
     await uow.orders.add(order)
     if coupon is not None:
         await uow.coupons.redeem(coupon, order, order.amounts.discount)
+    if order.amounts.total:
+        await uow.send_mail(order_received(order, issuer))
     return order

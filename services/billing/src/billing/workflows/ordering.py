@@ -97,7 +97,7 @@ async def order_for(
 
 
 async def _place(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, issuer: Issuer) -> Order:
-    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, tax_rates=issuer.tax_rates)
+    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer)
     if not order.amounts.total:
         await settle(uow, order, issuer, None)
     placed = await uow.orders.find(order.id)

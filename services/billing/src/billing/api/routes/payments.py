@@ -94,5 +94,7 @@ async def verify_bank_transfer(
                 issuer=tools.issuer,
             )
         else:
-            payment = await reject_transfer(uow, payment_id, staff_id=who.user_id, note=checked.note)
+            payment = await reject_transfer(
+                uow, payment_id, staff_id=who.user_id, note=checked.note, issuer=tools.issuer
+            )
     return PaymentOut.of(payment, language)

@@ -1,57 +1,210 @@
-"""Billing's mails. The texts are in ``templates/mails``; each has a key, so that a replay sends none twice."""
+"""Billing's mails, each with a key, so that a replay sends none twice.
+
+A mail is prose and facts: the prose is in ``templates/mails/<name>.<language>.{txt,html}``, the facts are one list that
+the layouts print in both halves, so that a text reader is told the same as an HTML reader.
+"""
+
+from collections.abc import Iterable
 
 from common.mail import MailTemplates
 from common.persistence import MailMessage
 
-from billing.domain.invoice import Invoice
-from billing.domain.order import Order
+from billing.domain.invoice import Invoice, Issuer
+from billing.domain.order import Customer, Order
 from billing.domain.payment import Payment
+from billing.domain.plan import BillingCycle
+from billing.domain.reason import explain
+from billing.domain.wording import amount_text, day_text, spoken
+
+MAILS = (
+    "order_received",
+    "how_to_pay",
+    "payment_confirmed",
+    "payment_failed",
+    "transfer_rejected",
+    "invoice",
+)
+"""Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
+
+LABELS = {
+    "account": ("Compte", "Account"),
+    "amount": ("Montant", "Amount"),
+    "bank": ("Banque", "Bank"),
+    "cycle": ("Facturation", "Billing"),
+    "holder": ("Titulaire", "Holder"),
+    "iban": ("IBAN", "IBAN"),
+    "invoice": ("Facture", "Invoice"),
+    "monthly": ("mensuelle", "monthly"),
+    "order": ("Commande", "Order"),
+    "plan": ("Formule", "Plan"),
+    "reason": ("Motif", "Reason"),
+    "reference": ("Référence à rappeler", "Reference to quote"),
+    "swift": ("SWIFT", "SWIFT"),
+    "until": ("Abonnement jusqu'au", "Subscription until"),
+    "yearly": ("annuelle", "yearly"),
+}
+"""What stands before each fact: French, English."""
 
 _templates = MailTemplates("billing")
 
 
+def particulars(issuer: dict[str, str], language: str) -> list[str]:
+    """Return who writes: name, address, registers, as far as they are set."""
+    numbers = (f"RCCM {issuer['rccm']}" if issuer["rccm"] else "", f"NIU {issuer['niu']}" if issuer["niu"] else "")
+    registered = " · ".join(filter(None, numbers))
+    colon = "\u00a0:" if spoken(language) == "fr" else ":"
+    questions = f"Questions{colon} {issuer['email']}" if issuer["email"] else ""
+    return [line for line in (issuer["name"], issuer["address"], registered, questions) if line]
+
+
+def write(
+    name: str,
+    about: object,
+    *,
+    customer: Customer,
+    language: str,
+    issuer: dict[str, str],
+    facts: Iterable[tuple[str, str | None]],
+    attachment: str | None = None,
+    **fields: object,
+) -> MailMessage:
+    """Return one of `MAILS`.
+
+    Args:
+        name: Which.
+        about: Id of the one thing that it is sent once for.
+        customer: Who gets it.
+        language: His language.
+        issuer: Who writes, as ``Issuer.document`` returns it.
+        facts: Keys of `LABELS` and values; those without a value are left out.
+        attachment: ``invoice:<id>`` for the invoice as PDF.
+        fields: What the prose names besides.
+    """
+    column = 0 if spoken(language) == "fr" else 1
+    return _templates.render(
+        name,
+        to=customer.email,
+        key=f"{name}:{about}",
+        language=language,
+        attachment=attachment,
+        customer=customer.name,
+        facts=[(LABELS[key][column], value) for key, value in facts if value],
+        particulars=particulars(issuer, language),
+        **fields,
+    )
+
+
+def _cycle(cycle: BillingCycle, language: str) -> str:
+    return LABELS[cycle.value][0 if spoken(language) == "fr" else 1]
+
+
+def order_received(order: Order, issuer: Issuer) -> MailMessage:
+    """Tell the customer that we have his order, what it costs, and that it waits for his payment."""
+    return write(
+        "order_received",
+        order.id,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=[
+            ("order", order.number),
+            ("plan", order.plan.display_name),
+            ("cycle", _cycle(order.cycle, order.language)),
+            ("amount", amount_text(order.amounts.total, order.language)),
+        ],
+        order_number=order.number,
+    )
+
+
+def how_to_pay(order: Order, payment: Payment, bank: dict[str, str], issuer: Issuer) -> MailMessage:
+    """Tell the customer where to transfer the money, and what to quote."""
+    branch = f" ({bank['branch']})" if bank["branch"] else ""
+    return write(
+        "how_to_pay",
+        payment.id,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=[
+            ("amount", amount_text(payment.charged, order.language)),
+            ("reference", payment.reference),
+            ("bank", bank["bank_name"] + branch),
+            ("holder", bank["account_name"]),
+            ("account", bank["account_number"]),
+            ("iban", bank["iban"]),
+            ("swift", bank["swift_code"]),
+        ],
+        order_number=order.number,
+    )
+
+
 def confirmation(order: Order, invoice: Invoice) -> MailMessage:
     """Tell the customer that the order is paid and which invoice it has."""
-    return _templates.render(
+    return write(
         "payment_confirmed",
-        to=order.customer.email,
-        key=f"payment_confirmed:{order.id}",
+        order.id,
+        customer=order.customer,
         language=order.language,
-        customer=order.customer.name,
-        plan=order.plan.display_name,
+        issuer=invoice.issuer,
+        facts=[
+            ("order", order.number),
+            ("plan", order.plan.display_name),
+            ("amount", amount_text(order.amounts.total, order.language)),
+            ("invoice", invoice.number),
+            ("until", day_text(invoice.period.ends_at, order.language)),
+        ],
         order_number=order.number,
-        invoice_number=invoice.number,
-        total=order.amounts.total.decimal(),
-        currency=order.amounts.currency,
-        ends_on=invoice.period.ends_at.date().isoformat(),
     )
 
 
-def how_to_pay(order: Order, payment: Payment, bank: dict[str, str]) -> MailMessage:
-    """Tell the customer where to transfer the money, and what to quote."""
-    return _templates.render(
-        "how_to_pay",
-        to=order.customer.email,
-        key=f"how_to_pay:{payment.id}",
+def payment_failed(order: Order, payment: Payment, issuer: Issuer) -> MailMessage:
+    """Tell the customer that nothing was taken, why, and that the order still waits."""
+    return write(
+        "payment_failed",
+        payment.id,
+        customer=order.customer,
         language=order.language,
-        customer=order.customer.name,
+        issuer=issuer.document(),
+        facts=[
+            ("order", order.number),
+            ("amount", amount_text(payment.charged, order.language)),
+            ("reason", explain(payment.reason_code or "unknown", spoken(order.language))),
+        ],
         order_number=order.number,
-        reference=payment.reference,
-        amount=payment.charged.decimal(),
-        currency=payment.charged.currency,
-        bank=bank,
     )
 
 
-def transfer_rejected(order: Order, payment: Payment, note: str) -> MailMessage:
+def transfer_rejected(order: Order, payment: Payment, note: str, issuer: Issuer) -> MailMessage:
     """Tell the customer that the transfer was not found, and why."""
-    return _templates.render(
+    return write(
         "transfer_rejected",
-        to=order.customer.email,
-        key=f"transfer_rejected:{payment.id}",
+        payment.id,
+        customer=order.customer,
         language=order.language,
-        customer=order.customer.name,
+        issuer=issuer.document(),
+        facts=[
+            ("order", order.number),
+            ("amount", amount_text(payment.charged, order.language)),
+            ("reference", payment.reference),
+            ("reason", note),
+        ],
         order_number=order.number,
-        reference=payment.reference,
-        note=note,
+    )
+
+
+def invoice_issued(invoice: Invoice) -> MailMessage:
+    """Send the customer his invoice as PDF."""
+    return write(
+        "invoice",
+        invoice.id,
+        customer=invoice.customer,
+        language=invoice.language,
+        issuer=invoice.issuer,
+        facts=[
+            ("invoice", invoice.number),
+            ("order", invoice.order_number),
+            ("amount", amount_text(invoice.amounts.total, invoice.language)),
+        ],
+        attachment=f"invoice:{invoice.id}",
+        invoice_number=invoice.number,
     )

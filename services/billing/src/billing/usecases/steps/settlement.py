@@ -23,7 +23,7 @@ from billing.domain.period import Period
 from billing.domain.subscription import Subscription, period_bought
 from billing.events import PaidPeriod, PaymentConfirmed, PlanAsBought, SubscriptionPlanChanged, SubscriptionRenewed
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.usecases.steps.mails import confirmation
+from billing.usecases.steps.mails import confirmation, invoice_issued
 
 
 async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Money, worth: Money) -> Order:
@@ -183,4 +183,5 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     await uow.orders.move(settled, _next_status(order, period, uow), OrderPaymentStatus.PAID)
     await _tell(uow, order, period, invoice, payment)
     await uow.send_mail(confirmation(order, invoice))
+    await uow.send_mail(invoice_issued(invoice))
     return True

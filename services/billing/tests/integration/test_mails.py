@@ -1,0 +1,111 @@
+"""Billing's mails on their way: queued with the act, sent by SMTP, the invoice as a PDF with them."""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from billing.testing import Billing, by_momo, initiate, place, until_paid, verify
+from billing.workflows.attaching import Attaching
+from common.mail import Mailer
+from common.settings import MailSettings
+from common.testing import eventually
+from pydantic import SecretStr
+from simulators.mail import MailConfig
+from simulators.mail import start as start_mail
+
+pytestmark = pytest.mark.integration
+
+
+class Post:
+    """Billing's mailer and the server that it sends to."""
+
+    def __init__(self, billing: Billing, sink: Any) -> None:
+        settings = MailSettings(
+            email_host="127.0.0.1", email_port=sink.smtp_port, email_use_tls=False, email_host_password=SecretStr("")
+        )
+        self._attaching = Attaching(billing.store, billing.tools.draw_invoice)
+        self._mailer = Mailer(billing.doors, settings, self._attaching.document)
+        self._sink = sink
+
+    async def sent_to(self, address: str) -> list[dict[str, Any]]:
+        """Send what waits; return what has arrived at an address."""
+        while await self._mailer.send_one():
+            pass
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{self._sink.url}/messages", params={"to": address})
+        return list(answer.json()["results"])
+
+
+@pytest.fixture
+async def post(billing: Billing) -> AsyncIterator[Post]:
+    sink = await start_mail(MailConfig())
+    yield Post(billing, sink)
+    await sink.stop()
+
+
+def _address() -> str:
+    return f"{uuid4().hex}@achats.example"
+
+
+async def test_a_purchase_is_told_in_three_mails_of_which_one_brings_the_invoice(billing: Billing, post: Post) -> None:
+    address, buyer = _address(), billing.client(language="fr")
+    order = await place(buyer, customer_email=address)
+    await by_momo(buyer, order)
+    await until_paid(buyer, order)
+    received, confirmed, invoice = await post.sent_to(address)
+    assert received["subject"] == f"Commande {order['order_number']} reçue"
+    assert confirmed["subject"] == f"Paiement reçu : commande {order['order_number']}"
+    assert (received["attachments"], confirmed["attachments"]) == ([], [])
+    number = invoice["subject"].removeprefix("Facture ")
+    (file,) = invoice["attachments"]
+    assert (file["name"], file["media_type"]) == (f"{number}.pdf", "application/pdf")
+    tenant_id = await billing.provision(order)
+    member = billing.client(tenant_id=tenant_id)
+    listed = (await member.get("/api/tenants/invoices/")).json()["results"]
+    download = await member.get(f"/api/tenants/invoices/{listed[0]['id']}/download/")
+    assert base64.b64decode(file["content"]) == download.content
+
+
+async def test_a_payment_that_fails_is_told_once_with_its_reason(billing: Billing, post: Post) -> None:
+    address, buyer = _address(), billing.client(language="fr")
+    order = await place(buyer, customer_email=address)
+    payment = await by_momo(buyer, order, "46733123450")
+    rows = "select status from payments where id = $1"
+
+    async def failed() -> bool:
+        await verify(buyer, order)
+        return bool((await billing.rows(rows, id=UUID(payment["payment_id"])))[0]["status"] == "failed")
+
+    await eventually(failed)
+    await verify(buyer, order)
+    told = [mail for mail in await post.sent_to(address) if "non abouti" in mail["subject"]]
+    assert len(told) == 1
+    assert "Motif" in told[0]["text"]
+    assert "Rien n'a été encaissé" in told[0]["text"]
+
+
+async def test_how_to_pay_by_transfer_is_told_with_the_reference_in_both_halves(billing: Billing, post: Post) -> None:
+    address, buyer = _address(), billing.client(language="fr")
+    order = await place(buyer, customer_email=address)
+    details = (await initiate(buyer, order, 3))["bank_details"]
+    told = (await post.sent_to(address))[-1]
+    for half in (told["text"], told["html"]):
+        assert details["reference"] in half
+        assert details["account_number"] in half
+
+
+async def test_a_mail_names_no_document_of_another_organization(billing: Billing) -> None:
+    buyer = billing.client()
+    order = await place(buyer)
+    await by_momo(buyer, order)
+    await until_paid(buyer, order)
+    (row,) = await billing.rows("select id, tenant_id from invoices where order_id = $1", id=UUID(order["id"]))
+    attaching = Attaching(billing.store, billing.tools.draw_invoice)
+    mine = await attaching.document(row["tenant_id"], f"invoice:{row['id']}")
+    assert mine.content.startswith(b"%PDF")
+    for tenant_id, reference in ((uuid4(), f"invoice:{row['id']}"), (row["tenant_id"], f"receipt:{row['id']}")):
+        with pytest.raises(Exception, match=r"no such invoice|nothing here makes"):
+            await attaching.document(tenant_id, reference)

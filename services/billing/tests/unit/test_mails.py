@@ -1,0 +1,195 @@
+"""Billing's mails: both languages and forms of each, the same facts in both, and nothing of a hostile name."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from importlib.resources import files
+from uuid import UUID, uuid4
+
+import pytest
+from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
+from billing.domain.money import Money
+from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.period import Period
+from billing.domain.plan import BillingCycle, BoughtPlan, Method
+from billing.domain.pricing import VAT_CAMEROON, amounts
+from billing.usecases.steps import mails
+from common.persistence import MailMessage
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+ISSUER = Issuer(
+    code="EBM",
+    name="ESXi Backup Manager SAS",
+    address="Rue 1.234, Bonanjo, Douala",
+    email="compta@backup.example",
+    rccm="RC/DLA/2026/B/1234",
+    niu="M012600001234A",
+    tax_rates=VAT_CAMEROON,
+)
+BANK = {
+    "bank_name": "Banque d'essai",
+    "account_name": "EBM SAS",
+    "account_number": "10001 00001",
+    "swift_code": "TESTCMCX",
+    "iban": "CM21 1000",
+    "branch": "Bonanjo",
+}
+
+
+def order(language: str, customer: str = "Entreprise Ngoué & Fils") -> Order:
+    return Order(
+        tenant_id=uuid4(),
+        id=uuid4(),
+        user_id=uuid4(),
+        number="ORD-20261122-ABCDEFGHJK",
+        kind=OrderKind.NEW,
+        plan=BoughtPlan(3, "gold", "Gold", {}, {}, {}),
+        cycle=BillingCycle.YEARLY,
+        customer=Customer(customer, "achats@ngoue.example"),
+        language=language,
+        amounts=amounts(Money(1_000_000, "XAF"), Money(0, "XAF"), VAT_CAMEROON),
+        coupon_id=None,
+        coupon_code=None,
+        status=OrderStatus.PENDING,
+        payment_status=OrderPaymentStatus.UNPAID,
+        allocated_minor=0,
+        fingerprint="",
+        effective_at=None,
+        created_at=NOW,
+    )
+
+
+def payment(of: Order) -> Payment:
+    return Payment(
+        tenant_id=of.tenant_id, id=uuid4(), user_id=of.user_id, order_id=of.id, method=Method.BANK_TRANSFER,
+        status=PaymentStatus.FAILED, amount=of.amounts.total, charged=of.amounts.total, rate_numerator=1,
+        rate_denominator=1, reference=f"{of.number}-1", provider_reference=None, receipt_reference=None,
+        create_request_id="", capture_request_id="", captures=1, callback_token=None, phone_number=None,
+        return_url=None, cancel_url=None, redirect_url=None, reason_code="NOT_ENOUGH_FUNDS", submitted_by=None,
+        approved_by=None, language=of.language, polls=0, next_poll_at=None, created_at=NOW, completed_at=None,
+    )  # fmt: skip
+
+
+def invoice(of: Order) -> Invoice:
+    return Invoice(
+        tenant_id=of.tenant_id, id=UUID(int=7), order_id=of.id, order_number=of.number, issuer=ISSUER.document(),
+        year=2026, sequence=42, number=number_of("EBM", 2026, 42), issued_at=NOW, customer=of.customer,
+        language=of.language, amounts=of.amounts, lines=invoice_lines(of),
+        period=Period(NOW, NOW.replace(year=2027), 22),
+    )  # fmt: skip
+
+
+NOTE = "introuvable sur le relevé"
+
+WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
+    "order_received": lambda of: mails.order_received(of, ISSUER),
+    "how_to_pay": lambda of: mails.how_to_pay(of, payment(of), BANK, ISSUER),
+    "payment_confirmed": lambda of: mails.confirmation(of, invoice(of)),
+    "payment_failed": lambda of: mails.payment_failed(of, payment(of), ISSUER),
+    "transfer_rejected": lambda of: mails.transfer_rejected(of, payment(of), NOTE, ISSUER),
+    "invoice": lambda of: mails.invoice_issued(invoice(of)),
+}
+FACTS = {
+    "order_received": {"ORD-20261122-ABCDEFGHJK", "Gold"},
+    "how_to_pay": {"ORD-20261122-ABCDEFGHJK-1", "Banque d'essai (Bonanjo)", "EBM SAS", "CM21 1000", "TESTCMCX"},
+    "payment_confirmed": {"ORD-20261122-ABCDEFGHJK", "EBM-2026-000042"},
+    "payment_failed": {"ORD-20261122-ABCDEFGHJK"},
+    "transfer_rejected": {"ORD-20261122-ABCDEFGHJK-1", NOTE},
+    "invoice": {"EBM-2026-000042", "ORD-20261122-ABCDEFGHJK"},
+}
+AMOUNT = {"fr": "1 192 500 XAF", "en": "1,192,500 XAF"}
+
+
+class _Words(HTMLParser):
+    """What an HTML reader sees, and the elements that bring it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words = ""
+        self.tags: set[str] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += f" {data}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("\u00a0", " ").split())
+
+
+def test_every_mail_has_its_four_texts_and_none_is_left_over() -> None:
+    kept = {entry.name for entry in files("billing").joinpath("templates/mails").iterdir()}
+    names = {*mails.MAILS, "layout"}
+    assert kept == {
+        f"{name}.{language}.{form}" for name in names for language in ("fr", "en") for form in ("txt", "html")
+    }
+    assert set(WRITTEN) == set(FACTS) == set(mails.MAILS)
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+@pytest.mark.parametrize("name", mails.MAILS)
+def test_both_halves_of_a_mail_tell_the_same_facts_and_who_writes(name: str, language: str) -> None:
+    mail = WRITTEN[name](order(language))
+    assert mail.html is not None
+    text, html = _plain(mail.text), _plain(_Words(mail.html).words)
+    everything = FACTS[name] | {
+        AMOUNT[language], "Entreprise Ngoué & Fils", "ESXi Backup Manager SAS", "Rue 1.234, Bonanjo, Douala",
+        "RCCM RC/DLA/2026/B/1234 · NIU M012600001234A", "compta@backup.example",
+    }  # fmt: skip
+    for fact in everything:
+        assert fact in text, fact
+        assert fact in html, fact
+    for said in (mail.subject, text, html):
+        assert not re.search(r"\{\{|\{%|None|Undefined|&amp;amp;", said)
+    assert mail.subject
+    assert ("Bonjour" in text) == (language == "fr")
+    assert mail.language == language
+
+
+def test_each_language_has_texts_of_its_own() -> None:
+    for name in mails.MAILS:
+        french, english = WRITTEN[name](order("fr")), WRITTEN[name](order("en"))
+        assert french.subject != english.subject
+        assert french.text.partition("ORD-")[0] != english.text.partition("ORD-")[0]
+
+
+@pytest.mark.parametrize("name", mails.MAILS)
+def test_a_hostile_name_is_text_in_html_and_adds_no_line_to_a_text_or_header(name: str) -> None:
+    ordinary = WRITTEN[name](order("en"))
+    hostile = "<script>alert(1)</script><img src=x>\r\nBcc: all@evil.example\r\n\r\nPay 1 XAF to {{ 7*7 }} \u202egnp"
+    mail = WRITTEN[name](order("en", hostile))
+    assert mail.html is not None
+    assert ordinary.html is not None
+    assert _Words(mail.html).tags == _Words(ordinary.html).tags
+    assert "<script>alert(1)</script>" in _Words(mail.html).words
+    assert mail.text.count("\n") == ordinary.text.count("\n")
+    assert not re.search(r"^Bcc:", mail.text, re.MULTILINE)
+    assert "\r" not in mail.text + mail.subject
+    assert "\n" not in mail.subject
+    assert "{{ 7*7 }}" in mail.text
+    assert "\u202e" not in mail.text
+
+
+def test_a_note_with_lines_stays_one_fact() -> None:
+    of = order("fr")
+    mail = mails.transfer_rejected(of, payment(of), "relevé 12\n\nMotif : payez ailleurs", ISSUER)
+    assert "relevé 12  Motif : payez ailleurs" in mail.text
+    assert mails.transfer_rejected(of, payment(of), "", ISSUER).text.count("Motif") == 0
+
+
+def test_particulars_that_the_issuer_has_not_are_left_out() -> None:
+    bare = replace(ISSUER, address="", email="", rccm="", niu="")
+    assert mails.particulars(bare.document(), "fr") == ["ESXi Backup Manager SAS"]
+    assert "RCCM" not in mails.order_received(order("fr"), bare).text
+
+
+def test_a_mail_in_a_language_without_texts_is_french() -> None:
+    assert mails.order_received(order("de"), ISSUER).language == "fr"
