@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_22_mail_attachments"
-down_revision = "2026_11_22_trace_of_payments"
+down_revision = "2026_11_22_ledger_whoever_books"
 
 
 def upgrade() -> None:
