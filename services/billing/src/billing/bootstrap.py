@@ -32,6 +32,7 @@ from billing.ports import PaymentProvider
 from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.attaching import Attaching
+from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
 from billing.workflows.watching import Watch
 
@@ -41,7 +42,8 @@ PACKAGE_FOLDER = Path(__file__).parent
 ASK_EVERY = timedelta(milliseconds=500)
 """Pause between two looks for attempts that are due and for webhooks that wait."""
 
-CHANGES_EVERY = timedelta(seconds=30)
+CALENDAR_EVERY = timedelta(seconds=30)
+"""Pause between two looks for subscriptions and orders whose day has come."""
 
 
 def issuer_of(settings: Settings) -> Issuer:
@@ -113,11 +115,14 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
 
 def _timers(database: Database, tools: Tools) -> list[Part]:
     watch = Watch(tools.store, tools.checkout, tools.read_webhook)
+    calendar = Calendar(tools.store, tools.settings.terms, tools.issuer)
     return [
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
-        Every("billing.changes", CHANGES_EVERY, watch.start_changed_plans, database),
+        Every("billing.changes", CALENDAR_EVERY, watch.start_changed_plans, database),
+        Every("billing.subscriptions", CALENDAR_EVERY, calendar.advance_due, database),
+        Every("billing.orders", CALENDAR_EVERY, calendar.expire_orders, database),
     ]
 
 

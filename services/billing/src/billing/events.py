@@ -1,7 +1,7 @@
 """The facts that billing publishes."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from common.messaging import Fact
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BoughtPlan
+from billing.domain.subscription import Subscription
 
 
 class _Part(BaseModel):
@@ -123,6 +124,110 @@ class SubscriptionPlanChanged(_SubscriptionFact):
         return cls.model_validate(_EXAMPLE)
 
 
+class SubscriptionState(Fact):
+    """How a subscription stands: `order_id` and `period` are its last ones, `since` is when it came to its status."""
+
+    is_state: ClassVar[bool] = True
+
+    order_id: UUID
+    billing_cycle: str
+    plan: PlanAsBought
+    period: PaidPeriod
+    status: str
+    since: datetime
+    ends_at: datetime
+    cancel_at_period_end: bool
+    auto_renew: bool
+    reason: str | None
+
+    @classmethod
+    def of(cls, subscription: Subscription, order_id: UUID, period: Period, **more: Any) -> Self:
+        """Tell how a subscription stands after a step."""
+        return cls(
+            order_id=order_id,
+            billing_cycle=subscription.cycle,
+            plan=PlanAsBought.of(subscription.plan),
+            period=PaidPeriod.of(period),
+            status=subscription.status,
+            since=subscription.status_since,
+            ends_at=subscription.ends_at,
+            cancel_at_period_end=subscription.cancel_at_period_end,
+            auto_renew=subscription.auto_renew,
+            reason=subscription.reason,
+            **more,
+        )
+
+
+class SubscriptionRenewalDue(SubscriptionState):
+    """The subscription ends in `days`; the order that renews it was made, unless its plan is not sold any more."""
+
+    name: ClassVar[str] = "subscription.renewal_due"
+
+    days: int
+    renewal_order_id: UUID | None
+
+    @classmethod
+    def example(cls) -> "SubscriptionRenewalDue":
+        """Return a payload as consumers may expect it."""
+        renewal = {"days": 7, "renewal_order_id": "01970000-0000-7000-8000-000000000005"}
+        return cls.model_validate(_EXAMPLE | _standing("active") | renewal)
+
+
+class SubscriptionPastDue(SubscriptionState):
+    """The paid time is over and nobody has paid for more; everything still works for the days of grace."""
+
+    name: ClassVar[str] = "subscription.past_due"
+
+    @classmethod
+    def example(cls) -> "SubscriptionPastDue":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(_EXAMPLE | _standing("past_due", "unpaid"))
+
+
+class SubscriptionSuspended(SubscriptionState):
+    """The grace is over, or the money is disputed: `reason` is unpaid or dispute."""
+
+    name: ClassVar[str] = "subscription.suspended"
+
+    @classmethod
+    def example(cls) -> "SubscriptionSuspended":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(_EXAMPLE | _standing("suspended", "unpaid"))
+
+
+class SubscriptionEnded(SubscriptionState):
+    """Only a new period brings it back: `reason` is unpaid, cancelled, dispute or refunded."""
+
+    name: ClassVar[str] = "subscription.ended"
+
+    @classmethod
+    def example(cls) -> "SubscriptionEnded":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(_EXAMPLE | _standing("ended", "cancelled"))
+
+
+class SubscriptionDeletionDue(SubscriptionState):
+    """It ended long ago and its customer was warned often enough: whoever keeps the organization may delete it."""
+
+    name: ClassVar[str] = "subscription.deletion_due"
+
+    @classmethod
+    def example(cls) -> "SubscriptionDeletionDue":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(_EXAMPLE | _standing("ended", "unpaid"))
+
+
+def _standing(status: str, reason: str | None = None) -> dict[str, Any]:
+    return {
+        "status": status,
+        "since": "2026-02-28T09:00:00Z",
+        "ends_at": "2026-02-28T09:00:00Z",
+        "cancel_at_period_end": reason == "cancelled",
+        "auto_renew": False,
+        "reason": reason,
+    }
+
+
 _EXAMPLE = {
     "order_id": "01970000-0000-7000-8000-000000000001",
     "billing_cycle": "monthly",
@@ -161,5 +266,14 @@ _PAID = {
     "currency": "XAF",
 }
 
-FACTS: tuple[type[Fact], ...] = (PaymentConfirmed, SubscriptionRenewed, SubscriptionPlanChanged)
+FACTS: tuple[type[Fact], ...] = (
+    PaymentConfirmed,
+    SubscriptionRenewed,
+    SubscriptionPlanChanged,
+    SubscriptionRenewalDue,
+    SubscriptionPastDue,
+    SubscriptionSuspended,
+    SubscriptionEnded,
+    SubscriptionDeletionDue,
+)
 """Every fact of billing; the contract files are made from these."""

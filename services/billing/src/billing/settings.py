@@ -3,6 +3,7 @@
 Every method in ``BILLING_PAYMENT_METHODS`` must be configured in full: a missing value stops the start with one line.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,8 +16,9 @@ from common.settings import (
     TokenSettings,
     service_config,
 )
-from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic import AliasChoices, Field, PositiveInt, SecretStr, model_validator
 
+from billing.domain.lifecycle import Terms
 from billing.domain.plan import Method
 from billing.domain.return_url import origin_of
 
@@ -24,6 +26,9 @@ NAME = "billing"
 
 MOMO_CURRENCY = {"sandbox": "EUR", "mtncameroon": "XAF", "mtncongo": "XAF"}
 """Currency of each MTN environment that an order in XAF can be paid in at a fixed rate."""
+
+WARNINGS = 3
+"""How often a customer is warned, at least, before his data is deleted."""
 
 
 def _also(name: str) -> AliasChoices:
@@ -148,6 +153,38 @@ class Settings(
     issuer_rccm: str = Field("", description="Its trade register number")
     issuer_niu: str = Field("", description="Its taxpayer number")
     issuer_vat_registered: bool = Field(default=False, description="Whether it charges VAT (17.5 % + 10 % of it)")
+
+    renewal_reminder_days: list[PositiveInt] = Field(
+        [7, 3, 1], description="JSON list: days before the end on which customers are reminded to renew"
+    )
+    auto_renew_days: int = Field(3, ge=1, le=20, description="Days before the end on which Mobile Money is asked")
+    grace_days: int = Field(7, ge=1, description="Days after the end in which everything still works")
+    suspension_days: int = Field(30, ge=1, description="Days after the grace until an unpaid subscription ends")
+    deletion_days: int = Field(60, ge=30, description="Days after that until the organization's data is deleted")
+    deletion_warning_days: list[PositiveInt] = Field(
+        [30, 7, 1], description="JSON list: days before the deletion on which customers are warned"
+    )
+    order_days: int = Field(14, ge=1, description="Days after which an unpaid order is cancelled")
+
+    @property
+    def terms(self) -> Terms:
+        """How long each stage of a subscription lasts."""
+        return Terms(
+            reminders=tuple(sorted(set(self.renewal_reminder_days), reverse=True)),
+            charge_days=self.auto_renew_days,
+            grace=timedelta(days=self.grace_days),
+            suspension=timedelta(days=self.suspension_days),
+            deletion=timedelta(days=self.deletion_days),
+            warnings=tuple(sorted(set(self.deletion_warning_days), reverse=True)),
+        )
+
+    @model_validator(mode="after")
+    def _calendar(self) -> Self:
+        if len(set(self.deletion_warning_days)) < WARNINGS or max(self.deletion_warning_days) >= self.deletion_days:
+            raise ValueError(
+                f"BILLING_DELETION_WARNING_DAYS: {WARNINGS} different days or more, all below BILLING_DELETION_DAYS"
+            )
+        return self
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -14,6 +14,7 @@ from common.messaging import Envelope
 from common.messaging.inbox import InboxWorker
 from common.persistence import Store
 from common.testing import (
+    FrozenClock,
     ServiceClient,
     ServiceDatabase,
     eventually,
@@ -30,6 +31,7 @@ from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.settings import NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
+from billing.workflows.calendar import Calendar
 from billing.workflows.watching import Watch
 
 ORDERS = "/api/tenants/orders/"
@@ -48,6 +50,9 @@ class MovableClock:
     def advance(self, by: timedelta) -> None:
         """Move the time forward."""
         self._ahead += by
+
+
+AnyClock = MovableClock | FrozenClock
 
 
 def settings_for(database: ServiceDatabase, folder: Path, **values: Any) -> Settings:
@@ -77,8 +82,10 @@ def settings_for(database: ServiceDatabase, folder: Path, **values: Any) -> Sett
 class Billing:
     """A whole billing in one process: its application, its worker's steps, and a look into its database."""
 
-    def __init__(self, database: ServiceDatabase, settings: Settings, http: httpx.AsyncClient) -> None:
-        self.clock = MovableClock()
+    def __init__(
+        self, database: ServiceDatabase, settings: Settings, http: httpx.AsyncClient, clock: AnyClock | None = None
+    ) -> None:
+        self.clock: AnyClock = clock or MovableClock()
         self.database = database
         self.settings = settings
         self.doors = database.open()
@@ -86,6 +93,7 @@ class Billing:
         self.tools = tools_of(settings, self.store, http, self.clock)
         self.checkout = self.tools.checkout
         self.watch = Watch(self.store, self.checkout, self.tools.read_webhook)
+        self.calendar = Calendar(self.store, settings.terms, self.tools.issuer)
         self.app: FastAPI = make_app(self.tools, test_verifier(NAME))
         self.inbox = InboxWorker(self.store, subscriptions)
         self._clients: list[ServiceClient] = []
@@ -223,3 +231,24 @@ async def until_paid(client: ServiceClient, order: dict[str, Any]) -> dict[str, 
 
     found: dict[str, Any] = await eventually(paid, what="the order to be paid")
     return found
+
+
+async def pay_by_transfer(billing: Billing, client: ServiceClient, order: dict[str, Any]) -> None:
+    """Pay an order by a transfer that finance approves: no provider, and no time but the clock's."""
+    rows = await billing.rows(
+        "select id from payments where order_id = $1 and status = 'submitted'", id=UUID(order["id"])
+    )
+    payment_id = rows[0]["id"] if rows else (await initiate(client, order, 3))["payment_id"]
+    staff = billing.client(staff=["finance"])
+    answer = await staff.post(f"{PAYMENTS}{payment_id}/verify_bank_transfer/", json={"approve": True})
+    assert answer.status_code == 200, answer.text
+
+
+async def subscribed(billing: Billing, **changes: Any) -> tuple[ServiceClient, UUID]:
+    """Return the owner's client and the id of an organization that was bought; ``changes`` are of its order."""
+    me = uuid7()
+    buyer = billing.client(user_id=me)
+    order = await place(buyer, **changes)
+    await pay_by_transfer(billing, buyer, order)
+    tenant_id = await billing.provision(order)
+    return billing.client(user_id=me, tenant_id=tenant_id, roles=["owner"]), tenant_id

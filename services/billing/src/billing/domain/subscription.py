@@ -1,4 +1,4 @@
-"""A subscription: what an organization has bought, until when."""
+"""A subscription: what an organization has bought, until when. Its calendar is in ``domain.lifecycle``."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +18,22 @@ class SubscriptionStatus(StrEnum):
     ENDED = "ended"
 
 
+class Reason(StrEnum):
+    """Why a subscription is suspended or has ended."""
+
+    UNPAID = "unpaid"
+    CANCELLED = "cancelled"
+    DISPUTE = "dispute"
+    REFUNDED = "refunded"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One per organization; its periods are rows of their own, one per paid order."""
+    """One per organization; its periods are rows of their own, one per paid order.
+
+    ``told_days`` is the last reminder (or, once it has ended, warning) that was sent, ``charged_for`` the end of the
+    period for whose renewal Mobile Money was asked, ``stepped_at`` the time of the last step of its calendar.
+    """
 
     tenant_id: UUID
     plan: BoughtPlan
@@ -30,10 +43,21 @@ class Subscription:
     started_at: datetime
     ends_at: datetime
     version: int
+    status_since: datetime
+    stepped_at: datetime
+    reason: Reason | None = None
+    cancel_at_period_end: bool = False
+    auto_renew: bool = False
+    auto_renew_phone: str | None = None
+    charged_for: datetime | None = None
+    told_days: int | None = None
 
 
 def period_bought(subscription: Subscription | None, cycle: BillingCycle, now: datetime, *, at_once: bool) -> Period:
     """Return the period that a newly paid order brings.
+
+    It follows the former one, also where it is paid within the grace, for that was served. Nobody pays for the time
+    in which he was suspended: then, and where all of it would be over already, it starts now.
 
     Args:
         subscription: The running one, or ``None`` for a new organization.
@@ -43,4 +67,6 @@ def period_bought(subscription: Subscription | None, cycle: BillingCycle, now: d
     """
     if subscription is None or at_once or subscription.status is SubscriptionStatus.ENDED:
         return first_period(now, cycle)
-    return next_period(subscription.ends_at, cycle, subscription.anchor_day)
+    following = next_period(subscription.ends_at, cycle, subscription.anchor_day)
+    unserved = subscription.status is SubscriptionStatus.SUSPENDED and subscription.ends_at <= now
+    return first_period(now, cycle) if unserved or following.ends_at <= now else following

@@ -1,11 +1,11 @@
 """Orders. A state is written by `move` only, which asks ``domain.transitions``."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.money import Money
@@ -21,6 +21,9 @@ from billing.domain.plan import BillingCycle, BoughtPlan
 from billing.domain.pricing import Amounts, TaxLine, TaxRate
 from billing.domain.transitions import order_may_become
 from billing.persistence.tables import orders
+
+CLAIM = timedelta(hours=6)
+"""How long an order that could not expire, for it is being paid, is left alone."""
 
 
 def taxes_document(amounts: Amounts) -> list[dict[str, Any]]:
@@ -82,8 +85,8 @@ class Orders:
         self._session = session
         self._clock = clock
 
-    async def add(self, order: Order) -> None:
-        """Insert a new order."""
+    async def add(self, order: Order, expires_at: datetime) -> None:
+        """Insert a new order, which is cancelled at ``expires_at`` unless it is paid by then."""
         await self._session.execute(
             insert(orders).values(
                 tenant_id=order.tenant_id,
@@ -111,6 +114,7 @@ class Orders:
                 allocated_minor=0,
                 fingerprint=order.fingerprint,
                 effective_at=order.effective_at,
+                expires_at=expires_at,
                 created_at=order.created_at,
                 updated_at=order.created_at,
             )
@@ -159,6 +163,42 @@ class Orders:
         )
         return [(row.tenant_id, row.id) for row in rows]
 
+    async def renewal_of(self, plan_id: int, ends_at: datetime) -> Order | None:
+        """Return the unpaid order that was made ahead for a renewal at ``ends_at``."""
+        row = (
+            await self._session.execute(
+                select(orders)
+                .where(
+                    orders.c.kind == OrderKind.RENEWAL,
+                    orders.c.plan_id == plan_id,
+                    orders.c.effective_at == ends_at,
+                    orders.c.status.in_(UNPAID),
+                )
+                .order_by(orders.c.id.desc())
+                .limit(1)
+            )
+        ).one_or_none()
+        return _order(row) if row else None
+
+    async def claim_expired(self, limit: int) -> list[tuple[UUID, UUID]]:
+        """Take unpaid orders whose time is over and put them off by `CLAIM`, in one statement; the janitor's door."""
+        now = self._clock.now()
+        due = (
+            select(orders.c.tenant_id, orders.c.id)
+            .where(orders.c.expires_at <= now)
+            .order_by(orders.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        taken = await self._session.execute(
+            update(orders)
+            .where(tuple_(orders.c.tenant_id, orders.c.id).in_(select(due.c.tenant_id, due.c.id)))
+            .values(expires_at=now + CLAIM)
+            .returning(orders.c.tenant_id, orders.c.id)
+        )
+        return [(row.tenant_id, row.id) for row in taken]
+
     async def move(self, order: Order, wanted: OrderStatus, payment_status: OrderPaymentStatus) -> bool:
         """Move a locked order where the table allows it; the derived status is written either way.
 
@@ -168,12 +208,14 @@ class Orders:
         moves = order_may_become(order.status, wanted)
         if not moves and payment_status is order.payment_status:
             return False
+        status = wanted if moves else order.status
         await self._session.execute(
             update(orders)
             .where(orders.c.id == order.id)
             .values(
-                status=wanted if moves else order.status,
+                status=status,
                 payment_status=payment_status,
+                expires_at=orders.c.expires_at if status in UNPAID else None,
                 updated_at=self._clock.now(),
             )
         )

@@ -29,6 +29,13 @@ class Organizations:
         """Return one organization object."""
         return (await self.documents([tenant_id])).get(tenant_id)
 
+    async def owner(self, tenant_id: UUID) -> UUID | None:
+        """Return the user id of an organization's owner, as far as it is known here."""
+        found: UUID | None = await self._session.scalar(
+            select(organizations.c.owner_id).where(organizations.c.tenant_id == tenant_id)
+        )
+        return found
+
     async def learn(self, tenant_id: UUID, document: dict[str, Any], owner_id: UUID | None, version: int) -> bool:
         """Merge what an event says over what is known; an older version than the known one changes nothing."""
         now = self._clock.now()

@@ -1,9 +1,10 @@
 """Subscriptions and their periods: one period per paid order, so a replay brings no second one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from common.clock import Clock
 from sqlalchemy import Row, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,8 +13,11 @@ from billing.domain.money import Money
 from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BillingCycle, BoughtPlan
-from billing.domain.subscription import Subscription, SubscriptionStatus
+from billing.domain.subscription import Reason, Subscription, SubscriptionStatus
 from billing.persistence.tables import subscription_periods, subscriptions
+
+CLAIM = timedelta(minutes=5)
+"""How long a subscription is left to the process that took it: longer than its step may take."""
 
 
 def _subscription(row: Row[Any]) -> Subscription:
@@ -26,14 +30,23 @@ def _subscription(row: Row[Any]) -> Subscription:
         started_at=row.started_at,
         ends_at=row.ends_at,
         version=row.version,
+        status_since=row.status_since,
+        stepped_at=row.stepped_at,
+        reason=Reason(row.reason) if row.reason else None,
+        cancel_at_period_end=row.cancel_at_period_end,
+        auto_renew=row.auto_renew,
+        auto_renew_phone=row.auto_renew_phone,
+        charged_for=row.charged_for,
+        told_days=row.told_days,
     )
 
 
 class Subscriptions:
-    """The tenant's subscription."""
+    """The tenant's subscription. Whatever moves its end has its calendar looked at again soon."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
         self._session = session
+        self._clock = clock
 
     async def find(self, tenant_id: UUID) -> Subscription | None:
         """Return the subscription, unlocked."""
@@ -103,6 +116,7 @@ class Subscriptions:
 
     async def start(self, order: Order, period: Period) -> None:
         """Insert the subscription of a new organization."""
+        now = self._clock.now()
         await self._session.execute(
             insert(subscriptions).values(
                 tenant_id=order.tenant_id,
@@ -113,6 +127,9 @@ class Subscriptions:
                 started_at=period.starts_at,
                 ends_at=period.ends_at,
                 version=1,
+                status_since=now,
+                stepped_at=now,
+                next_step_at=now,
             )
         )
 
@@ -121,13 +138,23 @@ class Subscriptions:
         await self._session.execute(
             update(subscriptions)
             .where(subscriptions.c.tenant_id == tenant_id)
-            .values(ends_at=period.ends_at, version=subscriptions.c.version + 1)
+            .values(
+                ends_at=period.ends_at,
+                version=subscriptions.c.version + 1,
+                cancel_at_period_end=False,
+                told_days=None,
+                next_step_at=self._clock.now(),
+            )
         )
 
     async def period_of(self, order_id: UUID) -> Period | None:
-        """Return the period that an order bought."""
+        """Return the period that an order bought; ``None`` where an upgrade has replaced it."""
         row = (
-            await self._session.execute(select(subscription_periods).where(subscription_periods.c.order_id == order_id))
+            await self._session.execute(
+                select(subscription_periods).where(
+                    subscription_periods.c.order_id == order_id, subscription_periods.c.replaced_at.is_(None)
+                )
+            )
         ).one_or_none()
         return Period(row.starts_at, row.ends_at, row.anchor_day) if row else None
 
@@ -145,7 +172,8 @@ class Subscriptions:
         )
 
     async def extend(self, order: Order, period: Period) -> None:
-        """Move a locked subscription to a newly bought period."""
+        """Move a locked subscription to a newly bought period: active, and a cancellation is taken back."""
+        now = self._clock.now()
         await self._session.execute(
             update(subscriptions)
             .where(subscriptions.c.tenant_id == order.tenant_id)
@@ -156,5 +184,71 @@ class Subscriptions:
                 anchor_day=period.anchor_day,
                 ends_at=period.ends_at,
                 version=subscriptions.c.version + 1,
+                status_since=now,
+                reason=None,
+                cancel_at_period_end=False,
+                told_days=None,
+                next_step_at=now,
             )
         )
+
+    async def save(self, subscription: Subscription) -> None:
+        """Write how a locked subscription stands; its version is one more than the row's."""
+        await self._session.execute(
+            update(subscriptions)
+            .where(subscriptions.c.tenant_id == subscription.tenant_id)
+            .values(
+                status=subscription.status,
+                status_since=subscription.status_since,
+                stepped_at=subscription.stepped_at,
+                reason=subscription.reason,
+                cancel_at_period_end=subscription.cancel_at_period_end,
+                auto_renew=subscription.auto_renew,
+                auto_renew_phone=subscription.auto_renew_phone,
+                charged_for=subscription.charged_for,
+                told_days=subscription.told_days,
+                version=subscription.version,
+                next_step_at=self._clock.now(),
+            )
+        )
+
+    async def look_again(self, tenant_id: UUID, at: datetime | None) -> None:
+        """Set when a locked subscription's calendar is looked at next; never, for ``None``."""
+        await self._session.execute(
+            update(subscriptions).where(subscriptions.c.tenant_id == tenant_id).values(next_step_at=at)
+        )
+
+    async def claim_due(self, limit: int) -> list[UUID]:
+        """Take the subscriptions whose time has come; through the janitor's door.
+
+        One statement takes them and puts them off by `CLAIM`, so that each has one taker at a time; a taker that dies
+        leaves them to another one after that.
+        """
+        now = self._clock.now()
+        due = (
+            select(subscriptions.c.tenant_id)
+            .where(subscriptions.c.next_step_at <= now)
+            .order_by(subscriptions.c.next_step_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        taken = await self._session.execute(
+            update(subscriptions)
+            .where(subscriptions.c.tenant_id.in_(select(due.c.tenant_id)))
+            .values(next_step_at=now + CLAIM)
+            .returning(subscriptions.c.tenant_id)
+        )
+        return list(taken.scalars())
+
+    async def last_period(self) -> tuple[UUID, Period] | None:
+        """Return the tenant's period that ends last, and the order that bought it."""
+        row = (
+            await self._session.execute(
+                select(subscription_periods)
+                .where(subscription_periods.c.replaced_at.is_(None))
+                .order_by(subscription_periods.c.ends_at.desc())
+                .limit(1)
+            )
+        ).one_or_none()
+        return (row.order_id, Period(row.starts_at, row.ends_at, row.anchor_day)) if row else None

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -142,11 +143,13 @@ orders = Table(
     _minor("allocated_minor"),
     Column("fingerprint", String(64), nullable=False),
     at("effective_at", nullable=True),
+    at("expires_at", nullable=True),
     at("created_at"),
     at("updated_at"),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "order_number"),
     Index("ix_orders_user", "user_id", "id"),
+    Index("ix_orders_expiring", "expires_at", postgresql_where=text("expires_at is not null")),
     CheckConstraint("total_minor >= 0 and discount_minor between 0 and subtotal_minor", name="amounts"),
     CheckConstraint("allocated_minor between 0 and total_minor", name="allocated"),
 )
@@ -260,8 +263,20 @@ subscriptions = Table(
     at("started_at"),
     at("ends_at"),
     Column("version", Integer, nullable=False),
+    Column("status_since", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("reason", String(20)),
+    Column("cancel_at_period_end", Boolean, nullable=False, server_default=text("false")),
+    Column("auto_renew", Boolean, nullable=False, server_default=text("false")),
+    Column("auto_renew_phone", String(40)),
+    at("charged_for", nullable=True),
+    Column("told_days", SmallInteger),
+    Column("stepped_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("next_step_at", DateTime(timezone=True), server_default=text("now()")),
     PrimaryKeyConstraint("tenant_id"),
+    Index("ix_subscriptions_due", "next_step_at", postgresql_where=text("next_step_at is not null")),
 )
+"""``told_days`` is the last reminder or warning of this period and status, in days before its date; ``charged_for`` the
+end for which Mobile Money was asked; ``next_step_at`` when `domain.lifecycle` wants to be asked again."""
 
 subscription_periods = Table(
     "subscription_periods",

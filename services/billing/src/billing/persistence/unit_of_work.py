@@ -39,7 +39,7 @@ class UnitOfWork(Transaction):
         self.organizations = Organizations(session, clock)
         self.payments = Payments(session, clock)
         self.polling = Polling(session, clock)
-        self.subscriptions = Subscriptions(session)
+        self.subscriptions = Subscriptions(session, clock)
         self.webhooks = WebhookEvents(session, clock)
 
     async def serialize(self, user_id: UUID) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.ids import uuid7
@@ -118,7 +118,16 @@ def _monthly(plan: Plan) -> Money:
     return price if price is not None else Money.zero(CATALOGUE_CURRENCY)
 
 
-async def place_order(uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, user_id: UUID, issuer: Issuer) -> Order:
+async def place_order(
+    uow: UnitOfWork,
+    wanted: WantedOrder,
+    *,
+    tenant_id: UUID,
+    user_id: UUID,
+    issuer: Issuer,
+    holds: timedelta,
+    renews_at: datetime | None = None,
+) -> Order:
     """Add an order with its frozen price, and count the coupon's use.
 
     Args:
@@ -127,6 +136,8 @@ async def place_order(uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, 
         tenant_id: The organization it is for; for a new one, the id that is reserved for it from now on.
         user_id: The buyer.
         issuer: Who will invoice it, with the taxes that it charges.
+        holds: After how long it is cancelled unless it is paid.
+        renews_at: The end for which a renewal is made ahead; ``None`` where a customer orders.
 
     Raises:
         PlanNotFound: No such plan on sale.
@@ -163,12 +174,12 @@ async def place_order(uow: UnitOfWork, wanted: WantedOrder, *, tenant_id: UUID, 
         payment_status=OrderPaymentStatus.UNPAID,
         allocated_minor=0,
         fingerprint=wanted.fingerprint(None if wanted.kind is OrderKind.NEW else tenant_id),
-        effective_at=terms.effective_at,
+        effective_at=renews_at or terms.effective_at,
         created_at=now,
     )
-    await uow.orders.add(order)
+    await uow.orders.add(order, now + holds)
     if coupon is not None:
         await uow.coupons.redeem(coupon, order, order.amounts.discount)
-    if order.amounts.total:
+    if order.amounts.total and renews_at is None:
         await uow.send_mail(order_received(order, issuer))
     return order

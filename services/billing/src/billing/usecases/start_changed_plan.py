@@ -23,9 +23,12 @@ async def start_changed_plan(uow: UnitOfWork, order_id: UUID) -> bool:
     if order.effective_at is None or order.effective_at > uow.clock.now():
         return False
     subscription = await uow.subscriptions.lock(order.tenant_id)
-    period = await uow.subscriptions.period_of(order.id)
     assert subscription is not None
-    assert period is not None
+    period = await uow.subscriptions.period_of(order.id)
+    if period is None:
+        # An upgrade has replaced what this change bought, and has credited it: its plan must not come any more.
+        await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
+        return False
     await uow.subscriptions.switch(order, subscription.ends_at)
     await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
     await uow.publish(

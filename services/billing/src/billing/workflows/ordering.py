@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,11 +65,13 @@ async def order_for(
     organization_id: UUID | None,
     issuer: Issuer,
     *,
+    holds: timedelta,
     key: str | None,
     body: bytes,
     answer: Answer,
 ) -> tuple[int, dict[str, Any]]:
-    """Place the order, or return the same unpaid one of the last hour; an older other one is cancelled.
+    """Place the order, or return the same unpaid one of the last hour or the one that was made ahead; an older other
+    one is cancelled.
 
     Two submissions of one person at a time wait for each other, so a double click makes one order.
 
@@ -79,6 +82,7 @@ async def order_for(
     async with store.for_user(who.user_id) as mine:
         await mine.serialize(who.user_id)
         unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
+        unpaid += await _made_ahead(store, organization_id, known={order.id for order in unpaid})
         same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
         async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
@@ -87,7 +91,7 @@ async def order_for(
             async def act() -> tuple[int, dict[str, Any]]:
                 if same is not None:
                     return 201, await answer(uow, same)
-                placed.append(await _place(uow, wanted, tenant_id, who.user_id, issuer))
+                placed.append(await _place(uow, wanted, tenant_id, who.user_id, issuer, holds))
                 return 201, await answer(uow, placed[0])
 
             answered = await once(uow, who.user_id, "POST /api/tenants/orders/", key, body, act)
@@ -96,8 +100,20 @@ async def order_for(
     return answered
 
 
-async def _place(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, issuer: Issuer) -> Order:
-    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer)
+async def _made_ahead(store: BillingStore, organization_id: UUID | None, known: set[UUID]) -> list[Order]:
+    """Return the renewal that was ordered ahead for the organization: a customer's own takes its place."""
+    if organization_id is None:
+        return []
+    async with store.for_tenant(organization_id) as uow:
+        running = await uow.subscriptions.find(organization_id)
+        ahead = await uow.orders.renewal_of(running.plan.id, running.ends_at) if running else None
+    return [ahead] if ahead and ahead.id not in known else []
+
+
+async def _place(
+    uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, issuer: Issuer, holds: timedelta
+) -> Order:
+    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer, holds=holds)
     if not order.amounts.total:
         await settle(uow, order, issuer, None)
     placed = await uow.orders.find(order.id)

@@ -112,6 +112,11 @@ def subscriptions(letters: Letters) -> Subscriptions:
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
         await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
 
+    for kept in (
+        "subscription.renewal_due", "subscription.past_due", "subscription.suspended", "subscription.ended",
+        "subscription.deletion_due",
+    ):  # fmt: skip
+        taken.keep(kept, version=1, source="billing")
     # Kept for the organization's outgoing webhooks and audit view; nothing else follows from it here.
     taken.keep("member.joined", version=1, source="tenancy")
     for kept in ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"):

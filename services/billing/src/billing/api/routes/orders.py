@@ -50,6 +50,7 @@ async def place(
         wish,
         organization_id,
         tools.issuer,
+        holds=timedelta(days=tools.settings.order_days),
         key=key,
         body=await request.body(),
         answer=_answer,

@@ -23,6 +23,9 @@ MAILS = (
     "payment_failed",
     "transfer_rejected",
     "invoice",
+    "renewal_due",
+    "subscription_past_due",
+    "deletion_warning",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -31,6 +34,7 @@ LABELS = {
     "amount": ("Montant", "Amount"),
     "bank": ("Banque", "Bank"),
     "cycle": ("Facturation", "Billing"),
+    "deleted": ("Suppression le", "Deletion on"),
     "holder": ("Titulaire", "Holder"),
     "iban": ("IBAN", "IBAN"),
     "invoice": ("Facture", "Invoice"),
@@ -39,6 +43,7 @@ LABELS = {
     "plan": ("Formule", "Plan"),
     "reason": ("Motif", "Reason"),
     "reference": ("Référence à rappeler", "Reference to quote"),
+    "suspended": ("Suspension le", "Suspension on"),
     "swift": ("SWIFT", "SWIFT"),
     "until": ("Abonnement jusqu'au", "Subscription until"),
     "yearly": ("annuelle", "yearly"),
