@@ -103,6 +103,32 @@ class OrgPlanChanged(OrganizationState):
     name: ClassVar[str] = "org.plan_changed"
 
 
+class OrgSuspended(OrganizationState):
+    """Nobody has paid, or the money is disputed: reading, paying, exporting and restoring go on, nothing else does."""
+
+    name: ClassVar[str] = "org.suspended"
+
+    @classmethod
+    def example(cls) -> Self:
+        return super().example().model_copy(update={"status": "suspended"})
+
+
+class OrgReactivated(OrganizationState):
+    """The organization may do everything again, with the plan that it has now."""
+
+    name: ClassVar[str] = "org.reactivated"
+
+
+class OrgExpired(OrganizationState):
+    """The subscription has ended; `status` is `cancelled` where the owner wanted that, else `expired`."""
+
+    name: ClassVar[str] = "org.expired"
+
+    @classmethod
+    def example(cls) -> Self:
+        return super().example().model_copy(update={"status": "cancelled"})
+
+
 class MemberJoined(Fact):
     """A person accepted an invitation."""
 
@@ -121,4 +147,11 @@ class MemberJoined(Fact):
         )
 
 
-FACTS: tuple[type[Fact], ...] = (OrgProvisioned, OrgPlanChanged, MemberJoined)
+FACTS: tuple[type[Fact], ...] = (
+    OrgProvisioned,
+    OrgPlanChanged,
+    OrgSuspended,
+    OrgReactivated,
+    OrgExpired,
+    MemberJoined,
+)

@@ -86,7 +86,15 @@ VALUES = {
 def test_every_mail_exists_in_both_languages_and_forms() -> None:
     folder = files("tenancy").joinpath("templates/mails")
     names = {entry.name.split(".")[0] for entry in folder.iterdir()} - {"layout"}
-    assert names == {"verify_email", "already_registered", "welcome", "invitation"}
+    assert names == {
+        "verify_email",
+        "already_registered",
+        "welcome",
+        "invitation",
+        "suspended",
+        "reactivated",
+        "expired",
+    }
     letters = TemplateLetters("https://app.exemple.cm")
     for name in names:
         for language in Language:

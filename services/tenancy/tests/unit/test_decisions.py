@@ -106,7 +106,14 @@ def test_an_older_order_of_the_same_plan_never_shortens_the_period() -> None:
     before = organization(bought("silver", NOW, 60))
     after = before.granted(bought("silver", NOW, 30))
     assert after.entitlements.period_end == NOW + timedelta(days=60)
-    assert (after.version, after.status) == (2, Status.ACTIVE)
+    assert (after.version, after.status) == (2, Status.EXPIRED)
+
+
+def test_a_status_moves_only_where_its_transitions_lead() -> None:
+    expired = organization(bought("silver", NOW, 60))
+    assert expired.moved(Status.SUSPENDED) == expired.moved(Status.EXPIRED) == expired
+    active = expired.moved(Status.ACTIVE)
+    assert (active.status, active.version) == (Status.ACTIVE, 2)
 
 
 def test_another_plan_replaces_what_was_in_force() -> None:

@@ -1,5 +1,7 @@
 """The mails of tenancy from `templates/mails/`, with the application's address for their links."""
 
+from typing import Any
+
 from common.mail import MailTemplates
 from common.persistence import MailMessage
 
@@ -17,7 +19,7 @@ class TemplateLetters:
         self._templates = MailTemplates("tenancy")
         self._link_base = link_base
 
-    def write(self, name: str, *, to: str, key: str, language: Language, **values: object) -> MailMessage:
+    def write(self, name: str, *, to: str, key: str, language: Language, **values: Any) -> MailMessage:
         """Fill the letter `name`; a second one with the same `key` is not sent."""
         return self._templates.render(
             name, to=to, key=key, language=language.value, link_base=self._link_base, **values

@@ -81,7 +81,7 @@ class Organization:
         return replace(self, slug=slug)
 
     def granted(self, bought: Entitlements) -> "Organization":
-        """The organization after a renewal or change was paid: active again, with what was bought, one version on.
+        """The organization with what a paid renewal or change bought, one version on; its status stays.
 
         The same plan bought again joins the period in force: it never starts later and never ends earlier, also
         when an older order is confirmed late.
@@ -93,4 +93,10 @@ class Organization:
                 period_start=min(bought.period_start, current.period_start),
                 period_end=max(bought.period_end, current.period_end),
             )
-        return replace(self, status=Status.ACTIVE, entitlements=bought, version=self.version + 1)
+        return replace(self, entitlements=bought, version=self.version + 1)
+
+    def moved(self, status: Status) -> "Organization":
+        """The organization in another status, one version on; itself where `TRANSITIONS` does not lead there."""
+        if status not in TRANSITIONS[self.status]:
+            return self
+        return replace(self, status=status, version=self.version + 1)

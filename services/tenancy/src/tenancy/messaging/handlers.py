@@ -6,9 +6,10 @@ from uuid import UUID
 from common.messaging import Envelope, Subscriptions
 from pydantic import AwareDatetime, BaseModel, EmailStr, Field
 
-from tenancy.domain.organization import Entitlements, OrderKind
+from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.change_status import change_status
 from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import record_usage
@@ -70,6 +71,18 @@ class PaidOrder(ChangedSubscription):
         )
 
 
+class StandingSubscription(BaseModel):
+    """What tenancy reads of billing's `subscription.suspended` and `subscription.ended`."""
+
+    order_id: UUID
+    reason: str | None = None
+
+    @property
+    def ended_as(self) -> Status:
+        """What an organization is whose subscription has ended."""
+        return Status.CANCELLED if self.reason == "cancelled" else Status.EXPIRED
+
+
 class ReportedUsage(BaseModel):
     """What tenancy reads of backup-engine's `usage.recorded`: whole figures, not differences."""
 
@@ -96,29 +109,37 @@ def subscriptions(letters: Letters) -> Subscriptions:
         if event.kind is OrderKind.NEW:
             await provision_org(uow, letters, event.bought())
         else:
-            await extend_subscription(uow, event.order_id, event.kind, event.entitlements())
+            await extend_subscription(uow, letters, event.order_id, event.kind, event.entitlements())
 
     @taken.on("subscription.renewed", version=1, source="billing")
     async def extend_on_renewal(event: ChangedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         version = envelope.aggregateversion
-        await extend_subscription(uow, event.order_id, OrderKind.RENEWAL, event.entitlements(), version=version)
+        await extend_subscription(
+            uow, letters, event.order_id, OrderKind.RENEWAL, event.entitlements(), version=version
+        )
 
     @taken.on("subscription.plan_changed", version=1, source="billing")
     async def change_on_change(event: ChangedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
-        version = envelope.aggregateversion
-        await extend_subscription(uow, event.order_id, OrderKind.CHANGE, event.entitlements(), version=version)
+        await extend_subscription(
+            uow, letters, event.order_id, OrderKind.CHANGE, event.entitlements(), version=envelope.aggregateversion
+        )
+
+    @taken.on("subscription.suspended", version=1, source="billing")
+    async def suspend(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        await change_status(uow, letters, Status.SUSPENDED, order_id=event.order_id, version=envelope.aggregateversion)
+
+    @taken.on("subscription.ended", version=1, source="billing")
+    async def expire(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        await change_status(uow, letters, event.ended_as, order_id=event.order_id, version=envelope.aggregateversion)
 
     @taken.on("usage.recorded", version=1, source="backup-engine")
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
         await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
 
-    for kept in (
-        "subscription.renewal_due", "subscription.past_due", "subscription.suspended", "subscription.ended",
-        "subscription.deletion_due",
-    ):  # fmt: skip
-        taken.keep(kept, version=1, source="billing")
     # Kept for the organization's outgoing webhooks and audit view; nothing else follows from it here.
     taken.keep("member.joined", version=1, source="tenancy")
+    for told in ("subscription.renewal_due", "subscription.past_due", "subscription.deletion_due"):
+        taken.keep(told, version=1, source="billing")
     for kept in ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"):
         # Public facts: stored here for the organization's outgoing webhooks, which read the inbox.
         taken.keep(kept, version=1, source="backup-engine")

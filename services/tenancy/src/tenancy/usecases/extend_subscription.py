@@ -1,22 +1,33 @@
-"""A paid renewal or change takes effect: more time, or another plan. Exactly once per order."""
+"""A paid renewal or change takes effect: more time, or another plan, and an end of suspension. Once per order."""
 
 from uuid import UUID
 
-from tenancy.domain.organization import Entitlements, OrderKind
+from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.errors import OrganizationNotYetKnown
-from tenancy.events import OrgPlanChanged
+from tenancy.events import OrgPlanChanged, OrgReactivated
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.ports import Letters
+from tenancy.usecases.steps.standing_letters import REACTIVATED, write_to_owner
 
 
 async def extend_subscription(
-    uow: UnitOfWork, order_id: UUID, kind: OrderKind, bought: Entitlements, *, version: int | None = None
+    uow: UnitOfWork,
+    letters: Letters,
+    order_id: UUID,
+    kind: OrderKind,
+    bought: Entitlements,
+    *,
+    version: int | None = None,
 ) -> None:
     """Put in force what a renewal or change bought. A second call for the same order does nothing.
 
-    A change that starts later does nothing yet: billing tells of it again when its time has come.
+    A change that starts later does nothing yet: billing tells of it again when its time has come. Only the
+    subscription itself, whose states have an order, makes a suspended or expired organization active again: a payment
+    may be told of after a later suspension.
 
     Args:
         uow: the tenant's transaction.
+        letters: writes to the owner of one that is active again.
         order_id: the order that was paid.
         kind: renewal or change.
         bought: what it bought.
@@ -33,10 +44,13 @@ async def extend_subscription(
         return
     if version is not None and not await uow.organizations.advance_subscription(known.id, version):
         return
-    extended = known.granted(bought)
-    if not await uow.organizations.apply_order(extended, order_id, kind, now):
+    is_new = await uow.organizations.apply_order(known.granted(bought), order_id, kind, now)
+    extended = known.granted(bought) if is_new else known
+    current = extended if version is None else extended.moved(Status.ACTIVE)
+    if current == known:
         return
-    await uow.organizations.save(extended)
-    await uow.publish(
-        OrgPlanChanged.of(extended, order_id), subject=str(extended.id), aggregate_version=extended.version
-    )
+    await uow.organizations.save(current)
+    fact = OrgPlanChanged if current.status is known.status else OrgReactivated
+    await uow.publish(fact.of(current, order_id), subject=str(current.id), aggregate_version=current.version)
+    if fact is OrgReactivated:
+        await write_to_owner(uow, letters, REACTIVATED, current)
