@@ -80,6 +80,7 @@ VALUES = {
     "role": "member",
     "token": "t",
     "person": "P",
+    "cancelled": False,
 }
 
 
