@@ -7,7 +7,7 @@ SETUP = @$(PYTHON) tools/bootstrap.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-noise dev up down logs test test-unit test-integration test-e2e test-long test-specs \
-  test-vcsim invariants bench fmt check contracts k8s-check migrate migration lock images clean
+  test-vcsim invariants bench fmt check contracts k8s-check migrate migration lock images clean sample-invoice
 
 help: ## this list
 	@awk '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { split($$0, part, ":.*## "); printf "  %-17s %s\n", part[1], part[2] }' Makefile
@@ -71,6 +71,9 @@ contracts: ## write each service's contracts/ from its code
 
 k8s-check: ## render and validate deploy/k8s and docker-compose.yml
 	$(SETUP) && $(PY) tools/check.py manifests
+
+sample-invoice: ## draw docs/invoice.pdf and docs/invoice.png as billing draws invoices now
+	$(SETUP) && $(PY) tools/sample_invoice.py
 
 migrate: ## bring the databases that the environment names to this code's schema (s=billing: one)
 	$(SETUP) && $(PY) tools/services.py migrate $(s)

@@ -55,6 +55,10 @@ def issuer_of(settings: Settings) -> Issuer:
         email=settings.issuer_email,
         rccm=settings.issuer_rccm,
         niu=settings.issuer_niu,
+        legal=settings.issuer_legal,
+        phone=settings.issuer_phone,
+        tax_regime=settings.issuer_tax_regime,
+        tax_office=settings.issuer_tax_office,
         tax_rates=VAT_CAMEROON if settings.issuer_vat_registered else (),
     )
 

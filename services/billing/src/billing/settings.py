@@ -152,6 +152,10 @@ class Settings(
     issuer_email: str = Field("", description="Its address for questions")
     issuer_rccm: str = Field("", description="Its trade register number")
     issuer_niu: str = Field("", description="Its taxpayer number")
+    issuer_legal: str = Field("", description="Its legal form and capital, as invoices name them")
+    issuer_phone: str = Field("", description="Its telephone number")
+    issuer_tax_regime: str = Field("", description="Its tax regime, as invoices name it")
+    issuer_tax_office: str = Field("", description="Its tax office, as invoices name it")
     issuer_vat_registered: bool = Field(default=False, description="Whether it charges VAT (17.5 % + 10 % of it)")
 
     renewal_reminder_days: list[PositiveInt] = Field(

@@ -13,7 +13,10 @@ from billing.domain.pricing import Amounts, TaxRate
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who issues invoices. ``code`` keys the counter; ``tax_rates`` is empty where no VAT is charged."""
+    """Who issues invoices. ``code`` keys the counter; ``tax_rates`` is empty where no VAT is charged.
+
+    ``legal`` is its form and capital, ``tax_regime`` and ``tax_office`` are what Cameroonian invoices name besides.
+    """
 
     code: str
     name: str
@@ -22,6 +25,10 @@ class Issuer:
     rccm: str
     niu: str
     tax_rates: tuple[TaxRate, ...]
+    legal: str = ""
+    phone: str = ""
+    tax_regime: str = ""
+    tax_office: str = ""
 
     def document(self) -> dict[str, str]:
         """Return what is frozen on the invoice."""
@@ -32,7 +39,20 @@ class Issuer:
             "email": self.email,
             "rccm": self.rccm,
             "niu": self.niu,
+            "legal": self.legal,
+            "phone": self.phone,
+            "tax_regime": self.tax_regime,
+            "tax_office": self.tax_office,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The payment that covered an invoice: its method, our reference for it, and when its money was ours."""
+
+    method: str
+    reference: str
+    paid_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,7 @@ class Invoice:
     amounts: Amounts
     lines: tuple[InvoiceLine, ...]
     period: Period
+    settlement: Settlement | None = None
 
 
 CYCLE_LABELS = {BillingCycle.MONTHLY: ("1 mois", "1 month"), BillingCycle.YEARLY: ("1 an", "1 year")}

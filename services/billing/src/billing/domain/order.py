@@ -60,11 +60,17 @@ SETTLED = frozenset({OrderStatus.PAID, OrderStatus.PROCESSING, OrderStatus.COMPL
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who buys, as he wrote it; ``name`` becomes the name of a new organization."""
+    """Who buys, as he wrote it; ``name`` becomes the name of a new organization.
+
+    Address, trade register and taxpayer number are what an accountant needs on an invoice; he may leave them out.
+    """
 
     name: str
     email: str
     phone: str | None = None
+    address: str | None = None
+    rccm: str | None = None
+    niu: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ The counter's row is locked last and until the commit, so a rolled-back invoice 
 (a sequence would: ``nextval`` is never rolled back).
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,11 +12,10 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.invoice import Invoice, InvoiceLine
+from billing.domain.invoice import Invoice, InvoiceLine, Settlement
 from billing.domain.money import Money
-from billing.domain.order import Customer
 from billing.domain.period import Period
-from billing.persistence.orders import amounts_of, taxes_document
+from billing.persistence.orders import amounts_of, customer_columns, customer_of, taxes_document
 from billing.persistence.tables import invoice_counters, invoice_lines, invoices
 
 
@@ -41,12 +41,29 @@ def _invoice(row: Row[Any], lines: list[Row[Any]]) -> Invoice:
         sequence=row.sequence,
         number=row.number,
         issued_at=row.issued_at,
-        customer=Customer(row.customer_name, row.customer_email, row.customer_phone),
+        customer=customer_of(row),
         language=row.language,
         amounts=amounts_of(row),
         lines=tuple(_line(line) for line in lines if line.invoice_id == row.id),
         period=Period(row.period_starts_at, row.period_ends_at, row.anchor_day),
+        settlement=_settlement(row.settlement),
     )
+
+
+def _settlement(document: dict[str, str] | None) -> Settlement | None:
+    if document is None:
+        return None
+    return Settlement(document["method"], document["reference"], datetime.fromisoformat(document["paid_at"]))
+
+
+def _settlement_document(settlement: Settlement | None) -> dict[str, str] | None:
+    if settlement is None:
+        return None
+    return {
+        "method": settlement.method,
+        "reference": settlement.reference,
+        "paid_at": settlement.paid_at.isoformat(),
+    }
 
 
 class Invoices:
@@ -83,9 +100,7 @@ class Invoices:
                 year=invoice.year,
                 sequence=invoice.sequence,
                 number=invoice.number,
-                customer_name=invoice.customer.name,
-                customer_email=invoice.customer.email,
-                customer_phone=invoice.customer.phone,
+                **customer_columns(invoice.customer),
                 language=invoice.language,
                 currency=amounts.currency,
                 subtotal_minor=amounts.subtotal.amount_minor,
@@ -96,6 +111,7 @@ class Invoices:
                 period_starts_at=invoice.period.starts_at,
                 period_ends_at=invoice.period.ends_at,
                 anchor_day=invoice.period.anchor_day,
+                settlement=_settlement_document(invoice.settlement),
                 issued_at=invoice.issued_at,
             )
         )

@@ -55,6 +55,30 @@ def amounts_of(row: Row[Any]) -> Amounts:
     )
 
 
+def customer_of(row: Row[Any]) -> Customer:
+    """Read who buys; orders and invoices both have it."""
+    return Customer(
+        row.customer_name,
+        row.customer_email,
+        row.customer_phone,
+        row.customer_address,
+        row.customer_rccm,
+        row.customer_niu,
+    )
+
+
+def customer_columns(customer: Customer) -> dict[str, str | None]:
+    """Return the columns that `customer_of` reads."""
+    return {
+        "customer_name": customer.name,
+        "customer_email": customer.email,
+        "customer_phone": customer.phone,
+        "customer_address": customer.address,
+        "customer_rccm": customer.rccm,
+        "customer_niu": customer.niu,
+    }
+
+
 def _order(row: Row[Any]) -> Order:
     return Order(
         tenant_id=row.tenant_id,
@@ -64,7 +88,7 @@ def _order(row: Row[Any]) -> Order:
         kind=OrderKind(row.kind),
         plan=BoughtPlan.of(row.plan),
         cycle=BillingCycle(row.billing_cycle),
-        customer=Customer(row.customer_name, row.customer_email, row.customer_phone),
+        customer=customer_of(row),
         language=row.language,
         amounts=amounts_of(row),
         coupon_id=row.coupon_id,
@@ -97,9 +121,7 @@ class Orders:
                 plan_id=order.plan.id,
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
-                customer_name=order.customer.name,
-                customer_email=order.customer.email,
-                customer_phone=order.customer.phone,
+                **customer_columns(order.customer),
                 language=order.language,
                 currency=order.amounts.currency,
                 subtotal_minor=order.amounts.subtotal.amount_minor,

@@ -1,5 +1,6 @@
 """``/invoices/``: the active organization's; without one, an empty list."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -48,7 +49,7 @@ async def get_invoice(invoice_id: UUID, who: Person, tools: ToolsDep, language: 
 async def download(invoice_id: UUID, who: Person, tools: ToolsDep) -> Response:
     invoice = await _invoice(tools, who, invoice_id)
     return Response(
-        tools.draw_invoice(invoice),
+        await asyncio.to_thread(tools.draw_invoice, invoice),
         media_type="application/pdf",
         headers={"Content-Disposition": f'attachment; filename="{invoice.number}.pdf"'},
     )

@@ -21,6 +21,9 @@ class OrderIn(Body):
     customer_name: OneLine = Field(min_length=1, max_length=200)
     customer_email: EmailStr
     customer_phone: str | None = Field(None, max_length=40)
+    customer_address: OneLine | None = Field(None, max_length=300, description="For the invoice")
+    customer_rccm: OneLine | None = Field(None, max_length=60, description="Trade register number, for the invoice")
+    customer_niu: OneLine | None = Field(None, max_length=60, description="Taxpayer number, for the invoice")
     coupon_code: str | None = Field(None, max_length=60)
     organization_id: UUID | None = None
     kind: OrderKind | None = None
@@ -31,7 +34,14 @@ class OrderIn(Body):
         return WantedOrder(
             plan_id=self.plan_id,
             billing_cycle=self.billing_cycle,
-            customer=Customer(self.customer_name, self.customer_email, self.customer_phone or None),
+            customer=Customer(
+                self.customer_name,
+                self.customer_email,
+                self.customer_phone or None,
+                self.customer_address or None,
+                self.customer_rccm or None,
+                self.customer_niu or None,
+            ),
             coupon_code=self.coupon_code or None,
             kind=self.kind or OrderKind.NEW,
             effective_now=self.effective == "now",
@@ -54,6 +64,9 @@ class OrderOut(Answer):
     customer_name: str
     customer_email: str
     customer_phone: str | None
+    customer_address: str | None
+    customer_rccm: str | None
+    customer_niu: str | None
     coupon_code: str | None
     subtotal: str
     discount_amount: str
@@ -78,6 +91,9 @@ class OrderOut(Answer):
             customer_name=order.customer.name,
             customer_email=order.customer.email,
             customer_phone=order.customer.phone,
+            customer_address=order.customer.address,
+            customer_rccm=order.customer.rccm,
+            customer_niu=order.customer.niu,
             coupon_code=order.coupon_code,
             subtotal=order.amounts.subtotal.decimal(),
             discount_amount=order.amounts.discount.decimal(),

@@ -89,6 +89,9 @@ class InvoiceOut(Answer):
     organization_id: UUID
     customer_name: str
     customer_email: str
+    customer_address: str | None
+    customer_rccm: str | None
+    customer_niu: str | None
     currency: str
     subtotal: str
     discount_amount: str
@@ -113,6 +116,9 @@ class InvoiceOut(Answer):
             organization_id=invoice.tenant_id,
             customer_name=invoice.customer.name,
             customer_email=invoice.customer.email,
+            customer_address=invoice.customer.address,
+            customer_rccm=invoice.customer.rccm,
+            customer_niu=invoice.customer.niu,
             currency=amounts.currency,
             subtotal=amounts.subtotal.decimal(),
             discount_amount=amounts.discount.decimal(),

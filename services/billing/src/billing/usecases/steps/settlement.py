@@ -6,7 +6,7 @@ All in the caller's transaction, with the order locked. Locks go order → attem
 from common.crash_points import reach
 from common.ids import uuid7
 
-from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
+from billing.domain.invoice import Invoice, Issuer, Settlement, invoice_lines, number_of
 from billing.domain.ledger import allocated, invoiced, kept_as_credit, received
 from billing.domain.money import Money
 from billing.domain.order import (
@@ -98,7 +98,7 @@ async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -
     return period
 
 
-async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer) -> Invoice:
+async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer, payment: Payment | None) -> Invoice:
     now = uow.clock.now()
     sequence = await uow.invoices.next_sequence(issuer.code, now.year)
     invoice = Invoice(
@@ -116,6 +116,7 @@ async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer
         amounts=order.amounts,
         lines=invoice_lines(order),
         period=period,
+        settlement=Settlement(payment.method.value, payment.reference, now) if payment else None,
     )
     await uow.invoices.add(invoice)
     if order.amounts.total:
@@ -172,7 +173,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     period = await _period(uow, order, running)
     if period is None:
         return False
-    invoice = await _invoice(uow, order, period, issuer)
+    invoice = await _invoice(uow, order, period, issuer, payment)
     reach("billing.invoice.added")
     for attempt in await uow.payments.of_order(order.id):
         if attempt.is_offered:
