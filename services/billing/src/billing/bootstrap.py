@@ -28,12 +28,13 @@ from billing.domain.plan import Method
 from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
-from billing.ports import PaymentProvider
+from billing.ports import PaymentProvider, RefundingProvider
 from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.attaching import Attaching
 from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
+from billing.workflows.refunding import Refunding
 from billing.workflows.watching import Watch
 
 SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
@@ -96,10 +97,11 @@ def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
 def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, clock: Clock) -> Tools:
     """What the API's routes and the worker share."""
     providers: dict[Method, PaymentProvider] = {}
+    refunders: dict[Method, RefundingProvider] = {}
     verifier = None
     if Method.PAYPAL in settings.payment_methods:
         paypal = _paypal(settings, http, clock)
-        providers[Method.PAYPAL] = paypal
+        providers[Method.PAYPAL] = refunders[Method.PAYPAL] = paypal
         verifier = OnlineVerifier(paypal, settings.paypal_webhook_id)
     if Method.MTN_MOMO in settings.payment_methods:
         providers[Method.MTN_MOMO] = _momo(settings, http, clock)
@@ -107,6 +109,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
     return Tools(
         store=store,
         checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
+        refunding=Refunding(store, refunders, issuer, clock, settings.provider_calls_per_second),
         settings=settings,
         issuer=issuer,
         receipts=ReceiptFolder(settings.receipts_folder),
@@ -123,6 +126,7 @@ def _timers(database: Database, tools: Tools) -> list[Part]:
     return [
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
+        Every("billing.refunds", ASK_EVERY, tools.refunding.follow_due, None),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
         Every("billing.changes", CALENDAR_EVERY, watch.start_changed_plans, database),
         Every("billing.subscriptions", CALENDAR_EVERY, calendar.advance_due, database),

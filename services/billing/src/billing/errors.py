@@ -2,12 +2,14 @@
 
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
+│             RefundNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown · OrderOutdated
-│            RenewalOfAnotherPlan · ReceiptsEnough
-├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid
+│            RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge · RefundStateForbids
+│            RefundReferenceKnown
+├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
 └── Unavailable: MethodUnavailable
@@ -50,6 +52,12 @@ class CallbackUnknown(NotFound):
     code = "callback_unknown"
     en = "Nothing waits for this callback."
     fr = "Rien n'attend cette notification."
+
+
+class RefundNotFound(NotFound):
+    code = "refund_not_found"
+    en = "There is no such refund. See /api/admin/refunds/."
+    fr = "Ce remboursement n'existe pas. Voir /api/admin/refunds/."
 
 
 class MethodUnknown(Invalid):
@@ -194,6 +202,32 @@ class ReceiptsEnough(Conflict):
     fr = "Un paiement accepte {limit} justificatifs au plus."
 
 
+class PaymentNotRefundable(Conflict):
+    code = "payment_not_refundable"
+    en = "The payment is {status}: only money that arrived can be refunded."
+    fr = "Le paiement est à l'état {status} : seul l'argent reçu peut être remboursé."
+
+
+class RefundTooLarge(Conflict):
+    """Fields `left` and `currency`: what was captured and is neither refunded, asked for, nor used as credit."""
+
+    code = "refund_too_large"
+    en = "At most {left} {currency} of this payment may still be refunded, without credit that was used since."
+    fr = "Au plus {left} {currency} de ce paiement sont encore remboursables, hors avoir utilisé depuis."
+
+
+class RefundStateForbids(Conflict):
+    code = "refund_state"
+    en = "The refund is {status}: this can't be done with it (any more)."
+    fr = "Le remboursement est à l'état {status} : cette action n'est pas (ou plus) possible."
+
+
+class RefundReferenceKnown(Conflict):
+    code = "refund_reference_known"
+    en = "This reference is that of another refund."
+    fr = "Cette référence est celle d'un autre remboursement."
+
+
 class OrganizationOwnerRequired(Forbidden):
     code = "organization_owner_required"
     en = "Only the owner orders and pays for an organization. For an organization of your own, order with kind «new»."
@@ -204,6 +238,12 @@ class SamePersonApproves(Forbidden):
     code = "same_person"
     en = "A transfer is checked by another person than the one who submitted it."
     fr = "Un virement est vérifié par une autre personne que celle qui l'a soumis."
+
+
+class SamePersonRefunds(Forbidden):
+    code = "same_person_refunds"
+    en = "A refund is approved by another person than the one who asked for it or receives it."
+    fr = "Un remboursement est approuvé par une autre personne que celle qui l'a demandé ou le reçoit."
 
 
 class SignatureInvalid(Forbidden):

@@ -7,9 +7,11 @@ from uuid import UUID
 from common.messaging import Fact
 from pydantic import BaseModel, ConfigDict
 
+from billing.domain.credit_note import CreditNote
 from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BoughtPlan
+from billing.domain.refund import Refund
 from billing.domain.subscription import Subscription
 
 
@@ -91,6 +93,65 @@ class PaymentConfirmed(Fact):
     def example(cls) -> "PaymentConfirmed":
         """Return a payload as consumers may expect it."""
         return cls.model_validate(_EXAMPLE | {"order_number": "ORD-20260131-4T7Q2M9XKA", "kind": "new"} | _PAID)
+
+
+class PaymentRefunded(Fact):
+    """Money of a payment has gone back. ``is_full``: all that an order was paid; ``ends_period``: nothing paid is left.
+
+    ``amount_minor`` is what was sent, ``worth_minor`` the same in the order's currency.
+    """
+
+    name: ClassVar[str] = "payment.refunded"
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    order_number: str
+    credit_note_id: UUID | None
+    method: str
+    amount_minor: int
+    currency: str
+    worth_minor: int
+    worth_currency: str
+    is_full: bool
+    ends_period: bool
+
+    @classmethod
+    def of(cls, order: Order, refund: Refund, note: CreditNote | None, *, ends_period: bool) -> "PaymentRefunded":
+        """Tell of a completed refund; ``order`` is as before it."""
+        from_order = note.total.amount_minor if note else 0
+        return cls(
+            refund_id=refund.id,
+            payment_id=refund.payment_id,
+            order_id=order.id,
+            order_number=order.number,
+            credit_note_id=note.id if note else None,
+            method=refund.method,
+            amount_minor=refund.amount.amount_minor,
+            currency=refund.amount.currency,
+            worth_minor=refund.worth.amount_minor,
+            worth_currency=refund.worth.currency,
+            is_full=note is not None and order.refunded_minor + from_order == order.allocated_minor,
+            ends_period=ends_period,
+        )
+
+    @classmethod
+    def example(cls) -> "PaymentRefunded":
+        """Return a payload as consumers may expect it."""
+        return cls(
+            refund_id=UUID("01970000-0000-7000-8000-000000000005"),
+            payment_id=UUID("01970000-0000-7000-8000-000000000002"),
+            order_id=UUID("01970000-0000-7000-8000-000000000001"),
+            order_number="ORD-20260131-4T7Q2M9XKA",
+            credit_note_id=UUID("01970000-0000-7000-8000-000000000006"),
+            method="paypal",
+            amount_minor=7_622,
+            currency="EUR",
+            worth_minor=50_000,
+            worth_currency="XAF",
+            is_full=True,
+            ends_period=True,
+        )
 
 
 class _SubscriptionFact(Fact):
@@ -268,6 +329,7 @@ _PAID = {
 
 FACTS: tuple[type[Fact], ...] = (
     PaymentConfirmed,
+    PaymentRefunded,
     SubscriptionRenewed,
     SubscriptionPlanChanged,
     SubscriptionRenewalDue,

@@ -154,8 +154,13 @@ class RefundView:
     request_id: str
     """Idempotency key, `refund-<row id>-<n>`."""
     capture_reference: str
+    """Of the payment: PayPal's capture, MTN's request to pay."""
     amount: Money
     note: str = ""
+    provider_reference: str | None = None
+    """MoMo: our UUID v4 of the refund, stored before the first call."""
+    refund_reference: str | None = None
+    """The provider's own number of the refund, once it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,12 @@ class RefundState:
     provider_status: str
     refund_reference: str | None = None
     amount: Money | None = None
+    refund_id: UUID | None = None
+    """Our id as the provider gives it back; None for a refund that is not ours."""
+    reason_code: str | None = None
+    needs_operator: bool = False
+    not_received: bool = False
+    """The provider never took the request; `refund` may be repeated with the same key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +232,15 @@ class RefundingProvider(PaymentProvider, Protocol):
         Raises:
             ProviderUnavailable: it may or may not have arrived; repeat with the same key.
             ProviderRefused: too much, too late, or not refundable.
+            ProviderMisconfigured: a person must act, such as fill our account.
+        """
+
+    async def observe_refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
+        """Ask where a refund stands that was sent before, or may have been.
+
+        Raises:
+            ProviderUnavailable: no answer; ask later.
+            ProviderMisconfigured: a person must act.
         """
 
 

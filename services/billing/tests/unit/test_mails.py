@@ -9,6 +9,7 @@ from importlib.resources import files
 from uuid import UUID, uuid4
 
 import pytest
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
 from billing.domain.money import Money
 from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
@@ -16,6 +17,7 @@ from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.period import Period
 from billing.domain.plan import BillingCycle, BoughtPlan, Method
 from billing.domain.pricing import VAT_CAMEROON, amounts
+from billing.domain.refund import Channel, Refund, RefundStatus
 from billing.domain.subscription import Subscription, SubscriptionStatus
 from billing.usecases.steps import mails, subscription_mails
 from common.persistence import MailMessage
@@ -92,6 +94,25 @@ def subscription(of: Order) -> Subscription:
     )  # fmt: skip
 
 
+def refund(of: Order) -> Refund:
+    return Refund(
+        tenant_id=of.tenant_id, id=uuid4(), payment_id=uuid4(), order_id=of.id, method=Method.BANK_TRANSFER,
+        channel=Channel.BY_HAND, status=RefundStatus.COMPLETED, amount=of.amounts.total, from_order=of.amounts.total,
+        from_credit=Money(0, "XAF"), request_id="", requests=1, provider_reference=None, refund_reference="V-1",
+        reason="", reason_code=None, requested_by=None, decided_by=None, polls=0, next_poll_at=None, created_at=NOW,
+        sent_at=None, completed_at=NOW,
+    )  # fmt: skip
+
+
+def note(of: Order) -> CreditNote:
+    return CreditNote(
+        tenant_id=of.tenant_id, id=uuid4(), invoice_id=uuid4(), invoice_number="EBM-2026-000042", refund_id=uuid4(),
+        issuer=ISSUER.document(), series="EBM-AV", year=2026, sequence=7, number=number_of("EBM-AV", 2026, 7),
+        issued_at=NOW, customer=of.customer, language=of.language, net=of.amounts.net, taxes=of.amounts.taxes,
+        total=of.amounts.total, reason="",
+    )  # fmt: skip
+
+
 NOTE = "introuvable sur le relevé"
 
 WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
@@ -106,6 +127,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
         subscription(of), of, of, ISSUER, until=NOW
     ),
     "deletion_warning": lambda of: subscription_mails.deletion_warning(subscription(of), of, ISSUER, days=7, at=NOW),
+    "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
 }
 FACTS = {
     "order_received": {"ORD-20261122-ABCDEFGHJK", "Gold"},
@@ -117,6 +139,7 @@ FACTS = {
     "renewal_due": {"ORD-20261122-ABCDEFGHJK", "Gold"},
     "subscription_past_due": {"ORD-20261122-ABCDEFGHJK", "Gold", "2026"},
     "deletion_warning": {"Gold", "2026"},
+    "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
 }
 WITHOUT_AMOUNT = {"deletion_warning"}
 AMOUNT = {"fr": "1 192 500 XAF", "en": "1,192,500 XAF"}

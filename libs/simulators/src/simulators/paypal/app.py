@@ -113,6 +113,8 @@ class PayPal:
             Route("/_sim/ca.pem", self._ca, methods=["GET"]),
             Route("/_sim/events", self._delivered, methods=["GET"]),
             Route("/_sim/captures/{id}", self._settle, methods=["POST"]),
+            Route("/_sim/captures/{id}/reverse", self._reverse, methods=["POST"]),
+            Route("/_sim/refunds/{id}", self._settle_refund, methods=["POST"]),
             Route("/_sim/map", self._map, methods=["PUT"]),
             *control_routes(self.faults, self.recorder),
         ]
@@ -192,8 +194,10 @@ class PayPal:
         content_type = request.headers.get("content-type", "")
         wanted = requests.json_object(content_type, await request.body(), may_be_empty=True)
         _, capture = _found(self.store.captures, request)
+        rule = request.scope["state"]["rule"]
         _mocked(request)
-        refund = self.store.refund(capture, wanted, request.headers.get("paypal-request-id"))
+        effect = {} if rule is None else rule.effect
+        refund = self.store.refund(capture, wanted, request.headers.get("paypal-request-id"), effect)
         # 201 for a repeated key too: PayPal describes no other success here.
         return JSONResponse(self.store.refund_body(refund, capture, full=_wants_all(request)), 201)
 
@@ -298,6 +302,24 @@ class PayPal:
             return JSONResponse({"error": "a pending capture becomes COMPLETED or DECLINED"}, 422)
         self.store.settle(found[1], status)
         return JSONResponse(self.store.capture_body(found[1], full=True))
+
+    async def _reverse(self, request: Request) -> Response:
+        found = self.store.captures.get(request.path_params["id"])
+        if found is None:
+            return JSONResponse({"error": "no such capture"}, 404)
+        refund = self.store.reverse(found[1])
+        return JSONResponse(self.store.refund_body(refund, found[1], full=True))
+
+    async def _settle_refund(self, request: Request) -> Response:
+        status = (await request.json()).get("status")
+        found = self.store.refunds.get(request.path_params["id"])
+        if found is None:
+            return JSONResponse({"error": "no such refund"}, 404)
+        _, capture, refund = found
+        if status not in ("COMPLETED", "FAILED", "CANCELLED") or refund.status != "PENDING":
+            return JSONResponse({"error": "a pending refund becomes COMPLETED, FAILED or CANCELLED"}, 422)
+        self.store.settle_refund(capture, refund, status)
+        return JSONResponse(self.store.refund_body(refund, capture, full=True))
 
     async def _map(self, request: Request) -> Response:
         self.urls.update(await request.json())

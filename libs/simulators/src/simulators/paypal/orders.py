@@ -64,7 +64,15 @@ class Capture:
 
     @property
     def refunded(self) -> Decimal:
-        return sum((refund.value for refund in self.refunds), Decimal(0))
+        """What is refunded or on its way; a failed refund gives its amount back."""
+        counted = (refund.value for refund in self.refunds if refund.status in ("COMPLETED", "PENDING"))
+        return sum(counted, Decimal(0))
+
+    def restate(self) -> None:
+        """Say whether part or all of a captured sum has gone back."""
+        if self.status in ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"):
+            done = self.refunded
+            self.status = "COMPLETED" if not done else "REFUNDED" if done == self.value else "PARTIALLY_REFUNDED"
 
 
 @dataclass
@@ -244,8 +252,12 @@ class Store:
 
     # --- refunds -----------------------------------------------------------------------------------------------
 
-    def refund(self, capture: Capture, request: dict[str, Any], key: str | None) -> Refund:
+    def refund(
+        self, capture: Capture, request: dict[str, Any], key: str | None, effect: dict[str, Any] | None = None
+    ) -> Refund:
         """The refund that this key made or makes; without an amount all that is left is refunded.
+
+        `effect` may say `refund`: the status that it has at first (PENDING: paid by eCheck), or `issue`: why not.
 
         Raises:
             IssueError: nothing left, too much, wrong currency, too late, not captured yet.
@@ -255,6 +267,8 @@ class Store:
             return earlier
         left = capture.value - capture.refunded
         self._check_refundable(capture, left)
+        if effect and "issue" in effect:
+            raise IssueError(422, effect["issue"])
         value, currency = (left, capture.currency)
         if "amount" in request:
             value, currency = parsed(request["amount"], "/amount")
@@ -263,18 +277,40 @@ class Store:
         if value > left:
             raise IssueError(422, "REFUND_AMOUNT_EXCEEDED")
         fields: dict[str, str] = {name: request[name] for name in REFUND_TEXTS if name in request}
-        refund = Refund(new_id(), value, currency, self._clock(), fields)
-        capture.refunds.append(refund)
-        capture.status = "REFUNDED" if capture.refunded == capture.value else "PARTIALLY_REFUNDED"
-        self.refunds[refund.id] = (self.captures[capture.id][0], capture, refund)
+        status = (effect or {}).get("refund", "COMPLETED")
+        refund = Refund(new_id(), value, currency, self._clock(), fields, status)
+        self._keep_refund(capture, refund, "REFUNDED")
         self._remember(f"refund {capture.id}", key, refund)
+        return refund
+
+    def settle_refund(self, capture: Capture, refund: Refund, status: str) -> None:
+        """A pending refund ends."""
+        refund.status = status
+        capture.restate()
+        if status == "COMPLETED":
+            self._announce_refund(capture, refund, "REFUNDED")
+
+    def reverse(self, capture: Capture, value: Decimal | None = None) -> Refund:
+        """PayPal takes money back by itself: a chargeback, a dispute that the buyer won; its key is nobody's."""
+        refund = Refund(new_id(), value or capture.value - capture.refunded, capture.currency, self._clock(), {})
+        self._keep_refund(capture, refund, "REVERSED")
+        return refund
+
+    def _keep_refund(self, capture: Capture, refund: Refund, word: str) -> None:
+        capture.refunds.append(refund)
+        capture.restate()
+        self.refunds[refund.id] = (self.captures[capture.id][0], capture, refund)
+        self._announce_refund(capture, refund, word)
+
+    def _announce_refund(self, capture: Capture, refund: Refund, word: str) -> None:
+        if refund.status != "COMPLETED":
+            return
         self._announce(
-            "PAYMENT.CAPTURE.REFUNDED",
+            f"PAYMENT.CAPTURE.{word}",
             "refund",
-            f"A {currency} {money(value, currency)['value']} capture payment was refunded",
+            f"A {refund.currency} {money(refund.value, refund.currency)['value']} capture payment was {word.lower()}",
             self.refund_body(refund, capture, full=True),
         )
-        return refund
 
     def _check_refundable(self, capture: Capture, left: Decimal) -> None:
         if capture.status == "PENDING":

@@ -155,10 +155,44 @@ class PayPal:
         if refund.note:
             body["note_to_payer"] = refund.note[:255]
         path = f"/v2/payments/captures/{_part(refund.capture_reference)}/refund"
-        answer = await self._client.call("POST", path, self._headers(refund.request_id), _json(body))
+        headers = self._headers(refund.request_id) | REPRESENTATION
+        answer = await self._client.call("POST", path, headers, _json(body))
         if answer.is_success:
             return answers.refund_state(_object(answer))
         raise _refusal(answer)
+
+    async def observe_refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
+        """Read the refund by PayPal's number, or find it by ours among the order's refunds.
+
+        Raises:
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
+        """
+        try:
+            if refund.refund_reference is not None:
+                found = await self._refund(refund.refund_reference)
+                if found is not None:
+                    return answers.refund_state(found)
+            return await self._refund_in_order(attempt, refund)
+        except ProviderRefused as refused:
+            raise unexpected(refused) from refused
+
+    async def _refund(self, reference: str) -> dict[str, Any] | None:
+        answer = await self._client.call("GET", f"/v2/payments/refunds/{_part(reference)}", {})
+        if answer.is_success:
+            return _object(answer)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        raise _refusal(answer)
+
+    async def _refund_in_order(self, attempt: AttemptView, refund: RefundView) -> RefundState:
+        order = None if attempt.provider_reference is None else await self._order(attempt.provider_reference)
+        if order is None:
+            # Whether it was taken cannot be told: repeating it blindly could send the money twice.
+            return RefundState(status=ProviderStatus.UNKNOWN, provider_status="404", needs_operator=True)
+        ours = [state for state in answers.refunds_of(order) if state.refund_id == refund.refund_id]
+        if ours:
+            return ours[-1]
+        return RefundState(status=ProviderStatus.UNKNOWN, provider_status="none", not_received=True)
 
     async def verify_webhook_signature(self, question: bytes) -> str:
         """PayPal's own verdict, SUCCESS or FAILURE, on a verify-webhook-signature request body.

@@ -192,7 +192,21 @@ def refund_state(body: dict[str, Any]) -> RefundState:
         provider_status=word,
         refund_reference=str(body["id"]) if "id" in body else None,
         amount=read_money(body.get("amount")),
+        refund_id=read_uuid(body.get("invoice_id")),
+        reason_code=_refund_reason(body),
     )
+
+
+def _refund_reason(body: dict[str, Any]) -> str | None:
+    details = body.get("status_details")
+    return str(details["reason"]) if isinstance(details, dict) and "reason" in details else None
+
+
+def refunds_of(order: dict[str, Any]) -> list[RefundState]:
+    """Every refund that an order names, ours and others."""
+    unit = next(_objects(order.get("purchase_units")), {})
+    payments = unit["payments"] if isinstance(unit.get("payments"), dict) else {}
+    return [refund_state(refund) for refund in _objects(payments.get("refunds"))]
 
 
 def _objects(data: Any) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from common.web import create_app
 from fastapi import FastAPI
 
 from billing.api.dependencies import Tools
-from billing.api.routes import admin, catalogue, coupons, invoices, orders, payments, webhooks
+from billing.api.routes import admin, admin_refunds, catalogue, coupons, invoices, orders, payments, webhooks
 from billing.settings import NAME
 
 ROUTERS = (
@@ -16,6 +16,7 @@ ROUTERS = (
     coupons.router,
     webhooks.router,
     admin.router,
+    admin_refunds.router,
 )
 
 

@@ -16,6 +16,7 @@ from billing.persistence.unit_of_work import BillingStore
 from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
+from billing.workflows.refunding import Refunding
 
 PAYERS = frozenset({"owner", "admin"})
 """Roles that may pay and cancel for an organization."""
@@ -27,6 +28,7 @@ class Tools:
 
     store: BillingStore
     checkout: Checkout
+    refunding: Refunding
     settings: Settings
     issuer: Issuer
     receipts: ReceiptStore

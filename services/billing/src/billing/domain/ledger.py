@@ -18,6 +18,12 @@ class EntryKind(StrEnum):
     ALLOCATION = "allocation"
     SURPLUS = "surplus"
     INVOICE = "invoice"
+    CREDIT_USED = "credit_used"
+    CREDIT_RETURNED = "credit_returned"
+    CREDIT_NOTE = "credit_note"
+    REFUND_RESERVED = "refund_reserved"
+    REFUND_RELEASED = "refund_released"
+    REFUND = "refund"
 
 
 class Account(StrEnum):
@@ -28,6 +34,7 @@ class Account(StrEnum):
     UNALLOCATED = "unallocated"
     RECEIVABLE = "receivable"
     CUSTOMER_CREDIT = "customer_credit"
+    REFUND_PAYABLE = "refund_payable"
     REVENUE = "revenue"
     TAX = "tax"
 
@@ -85,3 +92,48 @@ def invoiced(invoice_id: UUID, net: Money, tax: Money) -> Entry:
         Posting(Account.TAX, -tax),
     )
     return Entry(EntryKind.INVOICE, invoice_id, postings)
+
+
+def used_credit(order_id: UUID, amount: Money) -> Entry:
+    """Book what of the customer's credit pays an order."""
+    postings = (Posting(Account.CUSTOMER_CREDIT, amount), Posting(Account.RECEIVABLE, -amount))
+    return Entry(EntryKind.CREDIT_USED, order_id, postings)
+
+
+def returned_credit(order_id: UUID, amount: Money) -> Entry:
+    """Book credit that a fully refunded order gives back."""
+    postings = (Posting(Account.RECEIVABLE, amount), Posting(Account.CUSTOMER_CREDIT, -amount))
+    return Entry(EntryKind.CREDIT_RETURNED, order_id, postings)
+
+
+def reserved_for_refund(refund_id: UUID, credit: Money) -> Entry:
+    """Book credit that is to be sent back, so that no order uses it meanwhile."""
+    postings = (Posting(Account.CUSTOMER_CREDIT, credit), Posting(Account.REFUND_PAYABLE, -credit))
+    return Entry(EntryKind.REFUND_RESERVED, refund_id, postings)
+
+
+def released_from_refund(refund_id: UUID, credit: Money) -> Entry:
+    """Book that reserved credit was not sent after all."""
+    postings = (Posting(Account.REFUND_PAYABLE, credit), Posting(Account.CUSTOMER_CREDIT, -credit))
+    return Entry(EntryKind.REFUND_RELEASED, refund_id, postings)
+
+
+def credit_noted(note_id: UUID, net: Money, tax: Money) -> Entry:
+    """Book a credit note: an invoice taken back."""
+    postings = (Posting(Account.REVENUE, net), Posting(Account.TAX, tax), Posting(Account.RECEIVABLE, -(net + tax)))
+    return Entry(EntryKind.CREDIT_NOTE, note_id, postings)
+
+
+def refunded(refund_id: UUID, method: str, sent: Money, from_order: Money, from_credit: Money) -> Entry:
+    """Book money that left: ``sent`` by the provider, worth the two parts in the order's currency."""
+    worth = from_order + from_credit
+    postings = [
+        Posting(f"{Account.CLEARING}:{method}", -sent),
+        Posting(Account.RECEIVABLE, from_order),
+        Posting(Account.REFUND_PAYABLE, from_credit),
+    ]
+    if sent.currency != worth.currency:
+        postings += [Posting(Account.EXCHANGE, sent), Posting(Account.EXCHANGE, -worth)]
+    elif sent != worth:
+        postings.append(Posting(Account.EXCHANGE, sent - worth))
+    return Entry(EntryKind.REFUND, refund_id, tuple(postings))

@@ -42,6 +42,11 @@ class OrderPaymentStatus(StrEnum):
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
 
+    @classmethod
+    def of_settled(cls, order: "Order") -> "OrderPaymentStatus":
+        """Return what a settled order says whose state moves on."""
+        return cls.PARTIALLY_REFUNDED if order.refunded_minor else cls.PAID
+
 
 class OrderKind(StrEnum):
     """What paying the order does."""
@@ -53,6 +58,9 @@ class OrderKind(StrEnum):
 
 UNPAID = frozenset({OrderStatus.PENDING, OrderStatus.PAYMENT_PENDING, OrderStatus.FAILED})
 """States in which an order is still offered for payment."""
+
+PAID_FOR = frozenset({OrderPaymentStatus.PAID, OrderPaymentStatus.PARTIALLY_REFUNDED})
+"""What an order says of its payment while the customer has what he bought."""
 
 SETTLED = frozenset({OrderStatus.PAID, OrderStatus.PROCESSING, OrderStatus.COMPLETED, OrderStatus.REFUNDED})
 """States that only money can have brought about."""
@@ -95,6 +103,7 @@ class Order:
     fingerprint: str
     effective_at: datetime | None
     created_at: datetime
+    refunded_minor: int = 0
 
     @property
     def outstanding(self) -> Money:
@@ -107,7 +116,9 @@ class Order:
         return self.allocated_minor >= self.amounts.total.amount_minor
 
 
-def payment_status(order: OrderStatus, *, covered: bool, has_open: bool, has_failed: bool) -> OrderPaymentStatus:
+def payment_status(
+    order: OrderStatus, *, covered: bool, has_open: bool, has_failed: bool, has_refund: bool = False
+) -> OrderPaymentStatus:
     """Derive what an order says about its payment.
 
     Args:
@@ -115,11 +126,12 @@ def payment_status(order: OrderStatus, *, covered: bool, has_open: bool, has_fai
         covered: Whether the allocations reach the total.
         has_open: Whether one of its payments may still succeed and is offered.
         has_failed: Whether one of them failed.
+        has_refund: Whether a part of what it was paid went back.
     """
     if order is OrderStatus.REFUNDED:
         return OrderPaymentStatus.REFUNDED
     if covered and order in SETTLED:
-        return OrderPaymentStatus.PAID
+        return OrderPaymentStatus.PARTIALLY_REFUNDED if has_refund else OrderPaymentStatus.PAID
     if has_open:
         return OrderPaymentStatus.PENDING
     return OrderPaymentStatus.FAILED if has_failed else OrderPaymentStatus.UNPAID

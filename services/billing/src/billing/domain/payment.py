@@ -94,6 +94,14 @@ class Payment:
     has_receipt: bool = field(default=False)
 
     @property
+    def worth(self) -> Money:
+        """What a completed payment is worth in the order's currency: of a transfer what arrived, else what was due."""
+        same = self.settled is not None and self.settled.currency == self.amount.currency
+        return (
+            self.settled if self.settled is not None and same and self.method is Method.BANK_TRANSFER else self.amount
+        )
+
+    @property
     def is_offered(self) -> bool:
         return self.status in OFFERED
 

@@ -18,8 +18,8 @@ class Cases:
         self._session = session
         self._clock = clock
 
-    async def open(self, payment: Payment, kind: str, details: dict[str, Any]) -> bool:
-        """Open a case about a payment, once per kind."""
+    async def open(self, payment: Payment, kind: str, details: dict[str, Any], *, reference: str = "") -> bool:
+        """Open a case about a payment, once per kind and ``reference`` (which refund, dispute or day it is about)."""
         opened = await self._session.execute(
             insert(cases)
             .values(
@@ -27,6 +27,7 @@ class Cases:
                 id=uuid7(),
                 kind=kind,
                 payment_id=payment.id,
+                reference=reference,
                 details=details,
                 opened_at=self._clock.now(),
             )

@@ -149,6 +149,12 @@ class Invoices:
         found = await self._with_lines(list(rows))
         return found[0] if found else None
 
+    async def of_order(self, order_id: UUID) -> Invoice | None:
+        """Return an order's invoice with its lines."""
+        rows = (await self._session.execute(select(invoices).where(invoices.c.order_id == order_id))).all()
+        found = await self._with_lines(list(rows))
+        return found[0] if found else None
+
     async def page(self, after: UUID | None, limit: int) -> list[Invoice]:
         """Return the tenant's invoices, newest first, that are older than ``after``."""
         query = select(invoices).order_by(invoices.c.id.desc()).limit(limit)

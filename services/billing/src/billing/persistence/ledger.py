@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.ledger import Entry
+from billing.domain.ledger import Account, Entry, EntryKind
 from billing.domain.money import Money
 from billing.persistence.tables import ledger_entries, ledger_postings
 
@@ -63,3 +63,26 @@ class Ledger:
             .order_by(ledger_postings.c.currency)
         )
         return [Money(int(row.balance), row.currency) for row in rows]
+
+    async def posted(self, kind: EntryKind, source_id: UUID, account: str) -> list[Money]:
+        """Return what an entry posted to an account, if it is booked."""
+        rows = await self._session.execute(
+            select(ledger_postings.c.amount_minor, ledger_postings.c.currency)
+            .join(ledger_entries, ledger_entries.c.id == ledger_postings.c.entry_id)
+            .where(
+                ledger_entries.c.kind == kind,
+                ledger_entries.c.source_id == source_id,
+                ledger_postings.c.account == account,
+            )
+        )
+        return [Money(row.amount_minor, row.currency) for row in rows]
+
+    async def hold_credit(self, tenant_id: UUID, currency: str) -> Money:
+        """Return the customer's credit and let nobody else spend of it until this transaction ends.
+
+        Taken after order and payment, before the subscription.
+        """
+        key = func.hashtextextended(f"{tenant_id}:credit", 0)
+        await self._session.execute(select(func.pg_advisory_xact_lock(key)))
+        owed = next((of for of in await self.balances(Account.CUSTOMER_CREDIT) if of.currency == currency), None)
+        return -owed if owed is not None else Money.zero(currency)

@@ -99,6 +99,7 @@ def _order(row: Row[Any]) -> Order:
         fingerprint=row.fingerprint,
         effective_at=row.effective_at,
         created_at=row.created_at,
+        refunded_minor=row.refunded_minor,
     )
 
 
@@ -134,6 +135,7 @@ class Orders:
                 status=order.status,
                 payment_status=order.payment_status,
                 allocated_minor=0,
+                refunded_minor=0,
                 fingerprint=order.fingerprint,
                 effective_at=order.effective_at,
                 expires_at=expires_at,
@@ -250,6 +252,17 @@ class Orders:
             update(orders)
             .where(orders.c.id == order.id)
             .values(allocated_minor=orders.c.allocated_minor + amount.amount_minor)
+        )
+
+    async def take_back(self, order: Order, *, allocated: Money, refunded: Money) -> None:
+        """Note money that went back: taken from what an unsettled order has received, beside it on a settled one."""
+        await self._session.execute(
+            update(orders)
+            .where(orders.c.id == order.id)
+            .values(
+                allocated_minor=orders.c.allocated_minor - allocated.amount_minor,
+                refunded_minor=orders.c.refunded_minor + refunded.amount_minor,
+            )
         )
 
     async def take_effect(self, order: Order, at: datetime) -> None:

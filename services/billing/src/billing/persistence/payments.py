@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -147,6 +147,13 @@ class Payments:
             .where(payments.c.id == payment_id, payments.c.next_poll_at.is_not(None))
             .values(next_poll_at=at)
         )
+
+    async def allocated(self, payment_id: UUID) -> int:
+        """Return what of a payment went to its order, in minor units of the order's currency."""
+        found = await self._session.scalar(
+            select(func.sum(payment_allocations.c.amount_minor)).where(payment_allocations.c.payment_id == payment_id)
+        )
+        return int(found or 0)
 
     async def allocate(self, payment: Payment, amount: Money) -> bool:
         """Record what of a payment goes to its order; a second time changes nothing and returns False."""

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -113,6 +113,45 @@ class Subscriptions:
             select(subscription_periods.c.order_id).where(subscription_periods.c.replaced_at >= at).limit(1)
         )
         return found is not None
+
+    async def withdraw(self, order_id: UUID, at: datetime) -> Period | None:
+        """Take back what lies ahead of the period that an order bought; ``None`` where nothing of it does.
+
+        The running one is cut short, one that has not begun is struck out. Returns it as it was.
+        """
+        live = (
+            subscription_periods.c.order_id == order_id,
+            subscription_periods.c.ends_at > at,
+            subscription_periods.c.replaced_at.is_(None),
+        )
+        row = (await self._session.execute(select(subscription_periods).where(*live))).one_or_none()
+        if row is None:
+            return None
+        instant = timedelta(microseconds=1)
+        change = {"ends_at": max(at, row.starts_at + instant)} if row.starts_at <= at else {"replaced_at": at}
+        await self._session.execute(update(subscription_periods).where(*live).values(**change))
+        return Period(row.starts_at, row.ends_at, row.anchor_day)
+
+    async def move_up(self, after: datetime, by: timedelta) -> dict[UUID, datetime]:
+        """Let the periods that begin after a withdrawn one begin earlier; returns their orders and new beginnings."""
+        moved = await self._session.execute(
+            update(subscription_periods)
+            .where(subscription_periods.c.starts_at > after, subscription_periods.c.replaced_at.is_(None))
+            .values(
+                starts_at=subscription_periods.c.starts_at - literal(by),
+                ends_at=subscription_periods.c.ends_at - literal(by),
+            )
+            .returning(subscription_periods.c.order_id, subscription_periods.c.starts_at)
+        )
+        return {row.order_id: row.starts_at for row in moved}
+
+    async def shorten(self, tenant_id: UUID, ends_at: datetime) -> None:
+        """Let a locked subscription end earlier."""
+        await self._session.execute(
+            update(subscriptions)
+            .where(subscriptions.c.tenant_id == tenant_id)
+            .values(ends_at=ends_at, version=subscriptions.c.version + 1, next_step_at=self._clock.now())
+        )
 
     async def start(self, order: Order, period: Period) -> None:
         """Insert the subscription of a new organization."""

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.persistence.cases import Cases
 from billing.persistence.catalogue import Catalogue
 from billing.persistence.coupons import Coupons
+from billing.persistence.credit_notes import CreditNotes
 from billing.persistence.invoices import Invoices
 from billing.persistence.ledger import Ledger
 from billing.persistence.orders import Orders
@@ -17,6 +18,7 @@ from billing.persistence.organizations import Organizations
 from billing.persistence.payments import Payments
 from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
+from billing.persistence.refunds import DueRefunds, Refunds
 from billing.persistence.subscriptions import Subscriptions
 from billing.persistence.webhooks import WebhookEvents
 
@@ -37,7 +39,10 @@ class UnitOfWork(Transaction):
         self.ledger = Ledger(session, clock)
         self.orders = Orders(session, clock)
         self.organizations = Organizations(session, clock)
+        self.credit_notes = CreditNotes(session)
         self.payments = Payments(session, clock)
+        self.refunds = Refunds(session, clock)
+        self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
         self.subscriptions = Subscriptions(session, clock)
         self.webhooks = WebhookEvents(session, clock)

@@ -26,4 +26,4 @@ async def complete_order(uow: UnitOfWork) -> None:
     for order in orders:
         locked = await uow.orders.lock(order.id)
         if locked is not None and locked.status is OrderStatus.PAID:
-            await uow.orders.move(locked, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
+            await uow.orders.move(locked, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(locked))

@@ -30,7 +30,7 @@ async def start_changed_plan(uow: UnitOfWork, order_id: UUID) -> bool:
         await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
         return False
     await uow.subscriptions.switch(order, subscription.ends_at)
-    await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
+    await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(order))
     await uow.publish(
         SubscriptionPlanChanged(
             order_id=order.id,

@@ -127,6 +127,13 @@ BILLING = [
         ("GET", "/api/admin/payments/"),
         ("GET", "/api/admin/payments/{payment_id}/receipt/"),
         ("POST", "/api/admin/coupons/"),
+        ("POST", "/api/admin/payments/{payment_id}/refunds/"),
+        ("GET", "/api/admin/refunds/"),
+        ("GET", "/api/admin/refunds/{refund_id}/"),
+        ("POST", "/api/admin/refunds/{refund_id}/approve/"),
+        ("POST", "/api/admin/refunds/{refund_id}/reject/"),
+        ("POST", "/api/admin/refunds/{refund_id}/record/"),
+        ("GET", "/api/admin/credit-notes/"),
     ),
     *_routes(
         "billing",

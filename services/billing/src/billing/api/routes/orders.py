@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
-from billing.domain.order import Order
+from billing.domain.order import PAID_FOR, Order
 from billing.domain.reason import explain
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
@@ -111,7 +111,7 @@ async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language:
         attempts = await uow.payments.of_order(order_id)
         organization = await uow.organizations.document(order.tenant_id)
     last = attempts[-1].reason_code if attempts else None
-    paid = current.payment_status == "paid"
+    paid = current.payment_status in PAID_FOR
     return VerifyOut(
         success=paid and organization is not None,
         status=current.status,

@@ -7,11 +7,10 @@ from common.auth import Principal, requires_person, requires_staff
 from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, File, UploadFile
 
+from billing.api.amounts import amount_in
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order, visible_payment
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
-from billing.domain.money import EXPONENTS, Money, MoneyError
-from billing.domain.payment import Payment
-from billing.errors import AmountInvalid, PaymentNotFound
+from billing.errors import PaymentNotFound
 from billing.usecases.check_transfer import approve_transfer, reject_transfer
 from billing.workflows.receiving import receive_receipt
 
@@ -55,19 +54,6 @@ async def send_receipt(
     )
 
 
-def _amount(payment: Payment, text: str | None) -> Money | None:
-    if text is None:
-        return None
-    currency = payment.charged.currency
-    try:
-        amount = Money.parse(text, currency)
-    except MoneyError:
-        amount = Money.zero(currency)
-    if amount.amount_minor <= 0:
-        raise AmountInvalid(exponent=EXPONENTS[currency], currency=currency)
-    return amount
-
-
 @router.post("/{payment_id}/verify_bank_transfer/")
 async def verify_bank_transfer(
     payment_id: UUID, checked: CheckTransferIn, who: Finance, tools: ToolsDep, language: LanguageDep
@@ -89,7 +75,7 @@ async def verify_bank_transfer(
                 uow,
                 payment_id,
                 staff_id=who.user_id,
-                amount=_amount(found, checked.amount),
+                amount=amount_in(found.charged.currency, checked.amount),
                 note=checked.note,
                 issuer=tools.issuer,
             )

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from common.mail import MailTemplates
 from common.persistence import MailMessage
 
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice, Issuer
 from billing.domain.order import Customer, Order
 from billing.domain.payment import Payment
 from billing.domain.plan import BillingCycle
 from billing.domain.reason import explain
+from billing.domain.refund import Refund
 from billing.domain.wording import amount_text, day_text, spoken
 
 MAILS = (
@@ -26,6 +28,7 @@ MAILS = (
     "renewal_due",
     "subscription_past_due",
     "deletion_warning",
+    "refund_sent",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -33,6 +36,7 @@ LABELS = {
     "account": ("Compte", "Account"),
     "amount": ("Montant", "Amount"),
     "bank": ("Banque", "Bank"),
+    "credit_note": ("Avoir", "Credit note"),
     "cycle": ("Facturation", "Billing"),
     "deleted": ("Suppression le", "Deletion on"),
     "holder": ("Titulaire", "Holder"),
@@ -212,4 +216,21 @@ def invoice_issued(invoice: Invoice) -> MailMessage:
         ],
         attachment=f"invoice:{invoice.id}",
         invoice_number=invoice.number,
+    )
+
+
+def refund_sent(order: Order, refund: Refund, note: CreditNote | None, issuer: Issuer) -> MailMessage:
+    """Tell the customer that money is on its way back to him, and which credit note he has."""
+    return write(
+        "refund_sent",
+        refund.id,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=[
+            ("order", order.number),
+            ("amount", amount_text(refund.amount, order.language)),
+            ("credit_note", note.number if note else None),
+        ],
+        order_number=order.number,
     )

@@ -62,6 +62,7 @@ async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = No
         covered=order.is_covered,
         has_open=has_open,
         has_failed=any(attempt.status is PaymentStatus.FAILED for attempt in attempts),
+        has_refund=order.refunded_minor > 0,
     )
     await uow.orders.move(order, wanted or order.status, derived)
 

@@ -1,0 +1,146 @@
+"""What follows when money has gone back, or will not: ledger, credit note, states, the period, the fact and the mail.
+
+All in the caller's transaction, with order, payment and refund locked in this order.
+"""
+
+import logging
+from typing import Any
+
+from common.ids import uuid7
+from sqlalchemy.exc import IntegrityError
+
+from billing.domain.credit_note import SERIES, CreditNote, credited_taxes
+from billing.domain.invoice import Issuer, number_of
+from billing.domain.ledger import (
+    Account,
+    EntryKind,
+    credit_noted,
+    refunded,
+    released_from_refund,
+    returned_credit,
+)
+from billing.domain.money import Money
+from billing.domain.order import SETTLED, Order, OrderPaymentStatus, OrderStatus
+from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.refund import Refund, RefundStatus
+from billing.events import PaymentRefunded
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.ending import end_refunded_period
+from billing.usecases.steps.mails import refund_sent
+from billing.usecases.steps.settlement import restate
+
+log = logging.getLogger(__name__)
+
+
+async def give_up(uow: UnitOfWork, refund: Refund, status: RefundStatus, **columns: Any) -> bool:
+    """Reject or fail a locked refund: what it took from the customer's credit is his again."""
+    moved = await uow.refunds.move(refund, status, **columns)
+    if moved and refund.from_credit:
+        await uow.ledger.book(refund.tenant_id, released_from_refund(refund.id, refund.from_credit))
+    return moved
+
+
+async def _credit_note(uow: UnitOfWork, order: Order, refund: Refund, total: Money, issuer: Issuer) -> CreditNote:
+    invoice = await uow.invoices.of_order(order.id)
+    assert invoice is not None
+    now = uow.clock.now()
+    series = f"{issuer.code}-{SERIES}"
+    sequence = await uow.invoices.next_sequence(series, now.year)
+    before = Money(await uow.credit_notes.credited(invoice.id), total.currency)
+    taxes = credited_taxes(invoice, before, total)
+    net = total
+    for line in taxes:
+        net -= line.amount
+    note = CreditNote(
+        tenant_id=order.tenant_id,
+        id=uuid7(),
+        invoice_id=invoice.id,
+        invoice_number=invoice.number,
+        refund_id=refund.id,
+        issuer=issuer.document(),
+        series=series,
+        year=now.year,
+        sequence=sequence,
+        number=number_of(series, now.year, sequence),
+        issued_at=now,
+        customer=invoice.customer,
+        language=invoice.language,
+        net=net,
+        taxes=taxes,
+        total=total,
+        reason=refund.reason,
+    )
+    await uow.credit_notes.add(note)
+    await uow.ledger.book(order.tenant_id, credit_noted(note.id, note.net, note.tax))
+    return note
+
+
+async def _credit_to_return(uow: UnitOfWork, order: Order, refund: Refund) -> Money:
+    """Return the credit that paid for an order, where this refund is the last of the money that did."""
+    posted = await uow.ledger.posted(EntryKind.CREDIT_USED, order.id, Account.CUSTOMER_CREDIT)
+    used = posted[0] if posted else Money.zero(order.amounts.currency)
+    money_in = order.allocated_minor - used.amount_minor
+    is_last = order.refunded_minor + refund.from_order.amount_minor == money_in
+    return used if is_last else Money.zero(used.currency)
+
+
+async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer: Issuer) -> CreditNote | None:
+    if not refund.from_order:
+        return None
+    nothing = Money.zero(refund.from_order.currency)
+    if order.status not in SETTLED:
+        await uow.orders.take_back(order, allocated=refund.from_order, refunded=nothing)
+        return None
+    returned = await _credit_to_return(uow, order, refund)
+    await uow.orders.take_back(order, allocated=nothing, refunded=refund.from_order + returned)
+    if returned:
+        await uow.ledger.book(order.tenant_id, returned_credit(order.id, returned))
+    return await _credit_note(uow, order, refund, refund.from_order + returned, issuer)
+
+
+async def complete(
+    uow: UnitOfWork, order: Order, payment: Payment, refund: Refund, issuer: Issuer, *, reference: str | None
+) -> bool:
+    """Book a refund whose money has left, once.
+
+    A settled order gets a credit note; once all of it went back it is refunded, and its period ends if it is the
+    running one. An unsettled order has received less from now on and may be paid again.
+
+    Returns:
+        False where the reference is another refund's, or this one is final already; nothing has changed then.
+    """
+    try:
+        async with uow.session.begin_nested():
+            moved = await uow.refunds.move(
+                refund,
+                RefundStatus.COMPLETED,
+                refund_reference=reference or refund.refund_reference,
+                completed_at=uow.clock.now(),
+                reason_code=None,
+            )
+    except IntegrityError:
+        return False
+    if not moved:
+        return False
+    note = await _take_from_order(uow, order, refund, issuer)
+    entry = refunded(refund.id, refund.method, refund.amount, refund.from_order, refund.from_credit)
+    await uow.ledger.book(refund.tenant_id, entry)
+    assert payment.settled is not None
+    if await uow.refunds.completed_of(payment.id) >= payment.settled.amount_minor:
+        await uow.payments.move(payment, PaymentStatus.REFUNDED)
+    ended = await _restated(uow, order)
+    log.info("refund completed", extra={"refund_id": str(refund.id), "order_id": str(order.id)})
+    await uow.publish(PaymentRefunded.of(order, refund, note, ends_period=ended), subject=str(order.id))
+    await uow.send_mail(refund_sent(order, refund, note, issuer))
+    return True
+
+
+async def _restated(uow: UnitOfWork, before: Order) -> bool:
+    """Let the order say what went back; returns whether that ended the running period."""
+    order = await uow.orders.lock(before.id)
+    assert order is not None
+    if order.status in SETTLED and order.refunded_minor and order.refunded_minor == order.allocated_minor:
+        await uow.orders.move(order, OrderStatus.REFUNDED, OrderPaymentStatus.REFUNDED)
+        return await end_refunded_period(uow, order)
+    await restate(uow, order)
+    return False
