@@ -6,9 +6,9 @@ DomainError
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
-│            DowngradeNotNow · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown · OrderOutdated
-│            RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge · RefundStateForbids
-│            RefundReferenceKnown
+│            DowngradeNotNow · DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
+│            OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge
+│            RefundStateForbids · RefundReferenceKnown
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -154,6 +154,14 @@ class SubscriptionMissing(Conflict):
     code = "subscription_missing"
     en = "The organization has no subscription yet: order with kind «new»."
     fr = "L'organisation n'a pas encore d'abonnement : commandez avec kind « new »."
+
+
+class DowngradeOverUsage(Conflict):
+    """Field `over_quota`: what is used beyond the plan, `resource limit current to_free` each."""
+
+    code = "downgrade_over_usage"
+    en = "More is used than this plan allows ({resources}). Free it first, or renew the plan that you have."
+    fr = "L'utilisation dépasse ce plan ({resources}). Libérez d'abord la différence, ou renouvelez votre plan actuel."
 
 
 class DowngradeNotNow(Conflict):

@@ -129,12 +129,14 @@ class Billing:
         finally:
             await connection.close()
 
-    async def told(self, tenant_id: UUID, fact: str, data: dict[str, Any], *, version: int = 1) -> None:
-        """Deliver a fact of tenancy's and handle it, as the worker would."""
+    async def told(
+        self, tenant_id: UUID, fact: str, data: dict[str, Any], *, version: int = 1, source: str = "tenancy"
+    ) -> None:
+        """Deliver a fact of another service and handle it, as the worker would."""
         await self.inbox.receive(
             Envelope(
                 id=uuid7(),
-                source="tenancy",
+                source=source,
                 type=f"{fact}.v1",
                 time=self.clock.now(),
                 subject=str(tenant_id),

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from billing.testing import ORDERS, Billing, by_momo, pay_by_transfer, place, subscribed, until_paid
+from billing.testing import ORDERS, Billing, by_momo, order_body, pay_by_transfer, place, subscribed, until_paid
 from common.ids import uuid7
 
 pytestmark = pytest.mark.integration
@@ -234,3 +234,48 @@ async def test_a_transfer_that_waits_for_its_approval_keeps_its_order(billing: B
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "payment_pending"
     await pay_by_transfer(billing, buyer, order)
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "paid"
+
+
+async def uses(billing: Billing, tenant_id: UUID, *, ago: timedelta = timedelta(0), **figures: int) -> None:
+    measured_at = (billing.clock.now() - ago).isoformat()
+    await billing.told(tenant_id, "usage.recorded", figures | {"measured_at": measured_at}, source="backup-engine")
+
+
+@pytest.mark.invariant("S38")
+async def test_a_downgrade_below_usage_is_scheduled_and_says_what_to_free(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=2)
+    _other, other = await subscribed(billing, plan_id=2)
+    await uses(billing, other, vms_count=49)
+    await uses(billing, tenant_id, vms_count=30, storage_bytes=100_000_000_001, esxi_servers_count=2)
+    # An older report that comes late changes nothing.
+    await uses(billing, tenant_id, ago=timedelta(hours=1), vms_count=3)
+    ends_at = (await subscription(billing, tenant_id))["ends_at"]
+    order = await place(owner, plan_id=1)
+    free = [
+        {"resource": "max_vms", "limit": 10, "current": 30, "to_free": 20},
+        {"resource": "max_storage_gb", "limit": 100, "current": 101, "to_free": 1},
+    ]
+    assert order["over_quota"] == free
+    assert datetime.fromisoformat(order["effective_at"]) == ends_at
+    await uses(billing, tenant_id, storage_bytes=99)
+    assert (await owner.get(f"{ORDERS}{order['id']}/")).json()["over_quota"] == free[:1]
+    await pay_by_transfer(billing, owner, order)
+    billing.clock.advance(ends_at + timedelta(seconds=1) - billing.clock.now())
+    await billing.watch.start_changed_plans()
+    told_of = await billing.rows(
+        "select body_text from mails where tenant_id = $1 and key like 'plan_too%'", t=tenant_id
+    )
+    assert "30 / 10" in told_of[0]["body_text"]
+
+
+@pytest.mark.invariant("S38")
+async def test_a_smaller_plan_that_would_begin_at_once_is_refused_below_usage(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=2)
+    await uses(billing, tenant_id, esxi_servers_count=4)
+    await until(billing, tenant_id, days_after_end=1)
+    refused = await owner.post(ORDERS, json=order_body(plan_id=1))
+    assert (refused.status_code, refused.json()["code"]) == (409, "downgrade_over_usage")
+    assert refused.json()["over_quota"] == [{"resource": "max_esxi_servers", "limit": 2, "current": 4, "to_free": 2}]
+    await uses(billing, tenant_id, esxi_servers_count=2)
+    await pay_by_transfer(billing, owner, await place(owner, plan_id=1))
+    assert json.loads((await subscription(billing, tenant_id))["plan"])["name"] == "bronze"

@@ -19,6 +19,7 @@ from billing.domain.plan import BillingCycle, BoughtPlan, Method
 from billing.domain.pricing import VAT_CAMEROON, amounts
 from billing.domain.refund import Channel, Refund, RefundStatus
 from billing.domain.subscription import Subscription, SubscriptionStatus
+from billing.domain.usage import Excess
 from billing.usecases.steps import mails, subscription_mails
 from common.persistence import MailMessage
 
@@ -126,6 +127,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "subscription_past_due": lambda of: subscription_mails.subscription_past_due(
         subscription(of), of, of, ISSUER, until=NOW
     ),
+    "plan_too_small": lambda of: subscription_mails.plan_too_small(of, (Excess("max_vms", 10, 30),), ISSUER),
     "deletion_warning": lambda of: subscription_mails.deletion_warning(subscription(of), of, ISSUER, days=7, at=NOW),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
 }
@@ -140,8 +142,9 @@ FACTS = {
     "subscription_past_due": {"ORD-20261122-ABCDEFGHJK", "Gold", "2026"},
     "deletion_warning": {"Gold", "2026"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
+    "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},
 }
-WITHOUT_AMOUNT = {"deletion_warning"}
+WITHOUT_AMOUNT = {"deletion_warning", "plan_too_small"}
 AMOUNT = {"fr": "1 192 500 XAF", "en": "1,192,500 XAF"}
 
 

@@ -1,4 +1,4 @@
-"""Tenancy's facts about organizations: a new one completes its order; every one is kept for answers.
+"""Tenancy's facts about organizations, of which a new one completes its order; the backup engine's about usage.
 
 The reader models declare only what is read. Deliveries run in the event's tenant, in one transaction each.
 """
@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from common.messaging import Envelope, Subscriptions
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from billing.domain.usage import Figure
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.complete_order import complete_order, learn_organization
 
@@ -61,6 +62,26 @@ async def complete_on_provisioning(event: OrganizationProvisioned, uow: UnitOfWo
     """Complete the order that paid for the organization."""
     await learn_organization(uow, event.told(), owner_id=event.owner_id(), version=envelope.aggregateversion)
     await complete_order(uow)
+
+
+class ReportedUsage(BaseModel):
+    """What billing reads of the backup engine's `usage.recorded`: whole figures, not differences."""
+
+    esxi_servers_count: int | None = Field(None, ge=0)
+    vms_count: int | None = Field(None, ge=0)
+    storage_bytes: int | None = Field(None, ge=0)
+    measured_at: AwareDatetime
+
+    def figures(self) -> dict[str, Figure]:
+        """Return the reported figures by name, without those that were left out."""
+        reported = self.model_dump(exclude_none=True, exclude={"measured_at"})
+        return {name: Figure(value, self.measured_at) for name, value in reported.items()}
+
+
+@subscriptions.on("usage.recorded", source="backup-engine")
+async def learn_usage(event: ReportedUsage, uow: UnitOfWork, _envelope: Envelope) -> None:
+    """Keep what is used, for the next change of plan."""
+    await uow.usage.learn(uow.tenant_id, event.figures())
 
 
 async def _learn(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:

@@ -494,6 +494,15 @@ organizations = Table(
 )
 """Tenancy's organization objects as last told, for answers; tenancy owns them."""
 
+usage_figures = Table(
+    "usage_figures",
+    metadata,
+    tenant_id(),
+    Column("figures", JSONB, nullable=False),
+    PrimaryKeyConstraint("tenant_id"),
+)
+"""What the backup engine last counted, each figure with its time; for a change of plan only."""
+
 webhook_events = Table(
     "webhook_events",
     metadata,

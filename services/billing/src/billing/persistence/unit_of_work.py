@@ -20,6 +20,7 @@ from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
 from billing.persistence.refunds import DueRefunds, Refunds
 from billing.persistence.subscriptions import Subscriptions
+from billing.persistence.usage import UsageFigures
 from billing.persistence.webhooks import WebhookEvents
 
 
@@ -45,6 +46,7 @@ class UnitOfWork(Transaction):
         self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
         self.subscriptions = Subscriptions(session, clock)
+        self.usage = UsageFigures(session)
         self.webhooks = WebhookEvents(session, clock)
 
     async def serialize(self, user_id: UUID) -> None:

@@ -18,10 +18,12 @@ from billing.domain.period import unused_part
 from billing.domain.plan import BillingCycle, Plan
 from billing.domain.pricing import amounts
 from billing.domain.subscription import Subscription
+from billing.domain.usage import over_quota
 from billing.errors import (
     CouponRefused,
     CurrencyNotSold,
     DowngradeNotNow,
+    DowngradeOverUsage,
     PlanNotFound,
     RenewalOfAnotherPlan,
     SubscriptionMissing,
@@ -102,6 +104,7 @@ async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, p
     former = await uow.catalogue.plan(running.plan.id)
     cheaper = former is not None and _monthly(plan) < _monthly(former)
     if running.ends_at <= now:
+        await _must_fit(uow, running, plan)
         return _Terms(Money.zero(CATALOGUE_CURRENCY), None)
     if cheaper and wanted.effective_now:
         raise DowngradeNotNow(effective_at=running.ends_at.isoformat())
@@ -111,6 +114,16 @@ async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, p
     for period, paid in await uow.subscriptions.periods_ahead(now):
         credit += unused_part(paid, period, now)
     return _Terms(credit, None)
+
+
+async def _must_fit(uow: UnitOfWork, running: Subscription, plan: Plan) -> None:
+    """Refuse a plan that would begin at once and is too small for what is used; a later one is scheduled."""
+    excess = over_quota(await uow.usage.known(running.tenant_id), plan.quotas)
+    if excess:
+        raise DowngradeOverUsage(
+            resources=", ".join(f"{one.resource} {one.current} > {one.limit}" for one in excess),
+            over_quota=[asdict(one) | {"to_free": one.to_free} for one in excess],
+        )
 
 
 def _monthly(plan: Plan) -> Money:
@@ -145,6 +158,7 @@ async def place_order(
         CouponRefused: The coupon does not hold, or is used up.
         SubscriptionMissing: A renewal or change of what was never bought.
         RenewalOfAnotherPlan: Only a change brings another plan.
+        DowngradeOverUsage: The plan would begin at once, and more is used than it allows.
         DowngradeNotNow: A smaller plan can't begin before the running period's end.
     """
     plan = await uow.catalogue.plan(wanted.plan_id)

@@ -2,17 +2,21 @@
 
 from uuid import UUID
 
+from billing.domain.invoice import Issuer
 from billing.domain.order import OrderPaymentStatus, OrderStatus
+from billing.domain.usage import over_quota
 from billing.events import PaidPeriod, PlanAsBought, SubscriptionPlanChanged
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.subscription_mails import plan_too_small
 
 
-async def start_changed_plan(uow: UnitOfWork, order_id: UUID) -> bool:
+async def start_changed_plan(uow: UnitOfWork, order_id: UUID, issuer: Issuer) -> bool:
     """Switch the subscription to the plan of a paid, scheduled change whose day has come; once.
 
     Args:
         uow: Open for the order's tenant.
         order_id: The change.
+        issuer: Who writes to the customer, where more is used than the new plan allows.
 
     Returns:
         Whether the plan changed by this call.
@@ -27,10 +31,12 @@ async def start_changed_plan(uow: UnitOfWork, order_id: UUID) -> bool:
     period = await uow.subscriptions.period_of(order.id)
     if period is None:
         # An upgrade has replaced what this change bought, and has credited it: its plan must not come any more.
-        await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.PAID)
+        await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(order))
         return False
     await uow.subscriptions.switch(order, subscription.ends_at)
     await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(order))
+    if excess := over_quota(await uow.usage.known(order.tenant_id), order.plan.quotas):
+        await uow.send_mail(plan_too_small(order, excess, issuer))
     await uow.publish(
         SubscriptionPlanChanged(
             order_id=order.id,

@@ -81,6 +81,11 @@ class Checkout:
         self._clock = clock
         self._calls_per_second = calls_per_second
 
+    @property
+    def issuer(self) -> Issuer:
+        """Who issues the invoices."""
+        return self._issuer
+
     def provider(self, method: Method) -> PaymentProvider | None:
         """Return the provider of a method, if this deployment has one."""
         return self._providers.get(method)

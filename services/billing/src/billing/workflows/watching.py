@@ -115,5 +115,5 @@ class Watch:
         started = 0
         for tenant_id, order_id in due:
             async with self._store.for_tenant(tenant_id) as uow:
-                started += await start_changed_plan(uow, order_id)
+                started += await start_changed_plan(uow, order_id, self._checkout.issuer)
         return started

@@ -13,8 +13,9 @@ from fastapi.responses import JSONResponse
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
-from billing.domain.order import PAID_FOR, Order
+from billing.domain.order import PAID_FOR, Order, OrderKind
 from billing.domain.reason import explain
+from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.cancel_order import cancel_order
@@ -29,7 +30,14 @@ ASK_GAP = timedelta(seconds=3)
 
 async def _answer(uow: UnitOfWork, order: Order) -> dict[str, Any]:
     organization = await uow.organizations.document(order.tenant_id)
-    return OrderOut.of(order, organization).model_dump(mode="json")
+    return OrderOut.of(order, organization, await _excess(uow, order)).model_dump(mode="json")
+
+
+async def _excess(uow: UnitOfWork, order: Order) -> tuple[Excess, ...] | None:
+    """Return what is used beyond the plan that a change will bring; ``None`` for other orders."""
+    if order.kind is not OrderKind.CHANGE:
+        return None
+    return over_quota(await uow.usage.known(order.tenant_id), order.plan.quotas)
 
 
 @router.post("/", status_code=201, response_model=OrderOut)
@@ -72,7 +80,7 @@ async def list_orders(who: Person, tools: ToolsDep, paging: PagingDep) -> Page[O
 async def get_order(order_id: UUID, who: Person, tools: ToolsDep) -> OrderOut:
     order = await visible_order(tools.store, who, order_id)
     async with tools.store.for_tenant(order.tenant_id) as uow:
-        return OrderOut.of(order, await uow.organizations.document(order.tenant_id))
+        return OrderOut.of(order, await uow.organizations.document(order.tenant_id), await _excess(uow, order))
 
 
 @router.post("/{order_id}/cancel/")

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, EmailStr, Field
 
 from billing.domain.order import Customer, Order, OrderKind
 from billing.domain.plan import BillingCycle
+from billing.domain.usage import Excess
 from billing.usecases.place_order import WantedOrder
 
 OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) if isinstance(value, str) else value)]
@@ -55,6 +56,19 @@ class PlanRef(Answer):
     display_name: str
 
 
+class ExcessOut(Answer):
+    """What is used now beyond the plan of a change, and how much of it has to go before the change takes effect."""
+
+    resource: str
+    limit: int
+    current: int
+    to_free: int
+
+    @classmethod
+    def of(cls, excess: Excess) -> "ExcessOut":
+        return cls(resource=excess.resource, limit=excess.limit, current=excess.current, to_free=excess.to_free)
+
+
 class OrderOut(Answer):
     id: UUID
     order_number: str
@@ -78,10 +92,13 @@ class OrderOut(Answer):
     payment_status: str
     organization: dict[str, Any] | None
     effective_at: datetime | None
+    over_quota: list[ExcessOut] | None = None
     created_at: datetime
 
     @classmethod
-    def of(cls, order: Order, organization: dict[str, Any] | None) -> "OrderOut":
+    def of(
+        cls, order: Order, organization: dict[str, Any] | None, excess: tuple[Excess, ...] | None = None
+    ) -> "OrderOut":
         return cls(
             id=order.id,
             order_number=order.number,
@@ -105,6 +122,7 @@ class OrderOut(Answer):
             payment_status=order.payment_status,
             organization=organization,
             effective_at=order.effective_at,
+            over_quota=None if excess is None else [ExcessOut.of(one) for one in excess],
             created_at=order.created_at,
         )
 

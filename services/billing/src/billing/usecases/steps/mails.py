@@ -29,6 +29,7 @@ MAILS = (
     "subscription_past_due",
     "deletion_warning",
     "refund_sent",
+    "plan_too_small",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -39,6 +40,9 @@ LABELS = {
     "credit_note": ("Avoir", "Credit note"),
     "cycle": ("Facturation", "Billing"),
     "deleted": ("Suppression le", "Deletion on"),
+    "max_esxi_servers": ("Serveurs ESXi", "ESXi servers"),
+    "max_storage_gb": ("Stockage (Go)", "Storage (GB)"),
+    "max_vms": ("Machines virtuelles", "Virtual machines"),
     "holder": ("Titulaire", "Holder"),
     "iban": ("IBAN", "IBAN"),
     "invoice": ("Facture", "Invoice"),

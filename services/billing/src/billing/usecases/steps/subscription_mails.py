@@ -10,6 +10,7 @@ from common.persistence import MailMessage
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order
 from billing.domain.subscription import Subscription
+from billing.domain.usage import Excess
 from billing.domain.wording import amount_text, day_text
 from billing.usecases.steps.mails import write
 
@@ -69,4 +70,20 @@ def deletion_warning(
         language=last.language,
         issuer=issuer.document(),
         facts=_facts(subscription, last, None, ("deleted", day_text(at, last.language))),
+    )
+
+
+def plan_too_small(order: Order, excess: tuple[Excess, ...], issuer: Issuer) -> MailMessage:
+    """Tell the customer that his smaller plan holds from now on, and what he still has to free."""
+    return write(
+        "plan_too_small",
+        order.id,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=[
+            ("plan", order.plan.display_name),
+            ("order", order.number),
+            *((one.resource, f"{one.current} / {one.limit}") for one in excess),
+        ],
     )

@@ -1,0 +1,42 @@
+"""What the tenant uses, as it was last told: one row, its figures each with their own time."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing.domain.usage import Figure, newer
+from billing.persistence.tables import usage_figures
+
+
+class UsageFigures:
+    """Figures of the transaction's tenant."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def known(self, tenant_id: UUID, *, lock: bool = False) -> dict[str, Figure]:
+        """Return the figures by name; none where nothing was counted yet."""
+        found = select(usage_figures.c.figures).where(usage_figures.c.tenant_id == tenant_id)
+        document = await self._session.scalar(found.with_for_update() if lock else found)
+        return {
+            name: Figure(figure["value"], datetime.fromisoformat(figure["measured_at"]))
+            for name, figure in (document or {}).items()
+        }
+
+    async def learn(self, tenant_id: UUID, told: Mapping[str, Figure]) -> None:
+        """Keep a report; of each figure the one that was measured last stays."""
+        await self._session.execute(
+            insert(usage_figures).values(tenant_id=tenant_id, figures={}).on_conflict_do_nothing()
+        )
+        merged = newer(await self.known(tenant_id, lock=True), told)
+        document = {
+            name: {"value": figure.value, "measured_at": figure.measured_at.isoformat()}
+            for name, figure in merged.items()
+        }
+        await self._session.execute(
+            update(usage_figures).where(usage_figures.c.tenant_id == tenant_id).values(figures=document)
+        )
