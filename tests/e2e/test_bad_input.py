@@ -27,6 +27,10 @@ SERVERS, ORDERS = "/api/esxi-servers/", "/api/tenants/orders/"
 AS_JSON = {"content-type": "application/json"}
 
 BODIES: dict[str, JSON] = {
+    "POST /api/admin/bank-statement-lines/{line_id}/approve/": {"note": "checked"},
+    "POST /api/admin/bank-statement-lines/{line_id}/dismiss/": {"note": "checked"},
+    "POST /api/admin/bank-statement-lines/{line_id}/propose/": {"note": "checked", "payment_id": "{payment_id}"},
+    "POST /api/admin/bank-statement-lines/{line_id}/release/": {"note": "checked"},
     "POST /api/admin/coupons/": {"code": "ESSAI", "percent": "10", "reason": "an attempt"},
     "POST /api/auth/login/": {"email": "a@xyz.example", "password": "not his password"},
     "POST /api/auth/refresh/": {"refresh_token": "0123456789012345678901234567890123456789012"},
@@ -55,9 +59,10 @@ BODIES: dict[str, JSON] = {
 }
 """A body that is right, for every operation that takes JSON; ids by the name of their path parameter."""
 
-RECEIPT = "POST /api/tenants/payments/{payment_id}/receipt/"
-NO_ONES = {"plan_id", "token"}
-"""Path parameters that name nothing that somebody owns: the catalogue's plans, and secrets."""
+FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
+"""Operations that take a file."""
+NO_ONES = {"plan_id", "token", "line_id"}
+"""Path parameters that name nothing that somebody owns: plans, secrets, lines of the platform's bank statements."""
 
 
 def operations(document: JSON) -> list[tuple[str, str, JSON]]:
@@ -82,7 +87,7 @@ def request_of(method: str, path: str, ids: dict[str, str]) -> JSON:
     if path.startswith("/api/restore/jobs/") and ids["job_id"] != "@":
         ids = ids | {"job_id": ids["restore_job_id"]}
     wanted: JSON = {"method": method, "url": filled(path, ids)}
-    if f"{method} {path}" == RECEIPT:
+    if f"{method} {path}" in FILES:
         wanted["files"] = {"file": ("recu.pdf", b"%PDF-1.4\n%%EOF\n", "application/pdf")}
     elif (body := BODIES.get(f"{method} {path}")) is not None:
         wanted["json"] = filled(body, ids)
@@ -97,7 +102,7 @@ async def document(endpoints) -> Any:
 
 def test_every_operation_that_takes_a_body_is_in_the_tests(document: JSON) -> None:
     taking = {f"{m} {p}" for m, p, operation in operations(document) if "requestBody" in operation}
-    assert taking == {*BODIES, RECEIPT}
+    assert taking == {*BODIES, *FILES}
 
 
 @pytest.mark.invariant("S8")

@@ -16,6 +16,7 @@ from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
 
+from billing.adapters.bank_statements import read_statement
 from billing.adapters.invoice_pdf import invoice_pdf
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
 from billing.adapters.paypal import PayPal, PayPalConfig
@@ -117,6 +118,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         paypal_webhooks=verifier,
         read_webhook=parse_event,
         read_phone_number=normalise_msisdn,
+        read_statement=read_statement,
     )
 
 

@@ -2,15 +2,16 @@
 
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
-│             RefundNotFound
+│             RefundNotFound · StatementLineNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
+│            StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeNotNow · DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
 │            OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge
-│            RefundStateForbids · RefundReferenceKnown
+│            RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
-├── TooLarge: ReceiptTooLarge
+├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
 └── Unavailable: MethodUnavailable
 """
@@ -58,6 +59,46 @@ class RefundNotFound(NotFound):
     code = "refund_not_found"
     en = "There is no such refund. See /api/admin/refunds/."
     fr = "Ce remboursement n'existe pas. Voir /api/admin/refunds/."
+
+
+class StatementLineNotFound(NotFound):
+    code = "statement_line_not_found"
+    en = "There is no such line of a bank statement."
+    fr = "Cette ligne de relevé bancaire n'existe pas."
+
+
+class StatementUnreadable(Invalid):
+    """Field `where`: what could not be read."""
+
+    code = "statement_unreadable"
+    en = "This is no bank statement that we can read (CAMT.053, or CSV with known columns): {where}."
+    fr = "Ce n'est pas un relevé que nous savons lire (CAMT.053, ou CSV aux colonnes connues) : {where}."
+
+
+class StatementOfAnotherAccount(Invalid):
+    code = "statement_of_another_account"
+    en = "This statement is of another account than the one that customers pay to."
+    fr = "Ce relevé est celui d'un autre compte que celui où paient les clients."
+
+
+class StatementLineDecided(Conflict):
+    """Field `status`."""
+
+    code = "statement_line_decided"
+    en = "The line is {status}; this cannot be done with it any more."
+    fr = "La ligne est à l'état {status} ; cela n'est plus possible."
+
+
+class TransferTaken(Conflict):
+    code = "transfer_taken"
+    en = "Another line of a statement is proposed for this transfer already."
+    fr = "Une autre ligne de relevé est déjà proposée pour ce virement."
+
+
+class StatementTooLarge(TooLarge):
+    code = "statement_too_large"
+    en = "A bank statement has at most {limit_bytes} bytes."
+    fr = "Un relevé bancaire a au plus {limit_bytes} octets."
 
 
 class MethodUnknown(Invalid):

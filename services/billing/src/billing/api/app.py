@@ -5,7 +5,17 @@ from common.web import create_app
 from fastapi import FastAPI
 
 from billing.api.dependencies import Tools
-from billing.api.routes import admin, admin_refunds, catalogue, coupons, invoices, orders, payments, webhooks
+from billing.api.routes import (
+    admin,
+    admin_refunds,
+    admin_statements,
+    catalogue,
+    coupons,
+    invoices,
+    orders,
+    payments,
+    webhooks,
+)
 from billing.settings import NAME
 
 ROUTERS = (
@@ -17,6 +27,7 @@ ROUTERS = (
     webhooks.router,
     admin.router,
     admin_refunds.router,
+    admin_statements.router,
 )
 
 

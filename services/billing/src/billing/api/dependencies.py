@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order, OrderKind
 from billing.domain.payment import Payment
+from billing.domain.statement import Statement
 from billing.errors import OrderNotFound, OrganizationNotActive, OrganizationOwnerRequired, PaymentNotFound
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
@@ -36,6 +37,7 @@ class Tools:
     paypal_webhooks: WebhookVerifier | None
     read_webhook: Callable[[bytes], WebhookEvent]
     read_phone_number: Callable[[str], str]
+    read_statement: Callable[[bytes, str], Statement]
 
 
 def _tools(request: Request) -> Tools:

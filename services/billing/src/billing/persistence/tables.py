@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -207,6 +208,7 @@ payments = Table(
     Index("uq_payments_method_receipt_reference", "method", "receipt_reference", unique=True),
     Index("ix_payments_order", "tenant_id", "order_id"),
     Index("ix_payments_user", "user_id", "id"),
+    Index("ix_payments_submitted", "reference", postgresql_where=text("status = 'submitted'")),
     Index("ix_payments_due", "next_poll_at", postgresql_where=text("next_poll_at is not null")),
     CheckConstraint("amount_minor > 0 and charged_minor > 0", name="positive"),
 )
@@ -480,6 +482,50 @@ credit_notes = Table(
     Index("ix_credit_notes_invoice", "tenant_id", "invoice_id"),
     CheckConstraint("total_minor > 0 and net_minor >= 0", name="positive"),
 )
+
+
+bank_statements = Table(
+    "bank_statements",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("form", String(10), nullable=False),
+    Column("imported_by", Uuid, nullable=False),
+    at("imported_at"),
+)
+
+bank_statement_lines = Table(
+    "bank_statement_lines",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("statement_id", Uuid, nullable=False),
+    Column("fingerprint", String(64), nullable=False, unique=True),
+    Column("booked_on", Date, nullable=False),
+    _minor("amount_minor"),
+    _currency(),
+    Column("text", String(500), nullable=False),
+    Column("counterparty", String(200), nullable=False),
+    Column("bank_reference", String(100), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("organization_id", Uuid),
+    Column("payment_id", Uuid),
+    Column("payment_reference", String(60)),
+    _minor("due_minor", nullable=True),
+    Column("proposed_by", Uuid),
+    Column("decided_by", Uuid),
+    Column("note", Text),
+    at("decided_at", nullable=True),
+    ForeignKeyConstraint(["statement_id"], ["bank_statements.id"]),
+    Index("ix_bank_statement_lines_status", "status", "id"),
+    Index(
+        "uq_bank_statement_lines_payment",
+        "payment_id",
+        unique=True,
+        postgresql_where=text("status in ('proposed', 'approved')"),
+    ),
+    CheckConstraint("amount_minor > 0", name="positive"),
+)
+"""What arrived on our account; whose it is, is proposed by the reference that it quotes and decided by a person."""
 
 organizations = Table(
     "organizations",

@@ -19,6 +19,7 @@ from billing.persistence.payments import Payments
 from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
 from billing.persistence.refunds import DueRefunds, Refunds
+from billing.persistence.statements import Statements
 from billing.persistence.subscriptions import Subscriptions
 from billing.persistence.usage import UsageFigures
 from billing.persistence.webhooks import WebhookEvents
@@ -45,6 +46,7 @@ class UnitOfWork(Transaction):
         self.refunds = Refunds(session, clock)
         self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
+        self.statements = Statements(session, clock)
         self.subscriptions = Subscriptions(session, clock)
         self.usage = UsageFigures(session)
         self.webhooks = WebhookEvents(session, clock)

@@ -25,7 +25,14 @@ async def _submitted(uow: UnitOfWork, payment: Payment, staff_id: UUID) -> Payme
 
 
 async def approve_transfer(
-    uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, amount: Money | None, note: str, issuer: Issuer
+    uow: UnitOfWork,
+    payment_id: UUID,
+    *,
+    staff_id: UUID,
+    amount: Money | None,
+    note: str,
+    issuer: Issuer,
+    movement: str | None = None,
 ) -> Payment:
     """Take the money of a submitted transfer in: less than due leaves the order open, more becomes credit.
 
@@ -36,6 +43,7 @@ async def approve_transfer(
         amount: What arrived; ``None`` for the amount due.
         note: Kept with the payment and in the audit log.
         issuer: Who issues the invoice.
+        movement: The movement of money that it is, such as a line of a statement; one of each pays one transfer.
 
     Raises:
         PaymentNotFound: No such payment in this tenant.
@@ -54,6 +62,7 @@ async def approve_transfer(
         settled_currency=arrived.currency,
         approved_by=staff_id,
         note=note,
+        receipt_reference=movement,
         completed_at=uow.clock.now(),
     )
     order = await uow.orders.lock(payment.order_id)
