@@ -17,7 +17,7 @@ from common.persistence.startup import check_database
 from common.web import HttpPart
 
 from billing.adapters.bank_statements import read_statement
-from billing.adapters.invoice_pdf import invoice_pdf
+from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
 from billing.adapters.paypal import PayPal, PayPalConfig
 from billing.adapters.paypal_webhooks import OnlineVerifier, parse_event
@@ -163,7 +163,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     members = [
         *event_parts(NAME, tools.store, bus, subscriptions),
-        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice).document),
+        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf).document),
         *_timers(database, tools),
     ]
 

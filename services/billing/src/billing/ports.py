@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 from uuid import UUID
 
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice
 from billing.domain.money import Money
 
@@ -265,6 +266,9 @@ class ReceiptStore(Protocol):
     async def get(self, name: str) -> bytes:
         """Return a kept file; raises FileNotFoundError."""
 
+
+DrawCreditNote = Callable[[CreditNote, Invoice], bytes]
+"""Returns a credit note as PDF, beside the invoice that it corrects; the same ones always give the same bytes."""
 
 DrawInvoice = Callable[[Invoice], bytes]
 """Returns an invoice as PDF, in its own language; the same invoice always gives the same bytes."""

@@ -1,18 +1,21 @@
 """Billing's mails on their way: queued with the act, sent by SMTP, the invoice as a PDF with them."""
 
 import base64
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from billing.adapters.invoice_pdf import credit_note_pdf
 from billing.testing import Billing, by_momo, initiate, place, until_paid, verify
 from billing.workflows.attaching import Attaching
 from common.mail import Mailer
 from common.settings import MailSettings
 from common.testing import eventually
 from pydantic import SecretStr
+from pypdf import PdfReader
 from simulators.mail import MailConfig
 from simulators.mail import start as start_mail
 
@@ -26,7 +29,7 @@ class Post:
         settings = MailSettings(
             email_host="127.0.0.1", email_port=sink.smtp_port, email_use_tls=False, email_host_password=SecretStr("")
         )
-        self._attaching = Attaching(billing.store, billing.tools.draw_invoice)
+        self._attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf)
         self._mailer = Mailer(billing.doors, settings, self._attaching.document)
         self._sink = sink
 
@@ -103,9 +106,39 @@ async def test_a_mail_names_no_document_of_another_organization(billing: Billing
     await by_momo(buyer, order)
     await until_paid(buyer, order)
     (row,) = await billing.rows("select id, tenant_id from invoices where order_id = $1", id=UUID(order["id"]))
-    attaching = Attaching(billing.store, billing.tools.draw_invoice)
+    attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf)
     mine = await attaching.document(row["tenant_id"], f"invoice:{row['id']}")
     assert mine.content.startswith(b"%PDF")
     for tenant_id, reference in ((uuid4(), f"invoice:{row['id']}"), (row["tenant_id"], f"receipt:{row['id']}")):
         with pytest.raises(Exception, match=r"no such invoice|nothing here makes"):
             await attaching.document(tenant_id, reference)
+
+
+async def test_a_refund_brings_its_credit_note(billing: Billing, post: Post) -> None:
+    address, buyer = _address(), billing.client(language="fr")
+    order = await place(buyer, customer_email=address, customer_niu="M021912004567B")
+    payment = await initiate(buyer, order, 3)
+    finance = [billing.client(staff=["finance"]) for _ in range(2)]
+    await finance[0].post(
+        f"/api/tenants/payments/{payment['payment_id']}/verify_bank_transfer/", json={"approve": True}
+    )
+    asked = await finance[0].post(
+        f"/api/admin/payments/{payment['payment_id']}/refunds/", json={"amount": "20000", "reason": "asked for it"}
+    )
+    assert asked.status_code == 201, asked.text
+    path = f"/api/admin/refunds/{asked.json()['id']}/"
+    assert (await finance[1].post(f"{path}approve/", json={"reason": "agreed"})).status_code < 300
+    recorded = await finance[1].post(f"{path}record/", json={"reference": uuid4().hex, "reason": "sent by the bank"})
+    assert recorded.status_code < 300, recorded.text
+    (told,) = [mail for mail in await post.sent_to(address) if mail["attachments"] and "acture" not in mail["subject"]]
+    (file,) = told["attachments"]
+    shown = " ".join(PdfReader(io.BytesIO(base64.b64decode(file["content"]))).pages[0].extract_text().split())
+    for expected in (
+        file["name"].removesuffix(".pdf"),
+        "AVOIR",
+        "Rectifie",
+        "asked for it",
+        "20\u00a0000\u00a0XAF",
+        "M021912004567B",
+    ):
+        assert expected.replace("\u00a0", " ") in shown.replace("\u00a0", " ")

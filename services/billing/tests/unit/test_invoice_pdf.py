@@ -9,11 +9,11 @@ from pathlib import Path
 import pypdfium2
 import pytest
 import time_machine
-from billing.adapters.invoice_pdf import invoice_pdf, paper_pdf
+from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice, InvoiceLine
 from billing.domain.money import Money
 from billing.domain.order import Customer
-from billing.domain.paper import Corrected, PaperKind, paper_of
 from billing.domain.pricing import VAT_CAMEROON, amounts
 from billing.domain.wording import amount_text
 from billing.domain.words import amount_in_words
@@ -119,15 +119,16 @@ def test_an_invoice_of_nothing_says_that_nothing_is_due() -> None:
 @pytest.mark.parametrize(("language", "words"), [("fr", ("AVOIR", "Rectifie")), ("en", ("CREDIT NOTE", "Corrects"))])
 def test_a_credit_note_names_the_invoice_that_it_corrects(language: str, words: tuple[str, ...]) -> None:
     invoice = sample(language)
-    note = replace(
-        paper_of(invoice),
-        kind=PaperKind.CREDIT_NOTE,
-        number="EBM-2026-000043",
-        corrected=Corrected(invoice.number, invoice.issued_at, "Double paiement"),
-        settlement=None,
-    )
-    shown = read(paper_pdf(note))
-    for word in (*words, invoice.number, "EBM-2026-000043", "Double paiement"):
+    note = CreditNote(
+        tenant_id=invoice.tenant_id, id=invoice.id, invoice_id=invoice.id, invoice_number=invoice.number,
+        refund_id=invoice.id, issuer=invoice.issuer, series="EBM-AV", year=2026, sequence=3, number="EBM-AV-2026-000003",
+        issued_at=invoice.issued_at, customer=invoice.customer, language=language, net=invoice.amounts.net,
+        taxes=invoice.amounts.taxes, total=invoice.amounts.total, reason="Double paiement",
+    )  # fmt: skip
+    shown = read(credit_note_pdf(note, invoice))
+    assert note.reason in shown
+    assert plain(amount_text(note.total, language)) in shown
+    for word in (*words, invoice.number, note.number):
         assert word in shown
     assert "ACQUITTÉE" not in shown
     assert "PAID" not in shown

@@ -11,9 +11,10 @@ from typing import Any
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice, Settlement
 from billing.domain.money import Money
-from billing.domain.paper import Paper, PaperKind, paper_of
+from billing.domain.paper import Paper, PaperKind, paper_of, paper_of_note
 from billing.domain.pricing import VAT_CAMEROON, Amounts
 from billing.domain.wording import amount_text, day_text, spoken
 from billing.domain.words import amount_in_words
@@ -370,6 +371,11 @@ def paper_pdf(paper: Paper) -> bytes:
         sheet.write_at(_MARGIN, _WIDTH, sheet.texts[note], 4)
     output: Any = sheet.output()
     return bytes(output)
+
+
+def credit_note_pdf(note: CreditNote, invoice: Invoice) -> bytes:
+    """Return a credit note as PDF, beside the invoice that it corrects; always the same bytes."""
+    return paper_pdf(paper_of_note(note, invoice))
 
 
 def invoice_pdf(invoice: Invoice) -> bytes:

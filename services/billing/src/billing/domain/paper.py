@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice, InvoiceLine, Settlement
+from billing.domain.money import Money
 from billing.domain.order import Customer
 from billing.domain.period import Period
 from billing.domain.pricing import Amounts
@@ -28,7 +30,7 @@ class Corrected:
 
     number: str
     issued_at: datetime
-    reason: str = ""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,4 +65,30 @@ def paper_of(invoice: Invoice) -> Paper:
         amounts=invoice.amounts,
         period=invoice.period,
         settlement=invoice.settlement,
+    )
+
+
+def paper_of_note(note: CreditNote, invoice: Invoice) -> Paper:
+    """Return what a credit note says; its customer's particulars are those of the invoice that it corrects."""
+    nothing = Money.zero(note.total.currency)
+    return Paper(
+        kind=PaperKind.CREDIT_NOTE,
+        number=note.number,
+        issued_at=note.issued_at,
+        language=note.language,
+        issuer=note.issuer,
+        customer=invoice.customer,
+        order_number=invoice.order_number,
+        lines=(
+            InvoiceLine(
+                "item",
+                f"Avoir sur la facture {invoice.number}",
+                f"Credit on invoice {invoice.number}",
+                1,
+                note.net,
+                note.net,
+            ),
+        ),
+        amounts=Amounts(subtotal=note.net, discount=nothing, credit=nothing, taxes=note.taxes, total=note.total),
+        corrected=Corrected(invoice.number, invoice.issued_at, note.reason),
     )

@@ -236,5 +236,6 @@ def refund_sent(order: Order, refund: Refund, note: CreditNote | None, issuer: I
             ("amount", amount_text(refund.amount, order.language)),
             ("credit_note", note.number if note else None),
         ],
+        attachment=f"credit_note:{note.id}" if note else None,
         order_number=order.number,
     )
