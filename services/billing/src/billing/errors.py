@@ -2,14 +2,14 @@
 
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
-│             RefundNotFound · StatementLineNotFound
+│             RefundNotFound · StatementLineNotFound · SubscriptionNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeNotNow · DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
 │            OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge
-│            RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
+│            RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken · SubscriptionEnded
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -195,6 +195,18 @@ class SubscriptionMissing(Conflict):
     code = "subscription_missing"
     en = "The organization has no subscription yet: order with kind «new»."
     fr = "L'organisation n'a pas encore d'abonnement : commandez avec kind « new »."
+
+
+class SubscriptionNotFound(NotFound):
+    code = "subscription_not_found"
+    en = "This organization has no subscription."
+    fr = "Cette organisation n'a pas d'abonnement."
+
+
+class SubscriptionEnded(Conflict):
+    code = "subscription_ended"
+    en = "The subscription has ended. An order at /api/tenants/orders/ begins it again."
+    fr = "L'abonnement est terminé. Une commande (/api/tenants/orders/) le reprend."
 
 
 class DowngradeOverUsage(Conflict):

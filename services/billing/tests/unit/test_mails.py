@@ -127,6 +127,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "subscription_past_due": lambda of: subscription_mails.subscription_past_due(
         subscription(of), of, of, ISSUER, until=NOW
     ),
+    "subscription_cancelled": lambda of: subscription_mails.subscription_cancelled(subscription(of), of, ISSUER),
     "plan_too_small": lambda of: subscription_mails.plan_too_small(of, (Excess("max_vms", 10, 30),), ISSUER),
     "deletion_warning": lambda of: subscription_mails.deletion_warning(subscription(of), of, ISSUER, days=7, at=NOW),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
@@ -142,9 +143,10 @@ FACTS = {
     "subscription_past_due": {"ORD-20261122-ABCDEFGHJK", "Gold", "2026"},
     "deletion_warning": {"Gold", "2026"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
+    "subscription_cancelled": {"Gold", "2027"},
     "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},
 }
-WITHOUT_AMOUNT = {"deletion_warning", "plan_too_small"}
+WITHOUT_AMOUNT = {"deletion_warning", "plan_too_small", "subscription_cancelled"}
 AMOUNT = {"fr": "1 192 500 XAF", "en": "1,192,500 XAF"}
 
 

@@ -14,6 +14,7 @@ from billing.api.routes import (
     invoices,
     orders,
     payments,
+    subscription,
     webhooks,
 )
 from billing.settings import NAME
@@ -23,6 +24,7 @@ ROUTERS = (
     orders.router,
     payments.router,
     invoices.router,
+    subscription.router,
     coupons.router,
     webhooks.router,
     admin.router,

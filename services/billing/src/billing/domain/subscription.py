@@ -53,6 +53,17 @@ class Subscription:
     told_days: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BoughtPeriod:
+    """A period with what bought it; ``replaced_at`` where it was struck out before its end."""
+
+    order_id: UUID
+    plan: BoughtPlan
+    cycle: BillingCycle
+    period: Period
+    replaced_at: datetime | None
+
+
 def period_bought(subscription: Subscription | None, cycle: BillingCycle, now: datetime, *, at_once: bool) -> Period:
     """Return the period that a newly paid order brings.
 

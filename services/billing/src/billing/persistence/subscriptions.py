@@ -13,7 +13,7 @@ from billing.domain.money import Money
 from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BillingCycle, BoughtPlan
-from billing.domain.subscription import Reason, Subscription, SubscriptionStatus
+from billing.domain.subscription import BoughtPeriod, Reason, Subscription, SubscriptionStatus
 from billing.persistence.tables import subscription_periods, subscriptions
 
 CLAIM = timedelta(minutes=5)
@@ -280,13 +280,28 @@ class Subscriptions:
         )
         return list(taken.scalars())
 
+    async def history(self) -> list[BoughtPeriod]:
+        """Return all periods of the tenant, newest first."""
+        rows = await self._session.execute(
+            select(subscription_periods).order_by(subscription_periods.c.starts_at.desc())
+        )
+        return [
+            BoughtPeriod(
+                row.order_id,
+                BoughtPlan.of(row.plan),
+                BillingCycle(row.billing_cycle),
+                Period(row.starts_at, row.ends_at, row.anchor_day),
+                row.replaced_at,
+            )
+            for row in rows
+        ]
+
     async def last_period(self) -> tuple[UUID, Period] | None:
-        """Return the tenant's period that ends last, and the order that bought it."""
+        """Return the tenant's period that ends last, and its order; a struck out one only where there is no other."""
         row = (
             await self._session.execute(
                 select(subscription_periods)
-                .where(subscription_periods.c.replaced_at.is_(None))
-                .order_by(subscription_periods.c.ends_at.desc())
+                .order_by(subscription_periods.c.replaced_at.is_not(None), subscription_periods.c.ends_at.desc())
                 .limit(1)
             )
         ).one_or_none()

@@ -8,22 +8,25 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from billing.domain.invoice import Issuer
 from billing.domain.lifecycle import Step, Terms
 from billing.domain.order import Order, OrderKind
+from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
 from billing.errors import CurrencyNotSold, PlanNotFound
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.advance_subscription import advance_subscription, due_step
+from billing.usecases.charge_renewal import note_charge, renewal_to_charge
 from billing.usecases.expire_order import expire_order
+from billing.usecases.open_attempt import WantedPayment, open_attempt
 from billing.usecases.place_order import WantedOrder, place_order
+from billing.workflows.checkout import Checkout
 
 log = logging.getLogger(__name__)
 
 BATCH = 50
 
-PREPARES = frozenset({Step.REMIND, Step.FALL_DUE})
-"""Steps that tell the customer what to pay: the order that renews his subscription is there by then."""
+PREPARES = frozenset({Step.REMIND, Step.CHARGE, Step.FALL_DUE})
+"""Steps that need something to pay: the order that renews his subscription is there by then."""
 
 
 class Calendar:
@@ -31,14 +34,15 @@ class Calendar:
 
     Args:
         store: The three doors.
+        checkout: Speaks with the providers.
         terms: How long each stage of a subscription lasts.
-        issuer: Who issues invoices and writes mails.
     """
 
-    def __init__(self, store: BillingStore, terms: Terms, issuer: Issuer) -> None:
+    def __init__(self, store: BillingStore, checkout: Checkout, terms: Terms) -> None:
         self._store = store
+        self._checkout = checkout
         self._terms = terms
-        self._issuer = issuer
+        self._issuer = checkout.issuer
 
     async def advance_due(self) -> int:
         """Take every step that is due, one transaction each; return how many were taken."""
@@ -65,8 +69,35 @@ class Calendar:
             renewal = await uow.orders.renewal_of(due.subscription.plan.id, due.subscription.ends_at)
             if renewal is None and due.step.step in PREPARES:
                 renewal = await self._prepare_renewal(uow, due.subscription, last)
-            await advance_subscription(uow, due, self._terms, self._issuer, last=last, renewal=renewal)
+            if due.step.step is not Step.CHARGE:
+                await advance_subscription(uow, due, self._terms, self._issuer, last=last, renewal=renewal)
+        if due.step.step is Step.CHARGE and not await self._charge(tenant_id):
+            return False
         log.info("subscription advanced", extra={"tenant_id": str(tenant_id), "step": due.step.step.value})
+        return True
+
+    async def _charge(self, tenant_id: UUID) -> bool:
+        """Open the attempt with its keys, note that it was, and only then call; a call that fails is made up for by
+        the janitor, as for any attempt.
+        """
+        provider = self._checkout.provider(Method.MTN_MOMO)
+        payment = None
+        async with self._store.for_tenant(tenant_id) as uow:
+            found = await renewal_to_charge(uow, self._terms)
+            if found is None:
+                return False
+            subscription, order = found
+            if provider is not None and order is not None and subscription.auto_renew_phone:
+                wanted = WantedPayment(
+                    method=Method.MTN_MOMO,
+                    currency=provider.currency,
+                    phone_number=subscription.auto_renew_phone,
+                    language=order.language,
+                )
+                payment = await open_attempt(uow, order.id, wanted, user_id=order.user_id)
+            await note_charge(uow, subscription, self._terms)
+        if payment is not None:
+            await self._checkout.start(tenant_id, payment.id)
         return True
 
     async def _prepare_renewal(self, uow: UnitOfWork, subscription: Subscription, last: Order) -> Order | None:

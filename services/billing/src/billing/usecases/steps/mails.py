@@ -30,6 +30,7 @@ MAILS = (
     "deletion_warning",
     "refund_sent",
     "plan_too_small",
+    "subscription_cancelled",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 

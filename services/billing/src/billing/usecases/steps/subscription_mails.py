@@ -87,3 +87,15 @@ def plan_too_small(order: Order, excess: tuple[Excess, ...], issuer: Issuer) -> 
             *((one.resource, f"{one.current} / {one.limit}") for one in excess),
         ],
     )
+
+
+def subscription_cancelled(subscription: Subscription, last: Order, issuer: Issuer) -> MailMessage:
+    """Confirm that the subscription ends with what is paid, and until when that can be taken back."""
+    return write(
+        "subscription_cancelled",
+        subscription.version,
+        customer=last.customer,
+        language=last.language,
+        issuer=issuer.document(),
+        facts=_facts(subscription, last, None),
+    )
