@@ -16,6 +16,7 @@ TABLES = ("tasks", "backup_jobs", "restore_points", "point_disks", "snapshot_led
 ASKING_NOTHING = frozenset(
     {
         "RetrieveContent",
+        "RetrieveServiceContent",
         "RetrievePropertiesEx",
         "ContinueRetrievePropertiesEx",
         "CreateContainerView",
@@ -54,6 +55,25 @@ async def everything(fleet: Fleet) -> dict[str, Any]:
         "store": await asyncio.to_thread(_store, vaults),
         "database": await _database(fleet),
     }
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What is in one of two findings of `everything` and not in the other, short enough to be read."""
+    return [
+        f"{sign} {line}"
+        for sign, one, other in (("-", before, after), ("+", after, before))
+        for line in _new(one, other)
+    ]
+
+
+def _new(found: dict[str, Any], than: dict[str, Any]) -> list[str]:
+    return sorted(_lines(found) - _lines(than))
+
+
+def _lines(found: dict[str, Any]) -> set[str]:
+    host = {f"host {call}" for call in found["host"]}
+    store = {f"store {name} {digest}" for name, digest in found["store"].items()}
+    return host | store | {f"{table} {row}" for table, rows in found["database"].items() for row in rows}
 
 
 def but_removals(found: dict[str, Any]) -> dict[str, Any]:
