@@ -36,10 +36,14 @@ from billing.workflows.attaching import Attaching
 from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
 from billing.workflows.refunding import Refunding
+from billing.workflows.taking_back import TakingBack
 from billing.workflows.watching import Watch
 
 SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
 PACKAGE_FOLDER = Path(__file__).parent
+
+DISPUTES_EVERY = timedelta(minutes=5)
+"""Pause between two looks for open disputes that are due; their webhooks come sooner."""
 
 ASK_EVERY = timedelta(milliseconds=500)
 """Pause between two looks for attempts that are due and for webhooks that wait."""
@@ -99,6 +103,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
     """What the API's routes and the worker share."""
     providers: dict[Method, PaymentProvider] = {}
     refunders: dict[Method, RefundingProvider] = {}
+    paypal = None
     verifier = None
     if Method.PAYPAL in settings.payment_methods:
         paypal = _paypal(settings, http, clock)
@@ -110,6 +115,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
     return Tools(
         store=store,
         checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
+        taking_back=TakingBack(store, paypal, issuer, settings.provider_calls_per_second),
         refunding=Refunding(store, refunders, issuer, clock, settings.provider_calls_per_second),
         settings=settings,
         issuer=issuer,
@@ -123,12 +129,13 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
 
 
 def _timers(database: Database, tools: Tools) -> list[Part]:
-    watch = Watch(tools.store, tools.checkout, tools.read_webhook)
+    watch = Watch(tools.store, tools.checkout, tools.taking_back, tools.read_webhook)
     calendar = Calendar(tools.store, tools.checkout, tools.settings.terms)
     return [
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
         Every("billing.refunds", ASK_EVERY, tools.refunding.follow_due, None),
+        Every("billing.disputes", DISPUTES_EVERY, tools.taking_back.follow_due, database),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
         Every("billing.changes", CALENDAR_EVERY, watch.start_changed_plans, database),
         Every("billing.subscriptions", CALENDAR_EVERY, calendar.advance_due, database),

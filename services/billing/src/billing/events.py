@@ -8,7 +8,9 @@ from common.messaging import Fact
 from pydantic import BaseModel, ConfigDict
 
 from billing.domain.credit_note import CreditNote
+from billing.domain.dispute import Dispute
 from billing.domain.order import Order
+from billing.domain.payment import Payment
 from billing.domain.period import Period
 from billing.domain.plan import BoughtPlan
 from billing.domain.refund import Refund
@@ -151,6 +153,49 @@ class PaymentRefunded(Fact):
             worth_currency="XAF",
             is_full=True,
             ends_period=True,
+        )
+
+
+class PaymentDisputed(Fact):
+    """The payer or the provider takes money back: ``status`` is open, lost, or won, which is in our favour."""
+
+    name: ClassVar[str] = "payment.disputed"
+
+    dispute_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    order_number: str
+    kind: str
+    status: str
+    reference: str
+    reason: str
+
+    @classmethod
+    def of(cls, order: Order, payment: Payment, dispute: Dispute) -> "PaymentDisputed":
+        """Tell how a dispute stands."""
+        return cls(
+            dispute_id=dispute.id,
+            payment_id=payment.id,
+            order_id=order.id,
+            order_number=order.number,
+            kind=dispute.kind,
+            status=dispute.status,
+            reference=dispute.reference,
+            reason=dispute.reason,
+        )
+
+    @classmethod
+    def example(cls) -> "PaymentDisputed":
+        """Return a payload as consumers may expect it."""
+        return cls(
+            dispute_id=UUID("01970000-0000-7000-8000-000000000007"),
+            payment_id=UUID("01970000-0000-7000-8000-000000000002"),
+            order_id=UUID("01970000-0000-7000-8000-000000000001"),
+            order_number="ORD-20260131-4T7Q2M9XKA",
+            kind="dispute",
+            status="open",
+            reference="PP-D-27803",
+            reason="MERCHANDISE_OR_SERVICE_NOT_RECEIVED",
         )
 
 
@@ -330,6 +375,7 @@ _PAID = {
 FACTS: tuple[type[Fact], ...] = (
     PaymentConfirmed,
     PaymentRefunded,
+    PaymentDisputed,
     SubscriptionRenewed,
     SubscriptionPlanChanged,
     SubscriptionRenewalDue,

@@ -181,6 +181,19 @@ class RefundState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeState:
+    """What the provider said of a dispute: completed is in our favour, failed in the payer's, else it is open."""
+
+    status: ProviderStatus
+    provider_status: str
+    reference: str
+    reason: str = ""
+    captures: tuple[str, ...] = ()
+    """Which of our captures it is about."""
+    amount: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
     """What a webhook is about: enough to find the payment and ask the provider, nothing to believe."""
 
@@ -189,6 +202,7 @@ class WebhookEvent:
     order_reference: str | None = None
     capture_reference: str | None = None
     payment_id: UUID | None = None
+    dispute_reference: str | None = None
 
 
 class PaymentProvider(Protocol):
@@ -238,6 +252,26 @@ class RefundingProvider(PaymentProvider, Protocol):
 
     async def observe_refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
         """Ask where a refund stands that was sent before, or may have been.
+
+        Raises:
+            ProviderUnavailable: no answer; ask later.
+            ProviderMisconfigured: a person must act.
+        """
+
+
+class DisputingProvider(Protocol):
+    """A provider that takes money back by itself, and tells of it."""
+
+    async def observe_dispute(self, reference: str) -> DisputeState | None:
+        """Ask how a dispute stands; ``None`` where there is none by this reference.
+
+        Raises:
+            ProviderUnavailable: no answer; ask later.
+            ProviderMisconfigured: a person must act.
+        """
+
+    async def observe_movements(self, attempt: AttemptView) -> list[RefundState]:
+        """Ask for every movement of a payment's money back to its payer, ours and others.
 
         Raises:
             ProviderUnavailable: no answer; ask later.

@@ -92,7 +92,7 @@ class Billing:
         self.store: Store[UnitOfWork] = Store(self.doors, UnitOfWork, self.clock)
         self.tools = tools_of(settings, self.store, http, self.clock)
         self.checkout = self.tools.checkout
-        self.watch = Watch(self.store, self.checkout, self.tools.read_webhook)
+        self.watch = Watch(self.store, self.checkout, self.tools.taking_back, self.tools.read_webhook)
         self.calendar = Calendar(self.store, self.checkout, settings.terms)
         self.app: FastAPI = make_app(self.tools, test_verifier(NAME))
         self.inbox = InboxWorker(self.store, subscriptions)

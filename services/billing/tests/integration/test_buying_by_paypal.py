@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from billing.persistence.webhooks import RawEvent
 from billing.testing import ORDERS, Billing, by_momo, by_paypal, place, until_paid, verify
 from common.testing import eventually
 
@@ -256,24 +255,6 @@ async def test_paypals_adapter_captures_nothing_over_another_amount(world: Any) 
     assert (await verify(buyer, order))["payment_status"] == "pending"
     cases = await billing.rows("select kind from cases where payment_id = $1", id=UUID(started["payment_id"]))
     assert [case["kind"] for case in cases] == ["operator"]
-
-
-async def test_a_refund_that_paypal_reports_becomes_a_case(world: Any) -> None:
-    billing = world.billing
-    buyer = billing.client()
-    order = await place(buyer)
-    started = await by_paypal(buyer, order)
-    await world.approve(started["redirect_url"])
-    billing.clock.advance(timedelta(seconds=5))
-    await until_paid(buyer, order)
-    row = (await billing.rows("select * from payments where id = $1", id=UUID(started["payment_id"])))[0]
-    event = RawEvent("paypal", f"WH-{row['id']}", "PAYMENT.CAPTURE.REFUNDED", b"{}", {})
-    async with billing.store.for_system("webhook") as uow:
-        found = await uow.hints.by_provider("paypal", row["receipt_reference"])
-    assert found is not None
-    assert await billing.watch._report(found, "refund_reported", event) == "case refund_reported"
-    cases = await billing.rows("select kind from cases where payment_id = $1", id=row["id"])
-    assert [case["kind"] for case in cases] == ["refund_reported"]
 
 
 async def test_credentials_that_paypal_refuses_are_told_as_unavailable_and_shown_to_a_person(world: Any) -> None:

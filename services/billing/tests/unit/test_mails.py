@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from billing.domain.credit_note import CreditNote
+from billing.domain.dispute import Dispute, DisputeKind, DisputeStatus
 from billing.domain.invoice import Invoice, Issuer, invoice_lines, number_of
 from billing.domain.money import Money
 from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
@@ -105,6 +106,13 @@ def refund(of: Order) -> Refund:
     )  # fmt: skip
 
 
+def dispute(of: Order) -> Dispute:
+    return Dispute(
+        tenant_id=of.tenant_id, id=uuid4(), payment_id=uuid4(), kind=DisputeKind.DISPUTE, reference="PP-D-27803",
+        status=DisputeStatus.OPEN, reason="", amount=None, opened_at=NOW, resolved_at=None, next_poll_at=None,
+    )  # fmt: skip
+
+
 def note(of: Order) -> CreditNote:
     return CreditNote(
         tenant_id=of.tenant_id, id=uuid4(), invoice_id=uuid4(), invoice_number="EBM-2026-000042", refund_id=uuid4(),
@@ -130,6 +138,8 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "subscription_cancelled": lambda of: subscription_mails.subscription_cancelled(subscription(of), of, ISSUER),
     "plan_too_small": lambda of: subscription_mails.plan_too_small(of, (Excess("max_vms", 10, 30),), ISSUER),
     "deletion_warning": lambda of: subscription_mails.deletion_warning(subscription(of), of, ISSUER, days=7, at=NOW),
+    "payment_disputed": lambda of: mails.payment_disputed(of, payment(of), dispute(of), ISSUER),
+    "dispute_won": lambda of: mails.dispute_won(of, payment(of), dispute(of), ISSUER),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
 }
 FACTS = {
@@ -142,6 +152,8 @@ FACTS = {
     "renewal_due": {"ORD-20261122-ABCDEFGHJK", "Gold"},
     "subscription_past_due": {"ORD-20261122-ABCDEFGHJK", "Gold", "2026"},
     "deletion_warning": {"Gold", "2026"},
+    "payment_disputed": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
+    "dispute_won": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
     "subscription_cancelled": {"Gold", "2027"},
     "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},

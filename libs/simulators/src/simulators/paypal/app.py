@@ -102,6 +102,7 @@ class PayPal:
             self._route("GET", "/v2/payments/captures/{id}", self._show_capture),
             self._route("POST", "/v2/payments/captures/{id}/refund", self._refund),
             self._route("GET", "/v2/payments/refunds/{id}", self._show_refund),
+            self._route("GET", "/v1/customer/disputes/{id}", self._show_dispute),
             self._route("GET", f"{notifications}/webhooks", self._list_webhooks),
             self._route("POST", f"{notifications}/verify-webhook-signature", self._verify),
             self._route("GET", f"{notifications}/webhooks-events", self._list_events),
@@ -114,6 +115,8 @@ class PayPal:
             Route("/_sim/events", self._delivered, methods=["GET"]),
             Route("/_sim/captures/{id}", self._settle, methods=["POST"]),
             Route("/_sim/captures/{id}/reverse", self._reverse, methods=["POST"]),
+            Route("/_sim/captures/{id}/dispute", self._open_dispute, methods=["POST"]),
+            Route("/_sim/disputes/{id}", self._resolve_dispute, methods=["POST"]),
             Route("/_sim/refunds/{id}", self._settle_refund, methods=["POST"]),
             Route("/_sim/map", self._map, methods=["PUT"]),
             *control_routes(self.faults, self.recorder),
@@ -204,6 +207,9 @@ class PayPal:
     async def _show_refund(self, request: Request) -> Response:
         _, capture, refund = _found(self.store.refunds, request)
         return JSONResponse(self.store.refund_body(refund, capture, full=True))
+
+    async def _show_dispute(self, request: Request) -> Response:
+        return JSONResponse(self.store.dispute_body(_found(self.store.disputes, request)))
 
     # --- webhooks ----------------------------------------------------------------------------------------------
 
@@ -309,6 +315,21 @@ class PayPal:
             return JSONResponse({"error": "no such capture"}, 404)
         refund = self.store.reverse(found[1])
         return JSONResponse(self.store.refund_body(refund, found[1], full=True))
+
+    async def _open_dispute(self, request: Request) -> Response:
+        found = self.store.captures.get(request.path_params["id"])
+        if found is None:
+            return JSONResponse({"error": "no such capture"}, 404)
+        dispute = self.store.dispute(found[1], "MERCHANDISE_OR_SERVICE_NOT_RECEIVED")
+        return JSONResponse(self.store.dispute_body(dispute))
+
+    async def _resolve_dispute(self, request: Request) -> Response:
+        outcome = (await request.json()).get("outcome")
+        dispute = self.store.disputes.get(request.path_params["id"])
+        if dispute is None or dispute.outcome is not None:
+            return JSONResponse({"error": "no such open dispute"}, 404)
+        self.store.resolve(dispute, str(outcome))
+        return JSONResponse(self.store.dispute_body(dispute))
 
     async def _settle_refund(self, request: Request) -> Response:
         status = (await request.json()).get("status")

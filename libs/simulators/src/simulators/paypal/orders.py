@@ -76,6 +76,16 @@ class Capture:
 
 
 @dataclass
+class Dispute:
+    id: str
+    capture: Capture
+    created: dt.datetime
+    reason: str
+    status: str = "WAITING_FOR_SELLER_RESPONSE"
+    outcome: str | None = None
+
+
+@dataclass
 class Order:
     id: str
     request: dict[str, Any]
@@ -116,6 +126,7 @@ class Store:
         self.orders: dict[str, Order] = {}
         self.captures: dict[str, tuple[Order, Capture]] = {}
         self.refunds: dict[str, tuple[Order, Capture, Refund]] = {}
+        self.disputes: dict[str, Dispute] = {}
         self._keys: dict[tuple[str, str], tuple[dt.datetime, object]] = {}
         self._captured_invoices: set[str] = set()
 
@@ -319,6 +330,54 @@ class Store:
             raise IssueError(422, "CAPTURE_FULLY_REFUNDED")
         if self._clock() - capture.created > REFUND_WINDOW:
             raise IssueError(422, "REFUND_TIME_LIMIT_EXCEEDED")
+
+    # --- disputes ----------------------------------------------------------------------------------------------
+
+    def dispute(self, capture: Capture, reason: str) -> Dispute:
+        """The payer asks PayPal for his money back."""
+        opened = Dispute(f"PP-D-{new_id(6)}", capture, self._clock(), reason)
+        self.disputes[opened.id] = opened
+        self._announce_dispute(opened, "CREATED")
+        return opened
+
+    def resolve(self, dispute: Dispute, outcome: str) -> None:
+        """PayPal decides; where the buyer is right the capture is reversed."""
+        dispute.status = "RESOLVED"
+        dispute.outcome = outcome
+        self._announce_dispute(dispute, "RESOLVED")
+        if outcome == "RESOLVED_BUYER_FAVOUR":
+            self.reverse(dispute.capture)
+
+    def _announce_dispute(self, dispute: Dispute, word: str) -> None:
+        summary = f"Dispute {word.lower()}"
+        self._announce(f"CUSTOMER.DISPUTE.{word}", "dispute", summary, self.dispute_body(dispute))
+
+    def dispute_body(self, dispute: Dispute) -> dict[str, Any]:
+        """The dispute resource."""
+        capture = dispute.capture
+        order = self.captures[capture.id][0]
+        disputed = {
+            "seller_transaction_id": capture.id,
+            "create_time": stamp(capture.created),
+            "transaction_status": "COMPLETED",
+            "gross_amount": money(capture.value, capture.currency),
+            "seller": {"merchant_id": self._merchant_id},
+        }
+        disputed |= {"custom": order.unit["custom_id"]} if "custom_id" in order.unit else {}
+        body: dict[str, Any] = {
+            "dispute_id": dispute.id,
+            "create_time": stamp(dispute.created),
+            "update_time": stamp(self._clock()),
+            "disputed_transactions": [disputed],
+            "reason": dispute.reason,
+            "status": dispute.status,
+            "dispute_amount": money(capture.value, capture.currency),
+            "dispute_life_cycle_stage": "CHARGEBACK",
+            "links": [self._link(f"/v1/customer/disputes/{dispute.id}", "self", "GET")],
+        }
+        if dispute.outcome is not None:
+            body["dispute_outcome"] = {"outcome_code": dispute.outcome}
+        return body
 
     # --- bodies ------------------------------------------------------------------------------------------------
 

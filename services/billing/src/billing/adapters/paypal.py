@@ -26,6 +26,7 @@ from billing.adapters.provider_http import (
 from billing.domain.money import EXPONENTS
 from billing.ports import (
     AttemptView,
+    DisputeState,
     ProviderMisconfigured,
     ProviderRefused,
     ProviderState,
@@ -175,6 +176,32 @@ class PayPal:
             return await self._refund_in_order(attempt, refund)
         except ProviderRefused as refused:
             raise unexpected(refused) from refused
+
+    async def observe_dispute(self, reference: str) -> DisputeState | None:
+        """Read a dispute.
+
+        Raises:
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
+        """
+        answer = await self._client.call("GET", f"/v1/customer/disputes/{_part(reference)}", {})
+        if answer.is_success:
+            return answers.dispute_state(_object(answer))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        refused = _refusal(answer)
+        raise unexpected(refused) if isinstance(refused, ProviderRefused) else refused
+
+    async def observe_movements(self, attempt: AttemptView) -> list[RefundState]:
+        """Read the order's refunds, ours and others.
+
+        Raises:
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
+        """
+        try:
+            order = None if attempt.provider_reference is None else await self._order(attempt.provider_reference)
+        except ProviderRefused as refused:
+            raise unexpected(refused) from refused
+        return [] if order is None else answers.refunds_of(order)
 
     async def _refund(self, reference: str) -> dict[str, Any] | None:
         answer = await self._client.call("GET", f"/v2/payments/refunds/{_part(reference)}", {})

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from billing.domain.money import Money, MoneyError
-from billing.ports import ProviderState, ProviderStatus, RefundState
+from billing.ports import DisputeState, ProviderState, ProviderStatus, RefundState
 
 PAYER_RELS = ("payer-action", "approve", "redirect")
 """Names of the link to PayPal's page: with payment_source, without it, and after a declined instrument."""
@@ -36,6 +36,17 @@ REFUND_STATES = {
     "FAILED": ProviderStatus.FAILED,
     "CANCELLED": ProviderStatus.FAILED,
 }
+
+DISPUTE_OUTCOMES = {
+    "RESOLVED_SELLER_FAVOUR": ProviderStatus.COMPLETED,
+    "CANCELED_BY_BUYER": ProviderStatus.COMPLETED,
+    "DENIED": ProviderStatus.COMPLETED,
+    "RESOLVED_BUYER_FAVOUR": ProviderStatus.FAILED,
+    "ACCEPTED": ProviderStatus.FAILED,
+    "RESOLVED_WITH_PAYOUT": ProviderStatus.COMPLETED,
+}
+"""How a resolved dispute ended, for us; with a payout PayPal pays the buyer out of its own pocket
+(https://developer.paypal.com/docs/api/customer-disputes/v1/)."""
 
 HELD_BY_OUR_ACCOUNT = frozenset({"RECEIVING_PREFERENCE_MANDATES_MANUAL_ACTION", "UNILATERAL"})
 """Pending reasons that end only when somebody acts in our PayPal account."""
@@ -200,6 +211,23 @@ def refund_state(body: dict[str, Any]) -> RefundState:
 def _refund_reason(body: dict[str, Any]) -> str | None:
     details = body.get("status_details")
     return str(details["reason"]) if isinstance(details, dict) and "reason" in details else None
+
+
+def dispute_state(body: dict[str, Any]) -> DisputeState:
+    """Where a dispute stands; resolved with an outcome that we do not know, it stays open until a person has looked."""
+    word = str(body.get("status"))
+    outcome = body["dispute_outcome"] if isinstance(body.get("dispute_outcome"), dict) else {}
+    code = str(outcome.get("outcome_code", ""))
+    ended = DISPUTE_OUTCOMES.get(code, ProviderStatus.PROCESSING) if word == "RESOLVED" else ProviderStatus.PROCESSING
+    transactions = _objects(body.get("disputed_transactions"))
+    return DisputeState(
+        status=ended,
+        provider_status=f"{word}/{code}" if code else word,
+        reference=str(body.get("dispute_id")),
+        reason=str(body.get("reason", "")),
+        captures=tuple(str(each["seller_transaction_id"]) for each in transactions if "seller_transaction_id" in each),
+        amount=read_money(body.get("dispute_amount")),
+    )
 
 
 def refunds_of(order: dict[str, Any]) -> list[RefundState]:

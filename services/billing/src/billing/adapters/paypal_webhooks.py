@@ -249,13 +249,15 @@ def parse_event(body: bytes) -> WebhookEvent:
         raise ValueError("a PayPal event has an id")
     event_type = str(event.get("event_type", ""))
     resource = event.get("resource")
-    order, capture, custom = _subject(event_type, resource if isinstance(resource, dict) else {})
+    about = resource if isinstance(resource, dict) else {}
+    order, capture, custom = _subject(event_type, about)
     return WebhookEvent(
         event_id=event["id"],
         event_type=event_type,
         order_reference=order,
         capture_reference=capture,
         payment_id=read_uuid(custom),
+        dispute_reference=_text(about.get("dispute_id")) if event_type.startswith("CUSTOMER.DISPUTE.") else None,
     )
 
 

@@ -18,6 +18,7 @@ from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifi
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
 from billing.workflows.refunding import Refunding
+from billing.workflows.taking_back import TakingBack
 
 PAYERS = frozenset({"owner", "admin"})
 """Roles that may pay and cancel for an organization."""
@@ -30,6 +31,7 @@ class Tools:
     store: BillingStore
     checkout: Checkout
     refunding: Refunding
+    taking_back: TakingBack
     settings: Settings
     issuer: Issuer
     receipts: ReceiptStore

@@ -526,6 +526,27 @@ bank_statement_lines = Table(
     CheckConstraint("amount_minor > 0", name="positive"),
 )
 """What arrived on our account; whose it is, is proposed by the reference that it quotes and decided by a person."""
+disputes = Table(
+    "disputes",
+    metadata,
+    tenant_id(),
+    Column("id", Uuid, nullable=False),
+    Column("payment_id", Uuid, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("reference", String(80), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("reason", String(80), nullable=False),
+    _minor("amount_minor", nullable=True),
+    _currency(nullable=True),
+    at("opened_at"),
+    at("resolved_at", nullable=True),
+    at("next_poll_at", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "payment_id", "reference"),
+    _to_payment(),
+    Index("ix_disputes_due", "next_poll_at", postgresql_where=text("next_poll_at is not null")),
+)
+"""Money that payers want back from the provider, and money that it took back."""
 
 organizations = Table(
     "organizations",

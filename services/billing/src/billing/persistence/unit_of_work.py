@@ -11,6 +11,7 @@ from billing.persistence.cases import Cases
 from billing.persistence.catalogue import Catalogue
 from billing.persistence.coupons import Coupons
 from billing.persistence.credit_notes import CreditNotes
+from billing.persistence.disputes import Disputes
 from billing.persistence.invoices import Invoices
 from billing.persistence.ledger import Ledger
 from billing.persistence.orders import Orders
@@ -44,6 +45,7 @@ class UnitOfWork(Transaction):
         self.credit_notes = CreditNotes(session)
         self.payments = Payments(session, clock)
         self.refunds = Refunds(session, clock)
+        self.disputes = Disputes(session, clock)
         self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
         self.statements = Statements(session, clock)

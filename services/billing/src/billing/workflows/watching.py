@@ -9,23 +9,18 @@ from common.crash_points import reach
 
 from billing.domain.payment import MINIMUM_GAP
 from billing.domain.plan import Method
-from billing.persistence.polling import Claimed
 from billing.persistence.unit_of_work import BillingStore
 from billing.persistence.webhooks import RawEvent
-from billing.ports import WebhookEvent
+from billing.ports import ProviderError, WebhookEvent
 from billing.usecases.start_changed_plan import start_changed_plan
 from billing.workflows.checkout import Checkout
+from billing.workflows.taking_back import TakingBack
 
 log = logging.getLogger(__name__)
 
 BATCH = 50
-TAKEN_BACK = {
-    "PAYMENT.CAPTURE.REFUNDED": "refund_reported",
-    "PAYMENT.CAPTURE.REVERSED": "reversal_reported",
-    "CUSTOMER.DISPUTE.CREATED": "dispute_reported",
-    "CUSTOMER.DISPUTE.UPDATED": "dispute_reported",
-}
-"""Events about money that leaves us again; each opens one case per payment."""
+TAKEN_BACK = frozenset({"PAYMENT.CAPTURE.REFUNDED", "PAYMENT.CAPTURE.REVERSED"})
+"""Events about money that has left us again."""
 
 AT_ONCE = 8
 """Questions in flight at once from one worker."""
@@ -37,12 +32,20 @@ class Watch:
     Args:
         store: The three doors.
         checkout: Speaks with the providers.
+        taking_back: Reads disputes and reversals.
         read: Tells which payment a stored webhook is about.
     """
 
-    def __init__(self, store: BillingStore, checkout: Checkout, read: Callable[[bytes], WebhookEvent]) -> None:
+    def __init__(
+        self,
+        store: BillingStore,
+        checkout: Checkout,
+        taking_back: TakingBack,
+        read: Callable[[bytes], WebhookEvent],
+    ) -> None:
         self._store = store
         self._checkout = checkout
+        self._taking_back = taking_back
         self._read = read
 
     async def ask_due(self) -> int:
@@ -75,7 +78,12 @@ class Watch:
             if event is None:
                 return handled
             reach("billing.webhook.taken")
-            outcome = await self._handle(event)
+            try:
+                outcome = await self._handle(event)
+            except ProviderError as error:
+                # Not done: it is taken again after a while, and the others need not wait for it.
+                log.warning("webhook unanswered", extra={"event_id": event.event_id, "code": error.code})
+                continue
             reach("billing.webhook.handled")
             async with self._store.for_system("webhook") as uow:
                 await uow.webhooks.done(event, outcome)
@@ -90,8 +98,11 @@ class Watch:
             )
         if found is None:
             return "no attempt of ours"
-        if (kind := TAKEN_BACK.get(event.event_type)) is not None:
-            return await self._report(found, kind, event)
+        if about.dispute_reference is not None:
+            return await self._taking_back.dispute(found.tenant_id, found.payment_id, about.dispute_reference)
+        if event.event_type in TAKEN_BACK:
+            reversed_ = event.event_type == "PAYMENT.CAPTURE.REVERSED"
+            return await self._taking_back.movements(found.tenant_id, found.payment_id, reversed_=reversed_)
         tenant_id = await self._checkout.claim(found.payment_id, Method.PAYPAL, gap=MINIMUM_GAP)
         if tenant_id is None:
             async with self._store.for_system("webhook") as uow:
@@ -99,14 +110,6 @@ class Watch:
             return "asked soon" if due_at else "settled already"
         await self._checkout.ask(tenant_id, found.payment_id)
         return "asked"
-
-    async def _report(self, found: Claimed, kind: str, event: RawEvent) -> str:
-        """Let a person of finance see that money is being taken back."""
-        async with self._store.for_tenant(found.tenant_id) as uow:
-            payment = await uow.payments.find(found.payment_id)
-            assert payment is not None
-            await uow.cases.open(payment, kind, {"event_id": event.event_id, "event_type": event.event_type})
-        return f"case {kind}"
 
     async def start_changed_plans(self) -> int:
         """Let paid changes take effect whose day has come; return how many did."""

@@ -140,7 +140,8 @@ def subscriptions(letters: Letters) -> Subscriptions:
     taken.keep("member.joined", version=1, source="tenancy")
     for told in ("subscription.renewal_due", "subscription.past_due", "subscription.deletion_due"):
         taken.keep(told, version=1, source="billing")
-    taken.keep("payment.refunded", version=1, source="billing")
+    for taken_back in ("payment.refunded", "payment.disputed"):
+        taken.keep(taken_back, version=1, source="billing")
     for kept in ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"):
         # Public facts: stored here for the organization's outgoing webhooks, which read the inbox.
         taken.keep(kept, version=1, source="backup-engine")

@@ -10,6 +10,7 @@ from common.mail import MailTemplates
 from common.persistence import MailMessage
 
 from billing.domain.credit_note import CreditNote
+from billing.domain.dispute import Dispute
 from billing.domain.invoice import Invoice, Issuer
 from billing.domain.order import Customer, Order
 from billing.domain.payment import Payment
@@ -31,6 +32,8 @@ MAILS = (
     "refund_sent",
     "plan_too_small",
     "subscription_cancelled",
+    "payment_disputed",
+    "dispute_won",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -38,6 +41,7 @@ LABELS = {
     "account": ("Compte", "Account"),
     "amount": ("Montant", "Amount"),
     "bank": ("Banque", "Bank"),
+    "dispute": ("Litige", "Dispute"),
     "credit_note": ("Avoir", "Credit note"),
     "cycle": ("Facturation", "Billing"),
     "deleted": ("Suppression le", "Deletion on"),
@@ -240,3 +244,29 @@ def refund_sent(order: Order, refund: Refund, note: CreditNote | None, issuer: I
         attachment=f"credit_note:{note.id}" if note else None,
         order_number=order.number,
     )
+
+
+def _about_dispute(name: str, order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    return write(
+        name,
+        dispute.id,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=[
+            ("order", order.number),
+            ("amount", amount_text(dispute.amount or payment.charged, order.language)),
+            ("dispute", dispute.reference),
+        ],
+        order_number=order.number,
+    )
+
+
+def payment_disputed(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    """Tell the customer that his payment is disputed or was taken back, what that stops, and what ends it."""
+    return _about_dispute("payment_disputed", order, payment, dispute, issuer)
+
+
+def dispute_won(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    """Tell the customer that the dispute is over and everything works again."""
+    return _about_dispute("dispute_won", order, payment, dispute, issuer)

@@ -99,12 +99,28 @@ async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer
 
 
 async def complete(
-    uow: UnitOfWork, order: Order, payment: Payment, refund: Refund, issuer: Issuer, *, reference: str | None
+    uow: UnitOfWork,
+    order: Order,
+    payment: Payment,
+    refund: Refund,
+    issuer: Issuer,
+    *,
+    reference: str | None,
+    keeps_period: bool = False,
 ) -> bool:
     """Book a refund whose money has left, once.
 
     A settled order gets a credit note; once all of it went back it is refunded, and its period ends if it is the
     running one. An unsettled order has received less from now on and may be paid again.
+
+    Args:
+        uow: Open for the refund's tenant.
+        order: Locked.
+        payment: Locked.
+        refund: Locked.
+        issuer: Who issues the credit note.
+        reference: The provider's, or our bank's, of the movement of money.
+        keeps_period: Whether the subscription is suspended (a reversal) instead of ended.
 
     Returns:
         False where the reference is another refund's, or this one is final already; nothing has changed then.
@@ -128,19 +144,19 @@ async def complete(
     assert payment.settled is not None
     if await uow.refunds.completed_of(payment.id) >= payment.settled.amount_minor:
         await uow.payments.move(payment, PaymentStatus.REFUNDED)
-    ended = await _restated(uow, order)
+    ended = await _restated(uow, order, keeps_period=keeps_period)
     log.info("refund completed", extra={"refund_id": str(refund.id), "order_id": str(order.id)})
     await uow.publish(PaymentRefunded.of(order, refund, note, ends_period=ended), subject=str(order.id))
     await uow.send_mail(refund_sent(order, refund, note, issuer))
     return True
 
 
-async def _restated(uow: UnitOfWork, before: Order) -> bool:
+async def _restated(uow: UnitOfWork, before: Order, *, keeps_period: bool) -> bool:
     """Let the order say what went back; returns whether that ended the running period."""
     order = await uow.orders.lock(before.id)
     assert order is not None
     if order.status in SETTLED and order.refunded_minor and order.refunded_minor == order.allocated_minor:
         await uow.orders.move(order, OrderStatus.REFUNDED, OrderPaymentStatus.REFUNDED)
-        return await end_refunded_period(uow, order)
+        return not keeps_period and await end_refunded_period(uow, order)
     await restate(uow, order)
     return False
