@@ -10,6 +10,7 @@ DomainError
 │            DowngradeNotNow · DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
 │            OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge
 │            RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken · SubscriptionEnded
+│            OrderPaidByCredit
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -171,6 +172,12 @@ class OrderNotPayable(Conflict):
     code = "order_not_payable"
     en = "The order is {status} and takes no new payment. Place a new order if you still want the plan."
     fr = "La commande est à l'état {status} et n'accepte plus de paiement. Passez une nouvelle commande si besoin."
+
+
+class OrderPaidByCredit(Conflict):
+    code = "order_paid_by_credit"
+    en = "Your credit has just paid this order: nothing is left to pay."
+    fr = "Votre avoir vient de régler cette commande : il ne reste rien à payer."
 
 
 class OrderNotCancellable(Conflict):

@@ -15,12 +15,14 @@ from billing.domain.return_url import may_return_to
 from billing.errors import (
     MethodUnavailable,
     MethodUnknown,
+    OrderPaidByCredit,
     PhoneNumberInvalid,
     PhoneNumberMissing,
     ReturnUrlMissing,
     ReturnUrlRefused,
 )
 from billing.usecases.open_attempt import WantedPayment, open_attempt
+from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.steps.mails import how_to_pay
 
 _MESSAGES = {
@@ -126,10 +128,15 @@ async def initiate(
         PhoneNumberInvalid: Not a mobile number.
         OrderNotPayable: The order takes no new payment.
         OrderOutdated: Its price does not hold any more.
+        OrderPaidByCredit: The customer's credit has just paid it.
         MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
     method = await _method(tools, wanted.payment_method_id)
     wish = _wish(tools, method, wanted, language)
+    async with tools.store.for_tenant(order.tenant_id) as uow:
+        paid = await pay_by_credit(uow, order.id, tools.issuer)
+    if paid:
+        raise OrderPaidByCredit
     payment, to_start = await _attempt(tools, order, wish, user_id, key=key, body=body)
     if method is Method.BANK_TRANSFER:
         return _transfer(tools, payment, language)

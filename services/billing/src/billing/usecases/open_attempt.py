@@ -14,6 +14,7 @@ from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.errors import OrderNotFound, OrderNotPayable, OrderOutdated
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.credit import due_beside_credit
 from billing.usecases.steps.settlement import is_outdated, restate
 
 START_PATIENCE = timedelta(seconds=15)
@@ -33,7 +34,7 @@ class WantedPayment:
 
 
 async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *, user_id: UUID) -> Payment:
-    """Add an attempt for what is still due and supersede those before it, which stay watched.
+    """Add an attempt for what is due beside the customer's credit, and supersede those before it, which stay watched.
 
     Raises:
         OrderNotFound: The tenant has no such order.
@@ -55,7 +56,8 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     is_momo = wanted.method is Method.MTN_MOMO
     is_transfer = wanted.method is Method.BANK_TRANSFER
     now = uow.clock.now()
-    charge = charge_for(order.outstanding, wanted.currency, whole_units=is_momo)
+    due = await due_beside_credit(uow, order)
+    charge = charge_for(due, wanted.currency, whole_units=is_momo)
     payment = Payment(
         tenant_id=order.tenant_id,
         id=payment_id,
@@ -63,7 +65,7 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
         order_id=order.id,
         method=wanted.method,
         status=PaymentStatus.SUBMITTED if is_transfer else PaymentStatus.PENDING,
-        amount=order.outstanding,
+        amount=due,
         charged=charge.amount,
         rate_numerator=charge.rate_numerator,
         rate_denominator=charge.rate_denominator,

@@ -20,6 +20,7 @@ from billing.errors import (
 )
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.cancel_order import cancel_order
+from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.place_order import WantedOrder, place_order
 from billing.usecases.steps.settlement import settle
 
@@ -116,6 +117,8 @@ async def _place(
     order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer, holds=holds)
     if not order.amounts.total:
         await settle(uow, order, issuer, None)
+    else:
+        await pay_by_credit(uow, order.id, issuer)
     placed = await uow.orders.find(order.id)
     assert placed is not None
     return placed

@@ -23,6 +23,7 @@ from billing.domain.period import Period
 from billing.domain.subscription import Subscription, period_bought
 from billing.events import PaidPeriod, PaymentConfirmed, PlanAsBought, SubscriptionPlanChanged, SubscriptionRenewed
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.mails import confirmation, invoice_issued
 
 
@@ -50,7 +51,7 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
         await uow.cases.open(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
     locked = await uow.orders.lock(order.id)
     assert locked is not None
-    return locked
+    return await use_credit(uow, locked)
 
 
 async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = None) -> None:
