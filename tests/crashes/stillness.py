@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from backup_engine.adapters.folder_store import TEMPORARY
 from devstack.customer import JSON
 from devstack.servers.processes import wait_until
 from devstack.stack import Stack
@@ -29,8 +30,8 @@ ASKING_NOTHING = frozenset(
 
 
 def _store(folder: Path) -> dict[str, str]:
-    """Every object of every vault with its hash."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Every object of every vault with its hash; what is still being written is none, nor what a dead writer left."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(TEMPORARY))
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
