@@ -31,6 +31,7 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/bank-statement-lines/{line_id}/dismiss/": {"note": "checked"},
     "POST /api/admin/bank-statement-lines/{line_id}/propose/": {"note": "checked", "payment_id": "{payment_id}"},
     "POST /api/admin/bank-statement-lines/{line_id}/release/": {"note": "checked"},
+    "PATCH /api/admin/plans/{plan_id}/": {"trial_days": 0, "reason": "an attempt"},
     "POST /api/admin/coupons/": {"code": "ESSAI", "percent": "10", "reason": "an attempt"},
     "POST /api/auth/login/": {"email": "a@xyz.example", "password": "not his password"},
     "POST /api/auth/refresh/": {"refresh_token": "0123456789012345678901234567890123456789012"},

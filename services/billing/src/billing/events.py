@@ -33,7 +33,8 @@ class PlanAsBought(_Part):
 
     @classmethod
     def of(cls, plan: BoughtPlan) -> "PlanAsBought":
-        return cls(**plan.document())
+        document = plan.document()
+        return cls(**{name: document[name] for name in cls.model_fields})
 
 
 class PaidPeriod(_Part):

@@ -27,7 +27,7 @@ async def test_the_plans_are_the_guides_in_its_order(billing: Billing) -> None:
     assert [plan["has_api_access"] for plan in found] == [False, False, True]
 
 
-async def test_prices_are_listed_in_xaf_and_in_eur_at_the_parity(billing: Billing) -> None:
+async def test_prices_are_listed_in_xaf_in_eur_at_the_parity_and_in_usd(billing: Billing) -> None:
     found = await plans(billing)
     prices = {(price["currency"], price["billing_cycle"]): price["amount"] for price in found[0]["prices"]}
     assert prices == {
@@ -35,6 +35,8 @@ async def test_prices_are_listed_in_xaf_and_in_eur_at_the_parity(billing: Billin
         ("XAF", "yearly"): "250000",
         ("EUR", "monthly"): "38.11",
         ("EUR", "yearly"): "381.12",
+        ("USD", "monthly"): "45.00",
+        ("USD", "yearly"): "450.00",
     }
 
 

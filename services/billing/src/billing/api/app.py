@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from billing.api.dependencies import Tools
 from billing.api.routes import (
     admin,
+    admin_plans,
     admin_refunds,
     admin_statements,
     catalogue,
@@ -28,6 +29,7 @@ ROUTERS = (
     coupons.router,
     webhooks.router,
     admin.router,
+    admin_plans.router,
     admin_refunds.router,
     admin_statements.router,
 )

@@ -1,7 +1,8 @@
-"""The catalogue as `create_plans` seeds it: three plans with their prices in XAF and EUR, three ways to pay.
+"""The catalogue as `create_plans` seeds it: three plans with their prices in XAF, EUR and USD, three ways to pay.
 
 Ids are small integers in this order and never change: clients name them. EUR prices follow from XAF by the
-fixed parity of the CFA franc (1 EUR = 655.957 XAF, Banque de France), half-up to the cent.
+fixed parity of the CFA franc (1 EUR = 655.957 XAF, Banque de France), half-up to the cent. USD has no parity: its
+prices are a list of their own.
 """
 
 from billing.domain.money import Money, xaf_to_eur
@@ -11,12 +12,17 @@ CATALOGUE_CURRENCY = "XAF"
 """Currency of the catalogue: orders are priced in it unless the customer pays in another."""
 
 
-def _prices(monthly: int, yearly: int) -> dict[tuple[BillingCycle, str], Money]:
+MONTHS_CHARGED = {BillingCycle.MONTHLY: 1, BillingCycle.YEARLY: 10}
+"""A year costs ten months."""
+
+
+def _prices(francs: int, dollars: int) -> dict[tuple[BillingCycle, str], Money]:
     prices: dict[tuple[BillingCycle, str], Money] = {}
-    for cycle, amount in ((BillingCycle.MONTHLY, monthly), (BillingCycle.YEARLY, yearly)):
-        price = Money(amount, CATALOGUE_CURRENCY)
+    for cycle, months in MONTHS_CHARGED.items():
+        price = Money(francs * months, CATALOGUE_CURRENCY)
         prices[cycle, CATALOGUE_CURRENCY] = price
         prices[cycle, "EUR"] = xaf_to_eur(price)
+        prices[cycle, "USD"] = Money(dollars * 100 * months, "USD")
     return prices
 
 
@@ -47,7 +53,7 @@ PLANS = (
         1,
         "bronze",
         ("Idéal pour les petites entreprises", "Ideal for small companies"),
-        (25_000, 250_000),
+        (25_000, 45),
         (2, 10, 100, 100, 2),
         (False, False, True, False, False, False),
         (7, 30),
@@ -56,7 +62,7 @@ PLANS = (
         2,
         "silver",
         ("Pour les moyennes entreprises", "For medium-sized companies"),
-        (50_000, 500_000),
+        (50_000, 90),
         (5, 50, 500, 500, 5),
         (True, True, True, True, False, False),
         (14, 60),
@@ -65,7 +71,7 @@ PLANS = (
         3,
         "gold",
         ("Pour les grandes entreprises", "For large companies"),
-        (100_000, 1_000_000),
+        (100_000, 180),
         (20, 200, 2_000, 2_000, 20),
         (True, True, True, True, True, True),
         (30, 90),

@@ -2,7 +2,7 @@
 
 import calendar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from billing.domain.money import Money
 from billing.domain.plan import BillingCycle
@@ -25,9 +25,12 @@ def months_after(start: datetime, months: int, anchor_day: int) -> datetime:
     return start.replace(year=year, month=month + 1, day=min(anchor_day, last))
 
 
-def first_period(at: datetime, cycle: BillingCycle) -> Period:
-    """Return the period of a subscription that starts now; its day is the anchor from then on."""
-    return Period(at, months_after(at, cycle.months, at.day), at.day)
+def first_period(at: datetime, cycle: BillingCycle, trial_days: int = 0) -> Period:
+    """Return the period of a subscription that starts now: free days, then the paid months, whose first day is the
+    anchor from then on.
+    """
+    paid_from = at + timedelta(days=trial_days)
+    return Period(at, months_after(paid_from, cycle.months, paid_from.day), paid_from.day)
 
 
 def next_period(end: datetime, cycle: BillingCycle, anchor_day: int) -> Period:

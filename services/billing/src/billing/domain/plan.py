@@ -3,7 +3,7 @@
 Not here: the catalogue's rows (``domain.catalogue``) and how a total comes about (``domain.pricing``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +48,8 @@ class BoughtPlan:
     quotas: dict[str, int]
     features: dict[str, bool]
     retention: dict[str, int]
+    version: int = 1
+    trial_days: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON, for a row or an event."""
@@ -58,17 +60,23 @@ class BoughtPlan:
             "quotas": self.quotas,
             "features": self.features,
             "retention": self.retention,
+            "version": self.version,
+            "trial_days": self.trial_days,
         }
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "BoughtPlan":
-        """Read what `document` wrote; unknown keys of a later version are left out."""
-        return cls(**{name: document[name] for name in cls.__slots__})
+        """Read what `document` wrote, now or before there were versions; keys of a later one are left out."""
+        return cls(**{name: document[name] for name in cls.__slots__ if name in document})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan on sale. ``prices`` maps (cycle, currency) to the price before discount and tax."""
+    """A plan on sale. ``prices`` maps (cycle, currency) to the price before discount and tax.
+
+    Each change makes a new ``version``; what was bought keeps its own. ``renewals_from`` is the oldest version that is
+    still renewed as it was bought. ``trial_days`` are free and come before the first paid period.
+    """
 
     id: int
     name: str
@@ -80,6 +88,9 @@ class Plan:
     retention: dict[str, int]
     prices: dict[tuple[BillingCycle, str], Money]
     is_active: bool = True
+    version: int = 1
+    renewals_from: int = 1
+    trial_days: int = 0
 
     def price(self, cycle: BillingCycle, currency: str) -> Money | None:
         """Return the price, or ``None`` where the plan is not sold in that currency."""
@@ -87,7 +98,41 @@ class Plan:
 
     def bought(self) -> BoughtPlan:
         """Return the copy that an order keeps."""
-        return BoughtPlan(self.id, self.name, self.display_name, self.quotas, self.features, self.retention)
+        return BoughtPlan(
+            self.id,
+            self.name,
+            self.display_name,
+            self.quotas,
+            self.features,
+            self.retention,
+            self.version,
+            self.trial_days,
+        )
+
+    def terms(self) -> dict[str, Any]:
+        """Return what a version of the plan consists of, as JSON for its row."""
+        return {
+            "display_name": self.display_name,
+            "description": self.description,
+            "description_en": self.description_en,
+            "quotas": self.quotas,
+            "features": self.features,
+            "retention": self.retention,
+            "trial_days": self.trial_days,
+            "is_active": self.is_active,
+            "prices": [
+                {"billing_cycle": cycle.value, "currency": currency, "amount_minor": price.amount_minor}
+                for (cycle, currency), price in sorted(self.prices.items())
+            ],
+        }
+
+    def at(self, version: int, terms: dict[str, Any]) -> "Plan":
+        """Return the plan as an older version's `terms` say."""
+        prices = {
+            (BillingCycle(price["billing_cycle"]), price["currency"]): Money(price["amount_minor"], price["currency"])
+            for price in terms["prices"]
+        }
+        return replace(self, **(terms | {"prices": prices, "version": version}))
 
 
 @dataclass(frozen=True, slots=True)

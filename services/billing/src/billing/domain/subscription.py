@@ -64,7 +64,9 @@ class BoughtPeriod:
     replaced_at: datetime | None
 
 
-def period_bought(subscription: Subscription | None, cycle: BillingCycle, now: datetime, *, at_once: bool) -> Period:
+def period_bought(
+    subscription: Subscription | None, cycle: BillingCycle, now: datetime, *, at_once: bool, trial_days: int = 0
+) -> Period:
     """Return the period that a newly paid order brings.
 
     It follows the former one, also where it is paid within the grace, for that was served. Nobody pays for the time
@@ -75,8 +77,11 @@ def period_bought(subscription: Subscription | None, cycle: BillingCycle, now: d
         cycle: What was bought.
         now: When the money was there.
         at_once: Whether it replaces the rest of the running period (an upgrade) instead of following it.
+        trial_days: Free days before the first paid period that an organization ever has.
     """
-    if subscription is None or at_once or subscription.status is SubscriptionStatus.ENDED:
+    if subscription is None:
+        return first_period(now, cycle, trial_days)
+    if at_once or subscription.status is SubscriptionStatus.ENDED:
         return first_period(now, cycle)
     following = next_period(subscription.ends_at, cycle, subscription.anchor_day)
     unserved = subscription.status is SubscriptionStatus.SUSPENDED and subscription.ends_at <= now

@@ -59,7 +59,26 @@ plans = Table(
     Column("features", JSONB, nullable=False),
     Column("retention", JSONB, nullable=False),
     Column("is_active", Boolean, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("renewals_from", Integer, nullable=False, server_default="1"),
+    Column("trial_days", Integer, nullable=False, server_default="0"),
+    CheckConstraint("renewals_from between 1 and version", name="renewals"),
+    CheckConstraint("trial_days between 0 and 366", name="trial"),
 )
+
+plan_versions = Table(
+    "plan_versions",
+    metadata,
+    Column("plan_id", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("terms", JSONB, nullable=False),
+    Column("changed_by", Uuid),
+    Column("reason", Text, nullable=False),
+    at("created_at"),
+    PrimaryKeyConstraint("plan_id", "version"),
+    ForeignKeyConstraint(["plan_id"], ["plans.id"]),
+)
+"""What each version of a plan consists of; rows never change. ``changed_by`` is null for what `create_plans` wrote."""
 
 plan_prices = Table(
     "plan_prices",

@@ -164,6 +164,9 @@ async def place_order(
     plan = await uow.catalogue.plan(wanted.plan_id)
     if plan is None:
         raise PlanNotFound
+    if wanted.kind is OrderKind.RENEWAL and (running := await uow.subscriptions.find(tenant_id)) is not None:
+        # A changed price is for those who buy from now on; who renews has the terms that he bought.
+        plan = await uow.catalogue.as_bought(plan, running.plan.version)
     price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
     if price is None:
         raise CurrencyNotSold(currency=CATALOGUE_CURRENCY)

@@ -1,4 +1,4 @@
-"""Seed plans, prices and payment methods; repeating it changes nothing but what differs from the catalogue."""
+"""Seed plans, prices and payment methods; repeating it changes nothing but what differs and staff left alone."""
 
 from billing.domain.catalogue import METHODS, PLANS
 from billing.persistence.unit_of_work import UnitOfWork

@@ -128,6 +128,8 @@ BILLING = [
         ("POST", "/api/tenants/subscription/cancel/"),
         ("POST", "/api/tenants/subscription/resume/"),
         ("POST", "/api/tenants/subscription/auto_renew/"),
+        ("PATCH", "/api/admin/plans/{plan_id}/"),
+        ("GET", "/api/admin/plans/{plan_id}/versions/"),
         ("GET", "/api/admin/payments/"),
         ("GET", "/api/admin/payments/{payment_id}/receipt/"),
         ("POST", "/api/admin/coupons/"),

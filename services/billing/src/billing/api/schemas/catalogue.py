@@ -1,6 +1,11 @@
 """Plans, their prices and features, payment methods."""
 
-from common.web import Answer
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from common.web import Answer, Body
+from pydantic import Field, StrictBool, StrictInt
 
 from billing.domain.catalogue import CATALOGUE_CURRENCY, FEATURE_LABELS
 from billing.domain.plan import FEATURES, BillingCycle, PaymentMethod, Plan
@@ -34,6 +39,7 @@ class PlanOut(Answer):
     has_priority_support: bool
     snapshot_retention_days: int
     backup_retention_days: int
+    trial_days: int
 
     @classmethod
     def of(cls, plan: Plan, language: str) -> "PlanOut":
@@ -51,6 +57,7 @@ class PlanOut(Answer):
                 PriceOut(currency=currency, billing_cycle=cycle, amount=price.decimal())
                 for (cycle, currency), price in plan.prices.items()
             ],
+            trial_days=plan.trial_days,
             **plan.quotas,
             **plan.features,
             **plan.retention,
@@ -89,3 +96,37 @@ class MethodOut(Answer):
             is_active=method.is_active,
             is_automatic=method.is_automatic,
         )
+
+
+Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+
+
+class PriceIn(Body):
+    billing_cycle: BillingCycle
+    currency: Literal["XAF", "EUR", "USD"]
+    amount: str = Field(max_length=30)
+
+
+class ChangePlanIn(Body):
+    """What changes of a plan; what is not named stays."""
+
+    prices: list[PriceIn] = Field([], max_length=6)
+    quotas: dict[
+        Literal["max_esxi_servers", "max_vms", "max_backups_per_month", "max_storage_gb", "max_users"], Count
+    ] = Field({})
+    trial_days: Annotated[StrictInt, Field(ge=0, le=366)] | None = Field(
+        None, description="Free days before the first paid period of a new organization"
+    )
+    is_active: StrictBool | None = Field(None, description="Whether it is on sale")
+    also_renewals: StrictBool = Field(
+        default=False, description="Renewals get the new terms too; otherwise each is renewed as it was bought"
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
+
+
+class PlanVersionOut(Answer):
+    version: int
+    terms: dict[str, Any]
+    changed_by: UUID | None
+    reason: str
+    created_at: datetime

@@ -85,7 +85,7 @@ async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | Non
 async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -> Period | None:
     now = uow.clock.now()
     at_once = order.kind is OrderKind.CHANGE and order.effective_at is None
-    period = period_bought(running, order.cycle, now, at_once=at_once)
+    period = period_bought(running, order.cycle, now, at_once=at_once, trial_days=order.plan.trial_days)
     if not await uow.subscriptions.add_period(order, period):
         return None
     if running is None:
