@@ -20,7 +20,17 @@ from billing.adapters.bank_statements import read_statement
 from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
 from billing.adapters.paypal import PayPal, PayPalConfig
-from billing.adapters.paypal_webhooks import OnlineVerifier, parse_event
+from billing.adapters.paypal_webhooks import (
+    LIVE_COMMON_NAME,
+    LIVE_ORIGINS,
+    SANDBOX_COMMON_NAME,
+    SANDBOX_ORIGINS,
+    OfflineConfig,
+    OfflineFirst,
+    OfflineVerifier,
+    OnlineVerifier,
+    parse_event,
+)
 from billing.adapters.receipt_folder import ReceiptFolder
 from billing.api.app import make_app
 from billing.api.dependencies import Tools
@@ -29,18 +39,22 @@ from billing.domain.plan import Method
 from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
-from billing.ports import PaymentProvider, RefundingProvider
+from billing.ports import PaymentProvider, RefundingProvider, WebhookVerifier
 from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.attaching import Attaching
 from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
+from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
 from billing.workflows.watching import Watch
 
 SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
 PACKAGE_FOLDER = Path(__file__).parent
+
+RECONCILE_EVERY = timedelta(minutes=10)
+"""Pause between two looks whether yesterday was compared with the providers."""
 
 DISPUTES_EVERY = timedelta(minutes=5)
 """Pause between two looks for open disputes that are due; their webhooks come sooner."""
@@ -99,22 +113,45 @@ def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
     )
 
 
+def _verifier(settings: Settings, paypal: PayPal, http: httpx.AsyncClient, clock: Clock) -> WebhookVerifier:
+    online = OnlineVerifier(paypal, settings.paypal_webhook_id)
+    if not settings.checks_webhooks_offline:
+        return online
+    is_live = settings.paypal_mode == "live"
+    own = (settings.paypal_base_url.rstrip("/"),) if settings.paypal_base_url else None
+    ca_file = settings.paypal_webhook_ca_file
+    config = OfflineConfig(
+        webhook_id=settings.paypal_webhook_id,
+        cert_origins=own or (LIVE_ORIGINS if is_live else SANDBOX_ORIGINS),
+        common_names=(LIVE_COMMON_NAME if is_live else SANDBOX_COMMON_NAME,),
+        trust_anchors_pem=ca_file.read_text() if ca_file else None,
+    )
+    return OfflineFirst(OfflineVerifier(config, http, clock.now), online)
+
+
 def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, clock: Clock) -> Tools:
     """What the API's routes and the worker share."""
     providers: dict[Method, PaymentProvider] = {}
     refunders: dict[Method, RefundingProvider] = {}
     paypal = None
-    verifier = None
+    verifier: WebhookVerifier | None = None
     if Method.PAYPAL in settings.payment_methods:
         paypal = _paypal(settings, http, clock)
         providers[Method.PAYPAL] = refunders[Method.PAYPAL] = paypal
-        verifier = OnlineVerifier(paypal, settings.paypal_webhook_id)
+        verifier = _verifier(settings, paypal, http, clock)
     if Method.MTN_MOMO in settings.payment_methods:
         providers[Method.MTN_MOMO] = _momo(settings, http, clock)
     issuer = issuer_of(settings)
     return Tools(
         store=store,
         checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
+        reconciling=Reconciling(
+            store,
+            providers,
+            {Method.PAYPAL: paypal} if paypal else {},
+            clock,
+            settings.provider_calls_per_second,
+        ),
         taking_back=TakingBack(store, paypal, issuer, settings.provider_calls_per_second),
         refunding=Refunding(store, refunders, issuer, clock, settings.provider_calls_per_second),
         settings=settings,
@@ -135,6 +172,7 @@ def _timers(database: Database, tools: Tools) -> list[Part]:
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),
         Every("billing.refunds", ASK_EVERY, tools.refunding.follow_due, None),
+        Every("billing.reconciliation", RECONCILE_EVERY, tools.reconciling.run_due, database),
         Every("billing.disputes", DISPUTES_EVERY, tools.taking_back.follow_due, database),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
         Every("billing.changes", CALENDAR_EVERY, watch.start_changed_plans, database),

@@ -19,6 +19,7 @@ from uuid import UUID
 from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice
 from billing.domain.money import Money
+from billing.domain.reconciliation import Movement
 
 
 class ProviderError(Exception):
@@ -276,6 +277,18 @@ class DisputingProvider(Protocol):
         Raises:
             ProviderUnavailable: no answer; ask later.
             ProviderMisconfigured: a person must act.
+        """
+
+
+class ListingProvider(Protocol):
+    """A provider that lists what moved on our account."""
+
+    async def movements(self, since: datetime, until: datetime) -> list[Movement]:
+        """Return every movement in `[since, until)`, payments and what went back.
+
+        Raises:
+            ProviderUnavailable: no answer; ask later.
+            ProviderMisconfigured: our account has no right to the list.
         """
 
 

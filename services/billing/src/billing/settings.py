@@ -57,6 +57,25 @@ class PayPalSettings(ServiceSettings):
         "", validation_alias=_also("paypal_webhook_id"), description="Id that PayPal gave to our listener"
     )
 
+    paypal_webhook_check: Literal["offline", "online"] | None = Field(
+        None,
+        validation_alias=_also("paypal_webhook_check"),
+        description="offline: by certificate, asking PayPal where that cannot be had; online: PayPal is always asked;"
+        " by default offline at PayPal's own hosts and online elsewhere",
+    )
+    paypal_webhook_ca_file: Path | None = Field(
+        None,
+        validation_alias=_also("paypal_webhook_ca_file"),
+        description="Authorities of webhooks' certificates instead of the public ones; not in production",
+    )
+
+    @property
+    def checks_webhooks_offline(self) -> bool:
+        """Whether webhooks are first checked by their certificate."""
+        if self.paypal_webhook_check is None:
+            return not self.paypal_base_url
+        return self.paypal_webhook_check == "offline"
+
     @property
     def paypal_url(self) -> str:
         """Base URL of PayPal's API."""
@@ -199,6 +218,8 @@ class Settings(
             raise ValueError(f"MTN_MOMO_COUNTRY: no fixed rate is known for {self.mtn_momo_target}")
         if self.environment == "production" and (play := self._play_money()):
             raise ValueError(f"production sells nothing for play money: {' and '.join(play)} is sandbox")
+        if self.environment == "production" and self.paypal_webhook_ca_file is not None:
+            raise ValueError("production believes public authorities only: unset PAYPAL_WEBHOOK_CA_FILE")
         wrong = [origin for origin in self.payment_return_origins or [] if origin_of(origin) != origin]
         if wrong:
             raise ValueError(f"PAYMENT_RETURN_ORIGINS: not an origin (scheme://host[:port]): {', '.join(wrong)}")

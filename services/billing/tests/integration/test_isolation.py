@@ -18,7 +18,7 @@ TENANT_TABLES = sorted(
 )
 SHARED = {
     "plans", "plan_prices", "payment_methods", "coupons", "coupon_uses", "invoice_counters", "webhook_events",
-    "provider_budgets",
+    "provider_budgets", "reconciliations", "unmatched_movements",
 }  # fmt: skip
 """Tables of nobody: the catalogue, counters, raw events whose tenant is not known yet."""
 

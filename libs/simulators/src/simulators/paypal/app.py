@@ -103,6 +103,7 @@ class PayPal:
             self._route("POST", "/v2/payments/captures/{id}/refund", self._refund),
             self._route("GET", "/v2/payments/refunds/{id}", self._show_refund),
             self._route("GET", "/v1/customer/disputes/{id}", self._show_dispute),
+            self._route("GET", "/v1/reporting/transactions", self._list_transactions),
             self._route("GET", f"{notifications}/webhooks", self._list_webhooks),
             self._route("POST", f"{notifications}/verify-webhook-signature", self._verify),
             self._route("GET", f"{notifications}/webhooks-events", self._list_events),
@@ -210,6 +211,22 @@ class PayPal:
 
     async def _show_dispute(self, request: Request) -> Response:
         return JSONResponse(self.store.dispute_body(_found(self.store.disputes, request)))
+
+    async def _list_transactions(self, request: Request) -> Response:
+        wanted = request.query_params
+        try:
+            since, until = (dt.datetime.fromisoformat(wanted[name]) for name in ("start_date", "end_date"))
+            page, size = int(wanted.get("page", "1")), int(wanted.get("page_size", "100"))
+        except (KeyError, ValueError):
+            raise IssueError(400, "INVALID_PARAMETER_SYNTAX", "start_date") from None
+        if until - since > dt.timedelta(days=31) or not 1 <= size <= 500:
+            raise IssueError(400, "INVALID_PARAMETER_VALUE", "end_date")
+        found = self.store.transactions(since, until)
+        shown = found[(page - 1) * size : page * size]
+        pages = -(-len(found) // size) or 1
+        return JSONResponse(
+            {"transaction_details": shown, "page": page, "total_items": len(found), "total_pages": pages, "links": []}
+        )
 
     # --- webhooks ----------------------------------------------------------------------------------------------
 

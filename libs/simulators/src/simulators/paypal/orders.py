@@ -331,6 +331,34 @@ class Store:
         if self._clock() - capture.created > REFUND_WINDOW:
             raise IssueError(422, "REFUND_TIME_LIMIT_EXCEEDED")
 
+    # --- the account's own list --------------------------------------------------------------------------------
+
+    def transactions(self, since: dt.datetime, until: dt.datetime) -> list[dict[str, Any]]:
+        """What moved on the account, oldest first: payments, and what went back (negative)."""
+        moved = [
+            (capture.created, capture.id, "T0006", capture.value, capture.currency, order.unit.get("custom_id"))
+            for order, capture in self.captures.values()
+            if capture.status in ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED")
+        ] + [
+            (refund.created, refund.id, "T1107", -refund.value, refund.currency, refund.fields.get("custom_id"))
+            for _, _, refund in self.refunds.values()
+            if refund.status == "COMPLETED"
+        ]
+        return [
+            {
+                "transaction_info": {
+                    "transaction_id": reference,
+                    "transaction_event_code": code,
+                    "transaction_initiation_date": created.strftime("%Y-%m-%dT%H:%M:%S+0000"),
+                    "transaction_amount": money(value, currency),
+                    "transaction_status": "S",
+                }
+                | ({} if custom is None else {"custom_field": custom})
+            }
+            for created, reference, code, value, currency, custom in sorted(moved, key=lambda each: each[:2])
+            if since <= created <= until
+        ]
+
     # --- disputes ----------------------------------------------------------------------------------------------
 
     def dispute(self, capture: Capture, reason: str) -> Dispute:

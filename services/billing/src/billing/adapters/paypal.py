@@ -6,9 +6,9 @@ the caller stored before. Not here: webhooks (`paypal_webhooks.py`), reading Pay
 
 import json
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -24,6 +24,7 @@ from billing.adapters.provider_http import (
     unexpected,
 )
 from billing.domain.money import EXPONENTS
+from billing.domain.reconciliation import Movement
 from billing.ports import (
     AttemptView,
     DisputeState,
@@ -48,6 +49,8 @@ ORDER_LIFE = timedelta(hours=72)
 """The longest that PayPal lets an order wait for its payer; once gone after that, it was never paid."""
 RENEW_TOKEN_EARLY = timedelta(minutes=10)
 TEXT_LENGTH = 127
+LIST_PAGE = 500
+"""The most that one page of the transaction search has."""
 LOCALES = {"fr": "fr-FR", "en": "en-US"}
 JSON = {"Content-Type": "application/json"}
 REPRESENTATION = {"Prefer": "return=representation"}
@@ -202,6 +205,32 @@ class PayPal:
         except ProviderRefused as refused:
             raise unexpected(refused) from refused
         return [] if order is None else answers.refunds_of(order)
+
+    async def movements(self, since: datetime, until: datetime) -> list[Movement]:
+        """Read the transaction search, all its pages.
+
+        Raises:
+            ProviderUnavailable, ProviderMisconfigured: as the port says.
+        """
+        found: list[Movement] = []
+        page = pages = 1
+        while page <= pages:
+            question = {
+                "start_date": since.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "end_date": (until - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "fields": "transaction_info",
+                "page_size": str(LIST_PAGE),
+                "page": str(page),
+            }
+            answer = await self._client.call("GET", f"/v1/reporting/transactions?{urlencode(question)}", {})
+            if not answer.is_success:
+                refused = _refusal(answer)
+                raise unexpected(refused) if isinstance(refused, ProviderRefused) else refused
+            body = _object(answer)
+            found += answers.movements_of(body)
+            pages = int(body.get("total_pages", 1))
+            page += 1
+        return found
 
     async def _refund(self, reference: str) -> dict[str, Any] | None:
         answer = await self._client.call("GET", f"/v2/payments/refunds/{_part(reference)}", {})

@@ -5,10 +5,13 @@ Enums are open: a word that is not known here means UNKNOWN, never success.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from billing.domain.money import Money, MoneyError
+from billing.domain.plan import Method
+from billing.domain.reconciliation import Movement
 from billing.ports import DisputeState, ProviderState, ProviderStatus, RefundState
 
 PAYER_RELS = ("payer-action", "approve", "redirect")
@@ -228,6 +231,21 @@ def dispute_state(body: dict[str, Any]) -> DisputeState:
         captures=tuple(str(each["seller_transaction_id"]) for each in transactions if "seller_transaction_id" in each),
         amount=read_money(body.get("dispute_amount")),
     )
+
+
+def movements_of(page: dict[str, Any]) -> Iterator[Movement]:
+    """The payments (T00xx) and refunds or reversals (T11xx) in a page of the transaction search.
+
+    Fees, conversions and payouts are PayPal's own affairs with us and belong to no payment.
+    """
+    for each in _objects(page.get("transaction_details")):
+        info = each["transaction_info"] if isinstance(each.get("transaction_info"), dict) else {}
+        code = str(info.get("transaction_event_code", ""))
+        if not code.startswith(("T00", "T11")) or "transaction_id" not in info:
+            continue
+        occurred = datetime.fromisoformat(str(info["transaction_initiation_date"]))
+        amount = read_money(info.get("transaction_amount"))
+        yield Movement(Method.PAYPAL, str(info["transaction_id"]), amount, occurred)
 
 
 def refunds_of(order: dict[str, Any]) -> list[RefundState]:

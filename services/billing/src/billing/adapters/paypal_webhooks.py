@@ -125,6 +125,29 @@ class OnlineVerifier:
             raise SignatureRejected("verdict", verdict)
 
 
+class OfflineFirst:
+    """The `WebhookVerifier` that checks by itself and asks PayPal only where the certificate cannot be had.
+
+    What the certificate refuses stays refused: a second opinion would be one more way in.
+    """
+
+    def __init__(self, offline: "OfflineVerifier", online: OnlineVerifier) -> None:
+        self._offline = offline
+        self._online = online
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Return if PayPal signed these bytes for our listener.
+
+        Raises:
+            SignatureRejected: it did not.
+            ProviderUnavailable: neither its certificate nor its verdict can be had now.
+        """
+        try:
+            await self._offline.verify(headers, body)
+        except ProviderUnavailable:
+            await self._online.verify(headers, body)
+
+
 @dataclass(frozen=True)
 class OfflineConfig:
     """Whose certificates are believed; origins and names of one environment only."""

@@ -17,6 +17,7 @@ from billing.persistence.unit_of_work import BillingStore
 from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
+from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
 
@@ -32,6 +33,7 @@ class Tools:
     checkout: Checkout
     refunding: Refunding
     taking_back: TakingBack
+    reconciling: Reconciling
     settings: Settings
     issuer: Issuer
     receipts: ReceiptStore

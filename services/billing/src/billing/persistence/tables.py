@@ -567,6 +567,35 @@ disputes = Table(
 )
 """Money that payers want back from the provider, and money that it took back."""
 
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("provider", String(20), nullable=False),
+    Column("day", Date, nullable=False),
+    at("started_at"),
+    at("finished_at", nullable=True),
+    Column("checked", Integer, nullable=False),
+    Column("differences", Integer, nullable=False),
+    Column("is_listed", Boolean, nullable=False),
+    PrimaryKeyConstraint("provider", "day"),
+)
+
+unmatched_movements = Table(
+    "unmatched_movements",
+    metadata,
+    Column("provider", String(20), nullable=False),
+    Column("reference", String(80), nullable=False),
+    _minor("amount_minor", nullable=True),
+    _currency(nullable=True),
+    at("occurred_at"),
+    Column("found_on", Date, nullable=False),
+    at("closed_at", nullable=True),
+    Column("closed_by", Uuid),
+    Column("note", Text),
+    PrimaryKeyConstraint("provider", "reference"),
+)
+"""What a provider lists and nothing of ours explains: a case without a tenant, for nobody knows whose it is."""
+
 organizations = Table(
     "organizations",
     metadata,

@@ -19,6 +19,7 @@ from billing.persistence.organizations import Organizations
 from billing.persistence.payments import Payments
 from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
+from billing.persistence.reconciliations import Reconciliations
 from billing.persistence.refunds import DueRefunds, Refunds
 from billing.persistence.statements import Statements
 from billing.persistence.subscriptions import Subscriptions
@@ -46,6 +47,7 @@ class UnitOfWork(Transaction):
         self.payments = Payments(session, clock)
         self.refunds = Refunds(session, clock)
         self.disputes = Disputes(session, clock)
+        self.reconciliations = Reconciliations(session, clock)
         self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
         self.statements = Statements(session, clock)

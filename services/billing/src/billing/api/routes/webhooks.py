@@ -30,6 +30,7 @@ CALLBACK_PATIENCE = timedelta(milliseconds=1_500)
 """How long a callback's answer may wait for our own question; MTN gives up after about 2 s."""
 
 WEBHOOKS = Counter("billing_webhooks_total", "Webhooks and callbacks by outcome", ["provider", "outcome"])
+REFUSED = Counter("billing_webhooks_refused_total", "Webhooks that are not their provider's", ["provider", "reason"])
 
 
 @router.post("/paypal/")
@@ -41,6 +42,7 @@ async def paypal(_: Anybody, request: Request, tools: ToolsDep) -> dict[str, str
         await tools.paypal_webhooks.verify(request.headers, body)
     except SignatureRejected as error:
         WEBHOOKS.labels("paypal", "rejected").inc()
+        REFUSED.labels("paypal", error.code).inc()
         log.warning("webhook rejected: %s", error.code)
         raise SignatureInvalid from None
     except ProviderError:
