@@ -175,9 +175,7 @@ def _timers(database: Database, tools: Tools) -> list[Part]:
         Every("billing.reconciliation", RECONCILE_EVERY, tools.reconciling.run_due, database),
         Every("billing.disputes", DISPUTES_EVERY, tools.taking_back.follow_due, database),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
-        Every("billing.changes", CALENDAR_EVERY, watch.start_changed_plans, database),
-        Every("billing.subscriptions", CALENDAR_EVERY, calendar.advance_due, database),
-        Every("billing.orders", CALENDAR_EVERY, calendar.expire_orders, database),
+        Every("billing.calendar", CALENDAR_EVERY, calendar.run_due, database),
     ]
 
 

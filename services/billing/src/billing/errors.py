@@ -7,10 +7,10 @@ DomainError
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
-│            DowngradeNotNow · DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted · ReceiptAlreadyKnown
-│            OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable · RefundTooLarge
-│            RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken · SubscriptionEnded
-│            OrderPaidByCredit
+│            DowngradeNotNow · DowngradeOverUsage · CreditExceedsPrice · CouponCodeTaken · ReceiptNotWanted
+│            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
+│            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
+│            SubscriptionEnded · OrderPaidByCredit
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -202,6 +202,12 @@ class SubscriptionMissing(Conflict):
     code = "subscription_missing"
     en = "The organization has no subscription yet: order with kind «new»."
     fr = "L'organisation n'a pas encore d'abonnement : commandez avec kind « new »."
+
+
+class CreditExceedsPrice(Conflict):
+    code = "credit_exceeds_price"
+    en = "The rest of your subscription ({credit}) is worth more than this plan costs ({price}). Take it for a year."
+    fr = "Le reste de votre abonnement ({credit}) vaut plus que ce plan ne coûte ({price}). Prenez-le pour un an."
 
 
 class SubscriptionNotFound(NotFound):

@@ -38,7 +38,7 @@ async def until(billing: Billing, tenant_id: UUID, *, days_after_end: float) -> 
     """Move the time to so many days after the subscription's end, and take what is due."""
     ends_at = (await subscription(billing, tenant_id))["ends_at"]
     billing.clock.advance(ends_at + days_after_end * DAY - billing.clock.now())
-    await billing.calendar.advance_due()
+    await billing.calendar.run_due()
 
 
 async def before_its_end(billing: Billing, tenant_id: UUID, *, days: float) -> None:
@@ -98,7 +98,7 @@ async def test_the_renewal_is_ordered_ahead_and_paying_it_goes_on_from_the_old_e
         "select starts_at from subscription_periods where tenant_id = $1 order by starts_at", t=tenant_id
     )
     assert periods[1]["starts_at"] == before
-    await billing.calendar.advance_due()
+    await billing.calendar.run_due()
     assert (await subscription(billing, tenant_id))["next_step_at"] == after["ends_at"] - 7 * DAY
 
 
@@ -122,7 +122,7 @@ async def test_a_late_payment_makes_the_subscription_active_again(billing: Billi
 async def test_processes_that_look_at_the_same_time_take_each_step_once(billing: Billing) -> None:
     tenants = [(await subscribed(billing))[1] for _ in range(8)]
     await before_its_end(billing, tenants[-1], days=6)
-    taken = await asyncio.gather(*(billing.calendar.advance_due() for _ in range(6)))
+    taken = await asyncio.gather(*(billing.calendar.run_due() for _ in range(6)))
     assert sum(taken) >= len(tenants)
     for tenant_id in tenants:
         assert told(await facts(billing, tenant_id)) == [("renewal_due.v1", 7)]
@@ -165,7 +165,7 @@ async def test_an_error_with_one_subscription_does_not_hold_up_another(billing: 
     async with billing.superuser() as connection:
         await connection.execute("update subscriptions set plan = '{}' where tenant_id = $1", broken)
     await before_its_end(billing, sound, days=6)
-    await billing.calendar.advance_due()
+    await billing.calendar.run_due()
     assert told(await facts(billing, broken)) == []
     assert told(await facts(billing, sound))[0][0] == "renewal_due.v1"
     async with billing.superuser() as connection:
@@ -183,7 +183,7 @@ async def test_a_scheduled_downgrade_that_an_upgrade_replaced_never_comes(billin
     assert int(up["credit_amount"]) >= 74_990
     await pay_by_transfer(billing, owner, up)
     billing.clock.advance(ends_at + timedelta(seconds=1) - billing.clock.now())
-    await billing.watch.start_changed_plans()
+    await billing.calendar.run_due()
     assert json.loads((await subscription(billing, tenant_id))["plan"])["name"] == "gold"
     assert [fact["data"]["plan"]["name"] for fact in await facts(billing, tenant_id, "subscription.plan_changed")] == [
         "gold"
@@ -200,10 +200,10 @@ async def test_an_unpaid_order_expires_and_gives_its_coupon_back(billing: Billin
     assert made.status_code < 300, made.text
     order = await place(buyer, coupon_code=code)
     billing.clock.advance(13 * DAY)
-    await billing.calendar.expire_orders()
+    await billing.calendar.run_due()
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "pending"
     billing.clock.advance(2 * DAY)
-    taken = await asyncio.gather(*(billing.calendar.expire_orders() for _ in range(4)))
+    taken = await asyncio.gather(*(billing.calendar.run_due() for _ in range(4)))
     assert sum(taken) >= 1
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "cancelled"
     again = await place(billing.client(), coupon_code=code)
@@ -218,7 +218,7 @@ async def test_money_for_an_expired_order_still_pays_it(world: Any) -> None:
     # This number stays pending at MTN until somebody decides.
     started = await by_momo(buyer, order, "46733123454")
     billing.clock.advance(15 * DAY)
-    await billing.calendar.expire_orders()
+    await billing.calendar.run_due()
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "cancelled"
     rows = await billing.rows("select provider_reference from payments where id = $1", id=UUID(started["payment_id"]))
     await world.decide(rows[0]["provider_reference"], "SUCCESSFUL")
@@ -230,7 +230,7 @@ async def test_a_transfer_that_waits_for_its_approval_keeps_its_order(billing: B
     order = await place(buyer)
     await buyer.post(f"{ORDERS}{order['id']}/initiate_payment/", json={"payment_method_id": 3})
     billing.clock.advance(20 * DAY)
-    await billing.calendar.expire_orders()
+    await billing.calendar.run_due()
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "payment_pending"
     await pay_by_transfer(billing, buyer, order)
     assert (await buyer.get(f"{ORDERS}{order['id']}/")).json()["status"] == "paid"
@@ -261,7 +261,7 @@ async def test_a_downgrade_below_usage_is_scheduled_and_says_what_to_free(billin
     assert (await owner.get(f"{ORDERS}{order['id']}/")).json()["over_quota"] == free[:1]
     await pay_by_transfer(billing, owner, order)
     billing.clock.advance(ends_at + timedelta(seconds=1) - billing.clock.now())
-    await billing.watch.start_changed_plans()
+    await billing.calendar.run_due()
     told_of = await billing.rows(
         "select body_text from mails where tenant_id = $1 and key like 'plan_too%'", t=tenant_id
     )

@@ -32,7 +32,7 @@ async def to_end(billing: Billing, client: Any, *, days: float) -> None:
     """Move the time to so many days after the end (before it, if negative), and take what is due."""
     ends_at = datetime.fromisoformat((await read(client))["ends_at"])
     billing.clock.advance(ends_at + days * DAY - billing.clock.now())
-    await billing.calendar.advance_due()
+    await billing.calendar.run_due()
 
 
 async def payments_of(billing: Billing, tenant_id: UUID) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ async def test_an_agreed_renewal_asks_the_phone_once_and_goes_on(world: Any) -> 
     await to_end(billing, owner, days=-4)
     assert await payments_of(billing, tenant_id) == []
     billing.clock.advance(DAY)
-    await asyncio.gather(*(billing.calendar.advance_due() for _ in range(6)))
+    await asyncio.gather(*(billing.calendar.run_due() for _ in range(6)))
     (payment,) = await payments_of(billing, tenant_id)
     assert await payments_of(billing, other) == []
     asked = [
@@ -122,7 +122,7 @@ async def test_an_agreed_renewal_asks_the_phone_once_and_goes_on(world: Any) -> 
     after = await read(owner)
     assert after["periods"][0]["starts_at"] == ends_at
     assert after["auto_renew"] is True
-    await billing.calendar.advance_due()
+    await billing.calendar.run_due()
     assert len(await payments_of(billing, tenant_id)) == 1
 
 

@@ -82,10 +82,10 @@ async def test_a_downgrade_waits_for_the_end_of_the_paid_period(billing: Billing
     paid = await pay(owner, order)
     assert paid["status"] == "processing"
     assert (await subscription(billing, tenant_id))["plan"]["name"] == "gold"
-    await billing.watch.start_changed_plans()
+    await billing.calendar.run_due()
     assert (await subscription(billing, tenant_id))["plan"]["name"] == "gold"
     billing.clock.advance(before["ends_at"] - billing.clock.now() + timedelta(seconds=1))
-    assert await billing.watch.start_changed_plans() >= 1
+    assert await billing.calendar.run_due() >= 1
     assert (await subscription(billing, tenant_id))["plan"]["name"] == "bronze"
     events = await billing.rows(
         "select count(*) from outbox where tenant_id = $1 and type = 'subscription.plan_changed.v1'", t=tenant_id

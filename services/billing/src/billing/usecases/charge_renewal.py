@@ -1,36 +1,32 @@
-"""Ask Mobile Money for a renewal that its customer has agreed to: the attempt, once for each end."""
+"""Charge a renewal that its customer has agreed to: which one, and that it was charged for its end, once."""
 
 from billing.domain.lifecycle import Step, Terms, next_step
 from billing.domain.order import Order
-from billing.domain.subscription import Subscription
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.standing import stepped
 
 
-async def renewal_to_charge(uow: UnitOfWork, terms: Terms) -> tuple[Subscription, Order | None] | None:
-    """Lock the renewal that was ordered ahead and its subscription, in the order of all locks about money.
+class ChargeNotDue(Exception):
+    """No charge is due any more: what this transaction has prepared is not to be."""
 
-    Returns:
-        The subscription and its renewal, ``None`` for the latter where there is none or the customer is paying it;
-        ``None`` altogether where no charge is due any more.
+
+async def find_renewal(uow: UnitOfWork) -> Order | None:
+    """Return the unpaid order that was made ahead for the end of the tenant's subscription."""
+    subscription = await uow.subscriptions.find(uow.tenant_id)
+    return None if subscription is None else await uow.orders.renewal_of(subscription.plan.id, subscription.ends_at)
+
+
+async def note_charge(uow: UnitOfWork, terms: Terms) -> None:
+    """Note that this end was charged for, so that it is not again; the order is locked before the subscription.
+
+    Raises:
+        ChargeNotDue: It was noted already, or the end has moved.
     """
-    found = await uow.subscriptions.find(uow.tenant_id)
-    assert found is not None
-    order = await uow.orders.renewal_of(found.plan.id, found.ends_at)
-    if order is not None:
-        order = await uow.orders.lock(order.id)
     subscription = await uow.subscriptions.lock(uow.tenant_id)
-    assert subscription is not None
-    due = next_step(subscription, terms, uow.clock.now())
-    if due is None or due.step is not Step.CHARGE or due.at > uow.clock.now():
-        return None
-    if order is not None and any(attempt.is_offered for attempt in await uow.payments.of_order(order.id)):
-        order = None
-    return subscription, order
-
-
-async def note_charge(uow: UnitOfWork, subscription: Subscription, terms: Terms) -> None:
-    """Note that Mobile Money was asked for this end: it is not asked again."""
+    now = uow.clock.now()
+    due = next_step(subscription, terms, now) if subscription else None
+    if subscription is None or due is None or due.step is not Step.CHARGE or due.at > now:
+        raise ChargeNotDue
     moved = await stepped(uow, subscription, charged_for=subscription.ends_at)
-    step = next_step(moved, terms, uow.clock.now())
+    step = next_step(moved, terms, now)
     await uow.subscriptions.look_again(moved.tenant_id, step.at if step else None)

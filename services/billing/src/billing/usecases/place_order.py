@@ -21,6 +21,7 @@ from billing.domain.subscription import Subscription
 from billing.domain.usage import over_quota
 from billing.errors import (
     CouponRefused,
+    CreditExceedsPrice,
     CurrencyNotSold,
     DowngradeNotNow,
     DowngradeOverUsage,
@@ -113,6 +114,9 @@ async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, p
     credit = Money.zero(CATALOGUE_CURRENCY)
     for period, paid in await uow.subscriptions.periods_ahead(now):
         credit += unused_part(paid, period, now)
+    price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
+    if price is not None and credit > price:
+        raise CreditExceedsPrice(credit=str(credit), price=str(price))
     return _Terms(credit, None)
 
 
@@ -158,6 +162,7 @@ async def place_order(
         CouponRefused: The coupon does not hold, or is used up.
         SubscriptionMissing: A renewal or change of what was never bought.
         RenewalOfAnotherPlan: Only a change brings another plan.
+        CreditExceedsPrice: What is unused is worth more than this costs, and the rest would be lost.
         DowngradeOverUsage: The plan would begin at once, and more is used than it allows.
         DowngradeNotNow: A smaller plan can't begin before the running period's end.
     """

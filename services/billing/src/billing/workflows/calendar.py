@@ -1,24 +1,28 @@
-"""What the calendar asks of billing: the steps of subscriptions, and unpaid orders that expire.
+"""What the calendar asks of billing: steps of subscriptions, paid changes that begin, unpaid orders that expire.
 
 Any number of processes may run it: rows are claimed by one statement, and each step looks again under the
 subscription's lock, so that none is taken twice.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
 from billing.domain.lifecycle import Step, Terms
 from billing.domain.order import Order, OrderKind
+from billing.domain.payment import Payment
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
 from billing.errors import CurrencyNotSold, PlanNotFound
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.advance_subscription import advance_subscription, due_step
-from billing.usecases.charge_renewal import note_charge, renewal_to_charge
+from billing.usecases.charge_renewal import ChargeNotDue, find_renewal, note_charge
 from billing.usecases.expire_order import expire_order
 from billing.usecases.open_attempt import WantedPayment, open_attempt
+from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.place_order import WantedOrder, place_order
+from billing.usecases.start_changed_plan import start_changed_plan
 from billing.workflows.checkout import Checkout
 
 log = logging.getLogger(__name__)
@@ -44,20 +48,39 @@ class Calendar:
         self._terms = terms
         self._issuer = checkout.issuer
 
-    async def advance_due(self) -> int:
-        """Take every step that is due, one transaction each; return how many were taken."""
-        steps = 0
+    async def run_due(self) -> int:
+        """Do all that is due: paid changes of plan, steps of subscriptions, orders that expire; return how many."""
+        done, changes = 0, None
         while True:
             async with self._store.for_system("janitor") as uow:
-                due = await uow.subscriptions.claim_due(BATCH)
-            if not due:
-                return steps
-            for tenant_id in due:
-                try:
-                    steps += await self.advance(tenant_id)
-                except Exception:
-                    # One subscription that cannot go on must not hold up the others; it is claimed again later.
-                    log.exception("subscription not advanced", extra={"tenant_id": str(tenant_id)})
+                # Changes are not claimed: each is looked for once a run, and begins under its order's lock.
+                changes = await uow.orders.changes_due(BATCH) if changes is None else []
+                subscriptions = await uow.subscriptions.claim_due(BATCH)
+                orders = await uow.orders.claim_expired(BATCH)
+            if not (changes or subscriptions or orders):
+                return done
+            for tenant_id, order_id in changes:
+                done += await self._each(tenant_id, self._start_change, order_id)
+            for tenant_id in subscriptions:
+                done += await self._each(tenant_id, self.advance)
+            for tenant_id, order_id in orders:
+                done += await self._each(tenant_id, self._expire, order_id)
+
+    async def _each(self, tenant_id: UUID, act: Callable[..., Awaitable[bool]], *about: UUID) -> bool:
+        """Do one thing. What cannot go on must not hold up the others; it is tried again at a later run."""
+        try:
+            return await act(tenant_id, *about)
+        except Exception:
+            log.exception("calendar: not done", extra={"tenant_id": str(tenant_id)})
+            return False
+
+    async def _start_change(self, tenant_id: UUID, order_id: UUID) -> bool:
+        async with self._store.for_tenant(tenant_id) as uow:
+            return await start_changed_plan(uow, order_id, self._issuer)
+
+    async def _expire(self, tenant_id: UUID, order_id: UUID) -> bool:
+        async with self._store.for_tenant(tenant_id) as uow:
+            return await expire_order(uow, order_id)
 
     async def advance(self, tenant_id: UUID) -> bool:
         """Take the step of one subscription, if one is due; return whether it was taken by this call."""
@@ -77,28 +100,40 @@ class Calendar:
         return True
 
     async def _charge(self, tenant_id: UUID) -> bool:
-        """Open the attempt with its keys, note that it was, and only then call; a call that fails is made up for by
-        the janitor, as for any attempt.
+        """Take the customer's credit, or else open the attempt with its keys, note that it was, and only then call.
+
+        A call that fails is made up for by the janitor, as for any attempt.
         """
-        provider = self._checkout.provider(Method.MTN_MOMO)
-        payment = None
         async with self._store.for_tenant(tenant_id) as uow:
-            found = await renewal_to_charge(uow, self._terms)
-            if found is None:
-                return False
-            subscription, order = found
-            if provider is not None and order is not None and subscription.auto_renew_phone:
-                wanted = WantedPayment(
-                    method=Method.MTN_MOMO,
-                    currency=provider.currency,
-                    phone_number=subscription.auto_renew_phone,
-                    language=order.language,
-                )
-                payment = await open_attempt(uow, order.id, wanted, user_id=order.user_id)
-            await note_charge(uow, subscription, self._terms)
+            renewal = await find_renewal(uow)
+            if renewal is not None and await pay_by_credit(uow, renewal.id, self._issuer):
+                return True
+        try:
+            async with self._store.for_tenant(tenant_id) as uow:
+                payment = await self._attempt(uow)
+                await note_charge(uow, self._terms)
+        except ChargeNotDue:
+            return False
         if payment is not None:
             await self._checkout.start(tenant_id, payment.id)
         return True
+
+    async def _attempt(self, uow: UnitOfWork) -> Payment | None:
+        """Open the attempt; ``None`` where the customer is paying already, or nothing can be asked for."""
+        subscription, order = await uow.subscriptions.find(uow.tenant_id), await find_renewal(uow)
+        provider = self._checkout.provider(Method.MTN_MOMO)
+        if subscription is None or order is None or provider is None or not subscription.auto_renew_phone:
+            return None
+        await uow.orders.lock(order.id)
+        if any(attempt.is_offered for attempt in await uow.payments.of_order(order.id)):
+            return None
+        wanted = WantedPayment(
+            method=Method.MTN_MOMO,
+            currency=provider.currency,
+            phone_number=subscription.auto_renew_phone,
+            language=order.language,
+        )
+        return await open_attempt(uow, order.id, wanted, user_id=order.user_id)
 
     async def _prepare_renewal(self, uow: UnitOfWork, subscription: Subscription, last: Order) -> Order | None:
         """Make the order that renews a subscription as it is; ``None`` where its plan is not sold any more."""
@@ -123,18 +158,6 @@ class Calendar:
             )
         except (PlanNotFound, CurrencyNotSold):
             return None
-
-    async def expire_orders(self) -> int:
-        """Cancel the unpaid orders whose time is over; return how many were cancelled."""
-        expired = 0
-        while True:
-            async with self._store.for_system("janitor") as uow:
-                due = await uow.orders.claim_expired(BATCH)
-            if not due:
-                return expired
-            for tenant_id, order_id in due:
-                async with self._store.for_tenant(tenant_id) as uow:
-                    expired += await expire_order(uow, order_id)
 
 
 async def _last_order(uow: UnitOfWork) -> Order:

@@ -1,4 +1,4 @@
-"""The worker's side of payments: ask about what is due, handle stored webhooks, start changed plans."""
+"""The worker's side of payments: ask about what is due, handle stored webhooks."""
 
 import asyncio
 import logging
@@ -12,7 +12,6 @@ from billing.domain.plan import Method
 from billing.persistence.unit_of_work import BillingStore
 from billing.persistence.webhooks import RawEvent
 from billing.ports import ProviderError, WebhookEvent
-from billing.usecases.start_changed_plan import start_changed_plan
 from billing.workflows.checkout import Checkout
 from billing.workflows.taking_back import TakingBack
 
@@ -110,13 +109,3 @@ class Watch:
             return "asked soon" if due_at else "settled already"
         await self._checkout.ask(tenant_id, found.payment_id)
         return "asked"
-
-    async def start_changed_plans(self) -> int:
-        """Let paid changes take effect whose day has come; return how many did."""
-        async with self._store.for_system("janitor") as uow:
-            due = await uow.orders.changes_due(BATCH)
-        started = 0
-        for tenant_id, order_id in due:
-            async with self._store.for_tenant(tenant_id) as uow:
-                started += await start_changed_plan(uow, order_id, self._checkout.issuer)
-        return started

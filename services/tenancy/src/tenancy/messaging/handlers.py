@@ -100,6 +100,17 @@ class ReportedUsage(BaseModel):
         return self.measured_at or sent_at
 
 
+KEPT = {
+    "tenancy": ("member.joined",),
+    "billing": (
+        "subscription.renewal_due", "subscription.past_due", "subscription.deletion_due", "payment.refunded",
+        "payment.disputed",
+    ),
+    "backup-engine": ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"),
+}  # fmt: skip
+"""Facts that nothing follows from here: kept for outgoing webhooks, which read the inbox, and the audit view."""
+
+
 def subscriptions(letters: Letters) -> Subscriptions:
     """Everything that tenancy takes in."""
     taken = Subscriptions(consumer="tenancy")
@@ -136,13 +147,7 @@ def subscriptions(letters: Letters) -> Subscriptions:
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
         await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
 
-    # Kept for the organization's outgoing webhooks and audit view; nothing else follows from it here.
-    taken.keep("member.joined", version=1, source="tenancy")
-    for told in ("subscription.renewal_due", "subscription.past_due", "subscription.deletion_due"):
-        taken.keep(told, version=1, source="billing")
-    for taken_back in ("payment.refunded", "payment.disputed"):
-        taken.keep(taken_back, version=1, source="billing")
-    for kept in ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"):
-        # Public facts: stored here for the organization's outgoing webhooks, which read the inbox.
-        taken.keep(kept, version=1, source="backup-engine")
+    for source, names in KEPT.items():
+        for name in names:
+            taken.keep(name, version=1, source=source)
     return taken
