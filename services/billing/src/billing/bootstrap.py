@@ -18,7 +18,7 @@ from common.web import HttpPart
 
 from billing.adapters.bank_statements import read_statement
 from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
-from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, normalise_msisdn
+from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, payer_number
 from billing.adapters.paypal import PayPal, PayPalConfig
 from billing.adapters.paypal_webhooks import (
     LIVE_COMMON_NAME,
@@ -106,6 +106,7 @@ def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
             api_key=settings.mtn_momo_api_key.get_secret_value(),
             target_environment=settings.mtn_momo_target,
             currency=MOMO_CURRENCY[settings.mtn_momo_target],
+            limit=settings.mtn_momo_most,
             callback_base=f"{settings.public_base_url.rstrip('/')}/webhooks/mtn-momo",
         ),
         http,
@@ -160,7 +161,11 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         draw_invoice=invoice_pdf,
         paypal_webhooks=verifier,
         read_webhook=parse_event,
-        read_phone_number=normalise_msisdn,
+        read_phone_number=partial(
+            payer_number,
+            target_environment=settings.mtn_momo_target,
+            test_numbers=settings.environment != "production",
+        ),
         read_statement=read_statement,
     )
 

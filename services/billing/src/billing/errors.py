@@ -4,6 +4,7 @@ DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
 │             RefundNotFound · StatementLineNotFound · SubscriptionNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
+│            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
@@ -142,6 +143,24 @@ class PhoneNumberInvalid(Invalid):
     code = "phone_number_invalid"
     en = "This is not a mobile number that can pay: write it as 2376XXXXXXXX."
     fr = "Ce numéro ne peut pas payer : écrivez-le sous la forme 2376XXXXXXXX."
+
+
+class PhoneNumberForeign(Invalid):
+    """Field `country_code`: of the country whose Mobile Money is taken."""
+
+    code = "phone_number_foreign"
+    en = "Mobile Money is taken here from numbers of +{country_code} only. Give one, or choose another method."
+    fr = "Mobile Money n'est accepté ici que depuis un numéro +{country_code}. Indiquez-en un ou changez de moyen."
+
+
+class AmountAboveLimit(Invalid):
+    """Fields `limit`, `amount`, `currency`: what one payment takes, and what is due."""
+
+    code = "amount_above_limit"
+    en = (
+        "{method} takes {limit} {currency} per payment at most; {amount} {currency} are due. Choose another method."
+    )
+    fr = "{method} accepte au plus {limit} {currency} par paiement ; {amount} {currency} sont dus. Changez de moyen."
 
 
 class OrderIdDiffers(Invalid):

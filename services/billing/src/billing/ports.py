@@ -54,6 +54,10 @@ class SignatureRejected(ProviderError):
     """The webhook is not the provider's, or not for us; nothing of it may be believed."""
 
 
+class ForeignNumber(ValueError):
+    """A telephone number of another country than the one whose Mobile Money is taken."""
+
+
 class ProviderStatus(StrEnum):
     """Where a payment stands with its provider."""
 
@@ -216,6 +220,10 @@ class PaymentProvider(Protocol):
     @property
     def currency(self) -> str:
         """The one currency in which this account is charged."""
+
+    @property
+    def most(self) -> Money | None:
+        """The most that one payment may be, where there is a limit; in `currency`."""
 
     @property
     def payee(self) -> str | None:

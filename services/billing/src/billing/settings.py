@@ -31,6 +31,11 @@ WARNINGS = 3
 """How often a customer is warned, at least, before his data is deleted."""
 
 
+MOMO_LIMITS = {"mtncameroon": 1_000_000, "mtncongo": 1_000_000}
+"""Most that MTN lets one payment be, in whole units. Its own pages do not say; this is what resellers are told, and the
+setting is for what an operator's contract says."""
+
+
 def _also(name: str) -> AliasChoices:
     """Accept a variable with our prefix, else without."""
     return AliasChoices(f"BILLING_{name.upper()}", name, name.upper())
@@ -100,6 +105,18 @@ class MoMoSettings(ServiceSettings):
     mtn_momo_api_key: SecretStr = Field(
         SecretStr(""), validation_alias=_also("mtn_momo_api_key"), description="The API user's key"
     )
+
+    mtn_momo_limit: int | None = Field(
+        None,
+        ge=1,
+        validation_alias=_also("mtn_momo_limit"),
+        description="Most that one payment may be, in whole units; by default 1 000 000 where XAF is charged",
+    )
+
+    @property
+    def mtn_momo_most(self) -> int | None:
+        """The most that one payment may be, in whole units of its currency; ``None`` where no limit is known."""
+        return self.mtn_momo_limit or MOMO_LIMITS.get(self.mtn_momo_target)
 
     @property
     def mtn_momo_target(self) -> str:

@@ -3,8 +3,18 @@
 from typing import Any
 
 import pytest
-from billing.adapters.mtn_momo import MESSAGE_LENGTH, MoMoConfig, normalise_msisdn, plain_text
+from billing.adapters.mtn_momo import (
+    MESSAGE_LENGTH,
+    OURS,
+    PAYERS,
+    MoMoConfig,
+    normalise_msisdn,
+    payer_number,
+    plain_text,
+)
 from billing.adapters.provider_http import MixedSettings
+from billing.domain import reason
+from billing.ports import ForeignNumber
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +98,47 @@ def test_no_text_makes_a_message_that_mtn_refuses(text: str) -> None:
     message = plain_text(text)
     assert 1 <= len(message) <= MESSAGE_LENGTH
     assert TEXT.fullmatch(message)
+
+
+@pytest.mark.parametrize(
+    ("target", "ours", "foreign"),
+    [("mtncameroon", "237670000001", "242066000001"), ("mtncongo", "+242 06 600 0001", "237670000001")],
+)
+def test_only_numbers_of_the_country_can_pay(target: str, ours: str, foreign: str) -> None:
+    assert payer_number(ours, target, test_numbers=False) == normalise_msisdn(ours)
+    for number in (foreign, "+33 6 12 34 56 78", "46733123450"):
+        with pytest.raises(ForeignNumber):
+            payer_number(number, target, test_numbers=False)
+
+
+def test_the_sandboxes_own_numbers_pay_where_nobody_sells_for_real() -> None:
+    assert payer_number("46733123450", "mtncameroon", test_numbers=True) == "46733123450"
+    assert payer_number("46733123450", "sandbox", test_numbers=False) == "46733123450"
+    with pytest.raises(ForeignNumber):
+        payer_number("46733999999", "mtncameroon", test_numbers=True)
+
+
+RESEARCHED = {
+    *OURS,
+    *PAYERS,
+    *("INTERNAL_PROCESSING_ERROR", "APPROVAL_REJECTED", "PAYMENT_NOT_APPROVED", "EXPIRED", "SERVICE_UNAVAILABLE"),
+    *("COULD_NOT_PERFORM_TRANSACTION", "TRANSACTION_CANCELED", "RESOURCE_NOT_FOUND", "INVALID_PHONE_NUMBER"),
+}
+
+
+@pytest.mark.parametrize("code", sorted(RESEARCHED))
+def test_every_code_of_mtn_has_a_sentence_of_its_own_in_both_languages(code: str) -> None:
+    unknown = {language: reason.explain("SOMETHING_NEW", language) for language in ("fr", "en")}
+    french, english = reason.explain(code, "fr"), reason.explain(f"{code}.", "en")
+    assert french not in {english, unknown["fr"]}
+    assert english != unknown["en"]
+    for said in (french, english):
+        assert said is not None
+        assert said.endswith(".")
+
+
+def test_whoever_cannot_help_it_is_not_told_to_try_the_same_again() -> None:
+    for code in OURS:
+        assert "Choose another method." in str(reason.explain(code, "en"))
+        assert "Try again" not in str(reason.explain(code, "en"))
+    assert reason.OURS >= OURS

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from common.errors import DomainError, NotFound, Unavailable
 from common.telemetry.logs import SECRET_NAME
+from common.web.field_errors import field_message
 
 log = logging.getLogger(__name__)
 
@@ -161,8 +162,13 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     async def validation(request: Request, error: RequestValidationError) -> Response:
         if _is_no_json(request, error):
             return _plain(request, 415, "unsupported_media_type")
+        language = language_of(request.headers.get("accept-language"))
         errors = [
-            {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"], "type": item["type"]}
+            {
+                "field": ".".join(str(part) for part in item["loc"]),
+                "message": field_message(item, language),
+                "type": item["type"],
+            }
             for item in error.errors()
         ]
         return _plain(request, 422, "invalid_request", errors=errors)

@@ -29,6 +29,7 @@ from billing.adapters.provider_http import (
 from billing.domain.money import EXPONENTS, Money, MoneyError
 from billing.ports import (
     AttemptView,
+    ForeignNumber,
     ProviderError,
     ProviderMisconfigured,
     ProviderRefused,
@@ -47,6 +48,11 @@ ENVIRONMENTS = {
     "mtnivorycoast": "XOF",
 }
 """X-Target-Environment and the only currency that each takes."""
+
+COUNTRY_CODES = {"mtncameroon": "237", "mtncongo": "242", "mtnbenin": "229", "mtnivorycoast": "225"}
+"""Of the numbers that can pay in each country's system."""
+TEST_NUMBER = re.compile(r"467331234[0-9]{2}")
+"""MTN's own, which its sandbox answers in agreed ways."""
 
 RENEW_TOKEN_EARLY = timedelta(minutes=10)
 MESSAGE_LENGTH = 128
@@ -88,6 +94,8 @@ class MoMoConfig:
     callback_base: str | None = None
     """https address to which the callback token is added; None: no callbacks, polling alone."""
     country_code: str = "237"
+    limit: int | None = None
+    """Most that one payment may be, in whole units; None: no limit is known."""
     timeout_seconds: int = 10
 
     def __post_init__(self) -> None:
@@ -131,6 +139,25 @@ def normalise_msisdn(text: str, country_code: str = "237") -> str:
     return digits
 
 
+def payer_number(text: str, target_environment: str, *, test_numbers: bool) -> str:
+    """Return a number that can pay in a country's system; MTN's wallets do not pay across borders here.
+
+    Args:
+        text: In any usual spelling.
+        target_environment: The country's; MTN's sandbox takes any number.
+        test_numbers: Whether those of MTN's sandbox are taken too: stand-ins answer by them.
+
+    Raises:
+        ForeignNumber: The number is another country's.
+        ValueError: It is no number.
+    """
+    country_code = COUNTRY_CODES.get(target_environment)
+    digits = normalise_msisdn(text, country_code or "237")
+    if country_code is None or digits.startswith(country_code) or (test_numbers and TEST_NUMBER.fullmatch(digits)):
+        return digits
+    raise ForeignNumber(country_code)
+
+
 def plain_text(text: str) -> str:
     """Reduced to what MTN takes in messages: ASCII letters, digits, space, dot and dash; never empty."""
     decomposed = unicodedata.normalize("NFKD", text.translate(_LIGATURES))
@@ -153,6 +180,12 @@ class MtnMoMo:
     @property
     def currency(self) -> str:
         return self._config.currency
+
+    @property
+    def most(self) -> Money | None:
+        if self._config.limit is None:
+            return None
+        return Money(self._config.limit * 10 ** EXPONENTS[self.currency], self.currency)
 
     # --- the port ----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from billing.adapters.provider_http import (
     token_for,
     unexpected,
 )
-from billing.domain.money import EXPONENTS
+from billing.domain.money import EXPONENTS, Money
 from billing.domain.reconciliation import Movement
 from billing.ports import (
     AttemptView,
@@ -88,6 +88,10 @@ class PayPal:
         self._config = config
         self._clock = clock
         self._client = BearerClient(http, config.base_url, config.timeout_seconds, self._fetch_token, clock)
+
+    @property
+    def most(self) -> Money | None:
+        return None
 
     @property
     def currency(self) -> str:

@@ -9,18 +9,20 @@ from billing.api.dependencies import Tools
 from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
 from billing.domain.order import Order
 from billing.domain.payment import Payment, PaymentStatus
-from billing.domain.plan import Method
+from billing.domain.plan import METHOD_LABELS, Method
 from billing.domain.reason import explain
 from billing.domain.return_url import may_return_to
 from billing.errors import (
     MethodUnavailable,
     MethodUnknown,
     OrderPaidByCredit,
+    PhoneNumberForeign,
     PhoneNumberInvalid,
     PhoneNumberMissing,
     ReturnUrlMissing,
     ReturnUrlRefused,
 )
+from billing.ports import ForeignNumber
 from billing.usecases.open_attempt import WantedPayment, open_attempt
 from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.steps.mails import how_to_pay
@@ -33,7 +35,6 @@ _MESSAGES = {
         "Make the transfer with the given reference. A person checks it.",
     ),
 }
-_LABELS = {Method.PAYPAL: "PayPal", Method.MTN_MOMO: "MTN Mobile Money"}
 _UNANSWERED = (
     "Le fournisseur n'a pas encore répondu. Nous continuons de l'interroger ; ne payez pas deux fois.",
     "The provider has not answered yet. We keep asking; do not pay twice.",
@@ -62,6 +63,8 @@ def _checked_phone(tools: Tools, wanted: InitiateIn) -> str:
         raise PhoneNumberMissing
     try:
         return tools.read_phone_number(wanted.phone_number)
+    except ForeignNumber as foreign:
+        raise PhoneNumberForeign(country_code=str(foreign)) from None
     except ValueError:
         raise PhoneNumberInvalid from None
 
@@ -82,7 +85,11 @@ def _wish(tools: Tools, method: Method, wanted: InitiateIn, language: str) -> Wa
             cancel_url=wanted.cancel_url,
         )
     return WantedPayment(
-        method=method, currency=provider.currency, language=language, phone_number=_checked_phone(tools, wanted)
+        method=method,
+        currency=provider.currency,
+        most=provider.most,
+        language=language,
+        phone_number=_checked_phone(tools, wanted),
     )
 
 
@@ -126,6 +133,8 @@ async def initiate(
         ReturnUrlRefused: An address that browsers are not sent to.
         PhoneNumberMissing: Mobile Money without a number.
         PhoneNumberInvalid: Not a mobile number.
+        PhoneNumberForeign: Of another country than the one whose Mobile Money is taken.
+        AmountAboveLimit: More is due than the method takes at once.
         OrderNotPayable: The order takes no new payment.
         OrderOutdated: Its price does not hold any more.
         OrderPaidByCredit: The customer's credit has just paid it.
@@ -144,7 +153,7 @@ async def initiate(
     if to_start:
         state = await tools.checkout.start(order.tenant_id, payment.id)
         if state.needs_operator:
-            raise MethodUnavailable(method=_LABELS[method])
+            raise MethodUnavailable(method=METHOD_LABELS[method])
     async with tools.store.for_tenant(order.tenant_id) as uow:
         started = await uow.payments.find(payment.id)
     assert started is not None
@@ -172,6 +181,6 @@ def _started(payment: Payment, language: str) -> InitiateOut:
         message = explain(payment.reason_code, language) or message
     elif payment.status is PaymentStatus.UNKNOWN:
         if payment.method is Method.PAYPAL:
-            raise MethodUnavailable(method=_LABELS[payment.method])
+            raise MethodUnavailable(method=METHOD_LABELS[payment.method])
         message = _UNANSWERED[language != "fr"]
     return InitiateOut(payment_id=payment.id, status=payment.status, message=message, redirect_url=payment.redirect_url)

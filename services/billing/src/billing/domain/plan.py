@@ -154,3 +154,11 @@ class Method(StrEnum):
     PAYPAL = "paypal"
     MTN_MOMO = "mtn_momo"
     BANK_TRANSFER = "bank_transfer"
+
+
+METHOD_LABELS = {
+    Method.PAYPAL: "PayPal",
+    Method.MTN_MOMO: "MTN Mobile Money",
+    Method.BANK_TRANSFER: "Virement bancaire",
+}
+"""Names of the ways to pay, as people know them."""

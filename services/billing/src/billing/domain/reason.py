@@ -1,6 +1,27 @@
 """What people are told about why a payment did not succeed; providers' codes are an open list."""
 
+_SAYS_WHAT_TO_DO = {"PAYER_NOT_FOUND", "PAYER_LIMIT_REACHED", "SENDER_ACCOUNT_NOT_ACTIVE", "INVALID_PHONE_NUMBER"}
+_OTHER = ("Choisissez un autre moyen.", "Choose another method.")
 _RETRY = ("Réessayez ou choisissez un autre moyen.", "Try again or choose another method.")
+
+_OUR_FAULT = (
+    "Ce moyen de paiement est en panne chez nous ; nous sommes prévenus. Rien n'a été débité.",
+    "This method is out of order on our side; we have been told. Nothing was taken.",
+)
+OURS = frozenset(
+    {
+        "AMOUNT_NOT_WHOLE",
+        "INVALID_CALLBACK_URL_HOST",
+        "INVALID_CURRENCY",
+        "NOT_ALLOWED",
+        "NOT_ALLOWED_TARGET_ENVIRONMENT",
+        "PAYEE_LIMIT_REACHED",
+        "PAYEE_NOT_ALLOWED_TO_RECEIVE",
+        "PAYEE_NOT_FOUND",
+        "VALIDATION_ERROR",
+    }
+)
+"""Codes that speak of our account or settings: the payer can only choose another method."""
 
 _TEXTS: dict[str, tuple[str, str]] = {
     "NOT_ENOUGH_FUNDS": ("Le solde du compte est insuffisant.", "The account's balance is too low."),
@@ -25,6 +46,19 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "Ce compte Mobile Money est suspendu. Choisissez un autre moyen.",
         "This Mobile Money account is suspended. Choose another method.",
     ),
+    "INVALID_PHONE_NUMBER": (
+        "Ce numéro ne peut pas payer. Indiquez un autre numéro.",
+        "This number cannot pay. Give another number.",
+    ),
+    "SERVICE_UNAVAILABLE": (
+        "MTN Mobile Money est momentanément indisponible.",
+        "MTN Mobile Money is unavailable for the moment.",
+    ),
+    "RESOURCE_NOT_FOUND": (
+        "Le fournisseur n'a jamais reçu la demande.",
+        "The provider never received the request.",
+    ),
+    **dict.fromkeys(OURS, _OUR_FAULT),
     "INSTRUMENT_DECLINED": (
         "PayPal a refusé la carte ou le compte. Retournez chez PayPal pour en choisir un autre.",
         "PayPal declined the card or account. Go back to PayPal to choose another.",
@@ -43,5 +77,6 @@ def explain(code: str | None, language: str) -> str | None:
         return None
     french, english = _TEXTS.get(code.rstrip("."), ("Le paiement n'a pas abouti.", "The payment did not succeed."))
     text = french if language == "fr" else english
-    wants_retry = code.rstrip(".") not in {"PAYER_NOT_FOUND", "PAYER_LIMIT_REACHED", "SENDER_ACCOUNT_NOT_ACTIVE"}
-    return f"{text} {_RETRY[language != 'fr']}" if wants_retry else text
+    if code.rstrip(".") in OURS:
+        return f"{text} {_OTHER[language != 'fr']}"
+    return text if code.rstrip(".") in _SAYS_WHAT_TO_DO else f"{text} {_RETRY[language != 'fr']}"

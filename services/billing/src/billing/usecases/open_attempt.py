@@ -9,10 +9,11 @@ from common.ids import uuid7
 from common.telemetry.context import carried
 
 from billing.domain.charging import charge_for
+from billing.domain.money import Money
 from billing.domain.order import UNPAID, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
-from billing.domain.plan import Method
-from billing.errors import OrderNotFound, OrderNotPayable, OrderOutdated
+from billing.domain.plan import METHOD_LABELS, Method
+from billing.errors import AmountAboveLimit, OrderNotFound, OrderNotPayable, OrderOutdated
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.credit import due_beside_credit
 from billing.usecases.steps.settlement import is_outdated, restate
@@ -23,10 +24,14 @@ START_PATIENCE = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedPayment:
-    """How a customer wants to pay. ``currency`` is the one that the method takes; ``None`` is the order's."""
+    """How a customer wants to pay. ``currency`` is the one that the method takes; ``None`` is the order's.
+
+    ``most`` is what the method takes at once, in that currency; ``None`` is any amount.
+    """
 
     method: Method
     currency: str | None
+    most: Money | None = None
     phone_number: str | None = None
     return_url: str | None = None
     cancel_url: str | None = None
@@ -39,6 +44,7 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     Raises:
         OrderNotFound: The tenant has no such order.
         OrderNotPayable: It takes no new payment.
+        AmountAboveLimit: More is due than the method takes at once.
         OrderOutdated: Its price was computed from a subscription that is another by now.
     """
     order = await uow.orders.lock(order_id)
@@ -58,6 +64,13 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     now = uow.clock.now()
     due = await due_beside_credit(uow, order)
     charge = charge_for(due, wanted.currency, whole_units=is_momo)
+    if wanted.most is not None and charge.amount > wanted.most:
+        raise AmountAboveLimit(
+            method=METHOD_LABELS[wanted.method],
+            limit=wanted.most.decimal(),
+            amount=charge.amount.decimal(),
+            currency=wanted.most.currency,
+        )
     payment = Payment(
         tenant_id=order.tenant_id,
         id=payment_id,

@@ -14,7 +14,7 @@ from billing.domain.order import Order, OrderKind
 from billing.domain.payment import Payment
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
-from billing.errors import CurrencyNotSold, PlanNotFound
+from billing.errors import AmountAboveLimit, CurrencyNotSold, PlanNotFound
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.advance_subscription import advance_subscription, due_step
 from billing.usecases.charge_renewal import ChargeNotDue, find_renewal, note_charge
@@ -130,10 +130,15 @@ class Calendar:
         wanted = WantedPayment(
             method=Method.MTN_MOMO,
             currency=provider.currency,
+            most=provider.most,
             phone_number=subscription.auto_renew_phone,
             language=order.language,
         )
-        return await open_attempt(uow, order.id, wanted, user_id=order.user_id)
+        try:
+            return await open_attempt(uow, order.id, wanted, user_id=order.user_id)
+        except AmountAboveLimit:
+            # Nothing was written; the customer pays otherwise, as the reminders ask him to.
+            return None
 
     async def _prepare_renewal(self, uow: UnitOfWork, subscription: Subscription, last: Order) -> Order | None:
         """Make the order that renews a subscription as it is; ``None`` where its plan is not sold any more."""

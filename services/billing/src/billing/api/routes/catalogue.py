@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path
 
 from billing.api.dependencies import ToolsDep
 from billing.api.schemas.catalogue import FeatureOut, MethodOut, PlanOut, features_of
-from billing.domain.plan import Plan
+from billing.domain.money import Money
+from billing.domain.plan import Method, Plan
 from billing.errors import PlanNotFound
 
 router = APIRouter(prefix="/api/tenants", tags=["plans"])
@@ -46,4 +47,15 @@ async def list_methods(_: Anybody, tools: ToolsDep, language: LanguageDep) -> Pa
     async with tools.store.for_system("catalogue") as uow:
         methods = await uow.catalogue.methods()
     offered = tools.settings.payment_methods
-    return Page(results=[MethodOut.of(method, language) for method in methods if method.name in offered])
+    return Page(
+        results=[
+            MethodOut.of(method, language, _most(tools, Method(method.name)))
+            for method in methods
+            if method.name in offered
+        ]
+    )
+
+
+def _most(tools: ToolsDep, method: Method) -> Money | None:
+    provider = tools.checkout.provider(method)
+    return provider.most if provider else None

@@ -9,8 +9,15 @@ from billing.api.dependencies import Tools, ToolsDep
 from billing.api.schemas.subscription import AutoRenewIn, SubscriptionOut
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
-from billing.errors import MethodUnknown, PhoneNumberInvalid, PhoneNumberMissing, SubscriptionNotFound
+from billing.errors import (
+    MethodUnknown,
+    PhoneNumberForeign,
+    PhoneNumberInvalid,
+    PhoneNumberMissing,
+    SubscriptionNotFound,
+)
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.ports import ForeignNumber
 from billing.usecases.steer_subscription import agree_to_renewal, cancel_subscription, resume_subscription
 
 router = APIRouter(prefix="/api/tenants/subscription", tags=["subscription"])
@@ -60,5 +67,7 @@ def _checked_phone(tools: Tools, wanted: AutoRenewIn) -> str:
         raise PhoneNumberMissing
     try:
         return tools.read_phone_number(wanted.phone_number)
+    except ForeignNumber as foreign:
+        raise PhoneNumberForeign(country_code=str(foreign)) from None
     except ValueError:
         raise PhoneNumberInvalid from None

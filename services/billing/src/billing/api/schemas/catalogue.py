@@ -8,6 +8,7 @@ from common.web import Answer, Body
 from pydantic import Field, StrictBool, StrictInt
 
 from billing.domain.catalogue import CATALOGUE_CURRENCY, FEATURE_LABELS
+from billing.domain.money import Money
 from billing.domain.plan import FEATURES, BillingCycle, PaymentMethod, Plan
 
 
@@ -85,9 +86,11 @@ class MethodOut(Answer):
     description: str
     is_active: bool
     is_automatic: bool
+    max_amount: str | None = Field(None, description="Most that one payment may be; hide the method above it")
+    max_currency: str | None = Field(None, description="Currency of max_amount, in which it charges")
 
     @classmethod
-    def of(cls, method: PaymentMethod, language: str) -> "MethodOut":
+    def of(cls, method: PaymentMethod, language: str, most: Money | None = None) -> "MethodOut":
         return cls(
             id=method.id,
             name=method.name,
@@ -95,6 +98,8 @@ class MethodOut(Answer):
             description=method.description if language == "fr" else method.description_en,
             is_active=method.is_active,
             is_automatic=method.is_automatic,
+            max_amount=most.decimal() if most else None,
+            max_currency=most.currency if most else None,
         )
 
 

@@ -17,7 +17,7 @@ OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) i
 
 
 class OrderIn(Body):
-    plan_id: int = Field(ge=1, le=2**31 - 1)
+    plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
     customer_name: OneLine = Field(min_length=1, max_length=200)
     customer_email: EmailStr
@@ -128,7 +128,7 @@ class OrderOut(Answer):
 
 
 class InitiateIn(Body):
-    payment_method_id: int
+    payment_method_id: int = Field(ge=0, le=2**31 - 1, strict=True)
     order_id: UUID | None = None
     return_url: str | None = Field(None, max_length=2000)
     cancel_url: str | None = Field(None, max_length=2000)
@@ -165,7 +165,7 @@ class VerifyOut(Answer):
 
 class ValidateIn(Body):
     code: str = Field(min_length=1, max_length=60)
-    plan_id: int = Field(ge=1, le=2**31 - 1)
+    plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.web import Answer, Body
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StrictInt
 
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
@@ -148,11 +148,11 @@ class CouponIn(Body):
     percent: str | None = Field(None, pattern=r"^\d{1,3}(\.\d{1,2})?$", description="Such as 12.5; else «amounts»")
     amounts: dict[str, str] = Field({}, description="Fixed discount per currency, as decimal strings")
     minimum: dict[str, str] = Field({}, description="Least subtotal per currency")
-    plan_ids: list[int] = Field([], description="Plans that it holds for; none for all")
+    plan_ids: list[StrictInt] = Field([], description="Plans that it holds for; none for all")
     valid_from: AwareDatetime | None = None
     valid_until: AwareDatetime | None = None
-    max_redemptions: int | None = Field(None, ge=0, le=2**31 - 1)
-    max_per_customer: int | None = Field(None, ge=0, le=2**31 - 1)
+    max_redemptions: int | None = Field(None, ge=0, le=2**31 - 1, strict=True)
+    max_per_customer: int | None = Field(None, ge=0, le=2**31 - 1, strict=True)
     reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
 
 
