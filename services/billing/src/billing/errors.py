@@ -157,9 +157,7 @@ class AmountAboveLimit(Invalid):
     """Fields `limit`, `amount`, `currency`: what one payment takes, and what is due."""
 
     code = "amount_above_limit"
-    en = (
-        "{method} takes {limit} {currency} per payment at most; {amount} {currency} are due. Choose another method."
-    )
+    en = "{method} takes {limit} {currency} per payment at most; {amount} {currency} are due. Choose another method."
     fr = "{method} accepte au plus {limit} {currency} par paiement ; {amount} {currency} sont dus. Changez de moyen."
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import httpx
 
+from billing.adapters.circuit import Circuit
 from billing.adapters.provider_http import (
     BearerClient,
     Clock,
@@ -175,7 +176,9 @@ class MtnMoMo:
     def __init__(self, config: MoMoConfig, http: httpx.AsyncClient, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._client = BearerClient(http, config.base_url, config.timeout_seconds, self._fetch_token, clock)
+        self._client = BearerClient(
+            http, config.base_url, config.timeout_seconds, self._fetch_token, clock, Circuit(self.name, clock)
+        )
 
     @property
     def currency(self) -> str:

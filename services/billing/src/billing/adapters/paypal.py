@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from billing.adapters import paypal_answers as answers
+from billing.adapters.circuit import Circuit
 from billing.adapters.provider_http import (
     RETRYABLE_STATUSES,
     BearerClient,
@@ -87,7 +88,9 @@ class PayPal:
     def __init__(self, config: PayPalConfig, http: httpx.AsyncClient, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._client = BearerClient(http, config.base_url, config.timeout_seconds, self._fetch_token, clock)
+        self._client = BearerClient(
+            http, config.base_url, config.timeout_seconds, self._fetch_token, clock, Circuit(self.name, clock)
+        )
 
     @property
     def most(self) -> Money | None:

@@ -12,10 +12,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from billing.adapters.circuit import Circuit
 from billing.ports import ProviderMisconfigured, ProviderRefused, ProviderUnavailable
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that may be another tomorrow; a provider whose 500 can be final decides that before asking here."""
+
+DOWN = frozenset({502, 503, 504})
+"""Answers of whoever stands before a provider that is down; a 500 is often a verdict about the request."""
 
 Clock = Callable[[], datetime]
 
@@ -77,7 +81,9 @@ class BearerClient:
         timeout_seconds: int,
         fetch_token: Callable[[], Awaitable[Token]],
         clock: Clock,
+        circuit: Circuit,
     ) -> None:
+        self._circuit = circuit
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._timeout_seconds = timeout_seconds
@@ -98,10 +104,11 @@ class BearerClient:
         """One call without a token.
 
         Raises:
-            ProviderUnavailable: no answer within the timeout.
+            ProviderUnavailable: no answer within the timeout, or not asked while the circuit is open.
         """
+        self._circuit.enter()
         try:
-            return await self._http.request(
+            answer = await self._http.request(
                 method,
                 f"{self._base_url}{path}",
                 headers=dict(headers),
@@ -111,7 +118,13 @@ class BearerClient:
                 follow_redirects=False,
             )
         except httpx.TransportError as error:
+            self._circuit.failed()
             raise ProviderUnavailable("no_answer", type(error).__name__) from error
+        if answer.status_code in DOWN:
+            self._circuit.failed()
+        else:
+            self._circuit.succeeded()
+        return answer
 
     async def call(
         self, method: str, path: str, headers: Mapping[str, str], content: bytes | None = None
