@@ -56,6 +56,7 @@ BODIES: dict[str, JSON] = {
     "POST /api/tenants/orders/{order_id}/initiate_payment/": {"payment_method_id": 3, "order_id": "{order_id}"},
     "POST /api/tenants/organizations/{organization_id}/invite_member/": {"email": "b@xyz.example", "role": "viewer"},
     "POST /api/tenants/payments/{payment_id}/verify_bank_transfer/": {"approve": True},
+    "POST /api/tenants/subscription/auto_renew/": {"enabled": False},
     "POST /api/virtual-machines/{vm_id}/power/": {"action": "off"},
 }
 """A body that is right, for every operation that takes JSON; ids by the name of their path parameter."""

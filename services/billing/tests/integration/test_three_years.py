@@ -248,8 +248,6 @@ async def billing(world: Any) -> Any:
     await frozen.close()
 
 
-@pytest.mark.invariant("S25")
-@pytest.mark.invariant("S37")
 async def test_three_years_of_a_customers_life_are_what_he_was_promised(billing: Billing) -> None:
     owner, tenant_id = await subscribed(billing)
     model = Model()
