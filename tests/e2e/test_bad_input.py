@@ -32,6 +32,12 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/bank-statement-lines/{line_id}/propose/": {"note": "checked", "payment_id": "{payment_id}"},
     "POST /api/admin/bank-statement-lines/{line_id}/release/": {"note": "checked"},
     "PATCH /api/admin/plans/{plan_id}/": {"trial_days": 0, "reason": "an attempt"},
+    "POST /api/admin/cases/{case_id}/close/": {"reason": "an attempt"},
+    "POST /api/admin/payments/{payment_id}/refunds/": {"reason": "an attempt"},
+    "POST /api/admin/refunds/{refund_id}/approve/": {"reason": "an attempt"},
+    "POST /api/admin/refunds/{refund_id}/record/": {"reference": "VIR-1", "reason": "an attempt"},
+    "POST /api/admin/refunds/{refund_id}/reject/": {"reason": "an attempt"},
+    "POST /api/admin/unmatched-movements/{provider}/{reference}/close/": {"reason": "an attempt"},
     "POST /api/admin/coupons/": {"code": "ESSAI", "percent": "10", "reason": "an attempt"},
     "POST /api/auth/login/": {"email": "a@xyz.example", "password": "not his password"},
     "POST /api/auth/refresh/": {"refresh_token": "0123456789012345678901234567890123456789012"},
@@ -63,8 +69,8 @@ BODIES: dict[str, JSON] = {
 
 FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
 """Operations that take a file."""
-NO_ONES = {"plan_id", "token", "line_id"}
-"""Path parameters that name nothing that somebody owns: plans, secrets, lines of the platform's bank statements."""
+NO_ONES = {"plan_id", "token", "line_id", "case_id", "refund_id", "provider", "reference"}
+"""Path parameters that name nothing that a customer could: plans, secrets, and what only finance's desk knows of."""
 
 
 def operations(document: JSON) -> list[tuple[str, str, JSON]]:

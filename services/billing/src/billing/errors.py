@@ -2,11 +2,11 @@
 
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
-│             RefundNotFound · StatementLineNotFound · SubscriptionNotFound
+│             RefundNotFound · CaseNotFound · MovementNotFound · StatementLineNotFound · SubscriptionNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
-│            StatementUnreadable · StatementOfAnotherAccount
+│            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeNotNow · DowngradeOverUsage · CreditExceedsPrice · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
@@ -103,6 +103,18 @@ class StatementTooLarge(TooLarge):
     fr = "Un relevé bancaire a au plus {limit_bytes} octets."
 
 
+class CaseNotFound(NotFound):
+    code = "case_not_found"
+    en = "There is no such open case. See /api/admin/cases/."
+    fr = "Ce dossier n'existe pas ou est clos. Voir /api/admin/cases/."
+
+
+class MovementNotFound(NotFound):
+    code = "movement_not_found"
+    en = "There is no such open movement. See /api/admin/unmatched-movements/."
+    fr = "Ce mouvement n'existe pas ou est clos. Voir /api/admin/unmatched-movements/."
+
+
 class MethodUnknown(Invalid):
     code = "payment_method_unknown"
     en = "This payment method is not offered. See /api/tenants/payment-methods/."
@@ -159,6 +171,12 @@ class AmountAboveLimit(Invalid):
     code = "amount_above_limit"
     en = "{method} takes {limit} {currency} per payment at most; {amount} {currency} are due. Choose another method."
     fr = "{method} accepte au plus {limit} {currency} par paiement ; {amount} {currency} sont dus. Changez de moyen."
+
+
+class WindowInvalid(Invalid):
+    code = "window_invalid"
+    en = "The window ends after it begins, and spans 366 days at most."
+    fr = "La période finit après son début et couvre 366 jours au plus."
 
 
 class OrderIdDiffers(Invalid):

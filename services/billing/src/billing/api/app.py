@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from billing.api.dependencies import Tools
 from billing.api.routes import (
     admin,
+    admin_office,
     admin_plans,
     admin_refunds,
     admin_statements,
@@ -31,6 +32,7 @@ ROUTERS = (
     admin.router,
     admin_plans.router,
     admin_refunds.router,
+    admin_office.router,
     admin_statements.router,
 )
 

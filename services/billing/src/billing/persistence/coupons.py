@@ -70,6 +70,15 @@ class Coupons:
         row = (await self._session.execute(select(coupons).where(coupons.c.code == normalised(code)))).one_or_none()
         return _coupon(row) if row else None
 
+    async def page(self, after: UUID | None, limit: int, *, code: str | None = None) -> list[Coupon]:
+        """Return coupons, newest first, that are older than ``after``; for staff."""
+        query = select(coupons).order_by(coupons.c.id.desc()).limit(limit)
+        if code is not None:
+            query = query.where(coupons.c.code == normalised(code))
+        if after is not None:
+            query = query.where(coupons.c.id < after)
+        return [_coupon(row) for row in await self._session.execute(query)]
+
     async def lock(self, code: str) -> Coupon | None:
         """Return a coupon and hold it."""
         row = (

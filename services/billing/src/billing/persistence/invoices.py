@@ -155,9 +155,15 @@ class Invoices:
         found = await self._with_lines(list(rows))
         return found[0] if found else None
 
-    async def page(self, after: UUID | None, limit: int) -> list[Invoice]:
+    async def page(
+        self, after: UUID | None, limit: int, *, number: str | None = None, tenant_id: UUID | None = None
+    ) -> list[Invoice]:
         """Return the tenant's invoices, newest first, that are older than ``after``."""
         query = select(invoices).order_by(invoices.c.id.desc()).limit(limit)
+        if number is not None:
+            query = query.where(invoices.c.number == number)
+        if tenant_id is not None:
+            query = query.where(invoices.c.tenant_id == tenant_id)
         if after is not None:
             query = query.where(invoices.c.id < after)
         return await self._with_lines(list((await self._session.execute(query)).all()))

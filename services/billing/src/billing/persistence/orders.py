@@ -156,9 +156,19 @@ class Orders:
         ).one_or_none()
         return _order(row) if row else None
 
-    async def page(self, after: UUID | None, limit: int) -> list[Order]:
+    async def page(
+        self,
+        after: UUID | None,
+        limit: int,
+        *,
+        status: OrderStatus | None = None,
+        number: str | None = None,
+        tenant_id: UUID | None = None,
+    ) -> list[Order]:
         """Return visible orders, newest first, that are older than ``after``."""
         query = select(orders).order_by(orders.c.id.desc()).limit(limit)
+        wanted = {orders.c.status: status, orders.c.order_number: number, orders.c.tenant_id: tenant_id}
+        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
         if after is not None:
             query = query.where(orders.c.id < after)
         return [_order(row) for row in await self._session.execute(query)]

@@ -114,11 +114,25 @@ class Payments:
         )
         return [_payment(row) for row in rows]
 
-    async def page(self, after: UUID | None, limit: int, *, status: PaymentStatus | None = None) -> list[Payment]:
+    async def page(
+        self,
+        after: UUID | None,
+        limit: int,
+        *,
+        status: PaymentStatus | None = None,
+        method: Method | None = None,
+        order_id: UUID | None = None,
+        tenant_id: UUID | None = None,
+    ) -> list[Payment]:
         """Return visible payments, newest first, that are older than ``after``, of one state or any."""
         query = select(payments).order_by(payments.c.id.desc()).limit(limit)
-        if status is not None:
-            query = query.where(payments.c.status == status)
+        wanted = {
+            payments.c.status: status,
+            payments.c.method: method,
+            payments.c.order_id: order_id,
+            payments.c.tenant_id: tenant_id,
+        }
+        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
         if after is not None:
             query = query.where(payments.c.id < after)
         return [_payment(row) for row in await self._session.execute(query)]

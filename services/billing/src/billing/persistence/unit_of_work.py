@@ -21,6 +21,7 @@ from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
 from billing.persistence.reconciliations import Reconciliations
 from billing.persistence.refunds import DueRefunds, Refunds
+from billing.persistence.revenue import RevenueFigures
 from billing.persistence.statements import Statements
 from billing.persistence.subscriptions import Subscriptions
 from billing.persistence.usage import UsageFigures
@@ -48,6 +49,7 @@ class UnitOfWork(Transaction):
         self.refunds = Refunds(session, clock)
         self.disputes = Disputes(session, clock)
         self.reconciliations = Reconciliations(session, clock)
+        self.revenue = RevenueFigures(session, clock)
         self.due_refunds = DueRefunds(session, clock)
         self.polling = Polling(session, clock)
         self.statements = Statements(session, clock)

@@ -13,6 +13,7 @@ from billing.api.schemas.payments import CouponIn, CouponOut, TransferOut
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.money import Money, MoneyError
 from billing.domain.payment import PaymentStatus
+from billing.domain.plan import Method
 from billing.errors import AmountInvalid, CouponCodeTaken, CouponTermsInvalid, PaymentNotFound
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
@@ -26,10 +27,15 @@ async def list_payments(
     language: LanguageDep,
     paging: PagingDep,
     status: Annotated[PaymentStatus, Query()] = PaymentStatus.SUBMITTED,
+    method: Annotated[Method | None, Query()] = None,
+    order_id: Annotated[UUID | None, Query()] = None,
+    organization_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[TransferOut]:
     async with tools.store.for_system("staff") as uow:
-        payments = await uow.payments.page(paging.after, paging.rows, status=status)
-        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id)
+        payments = await uow.payments.page(
+            paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
+        )
+        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id, tenant_id=organization_id)
     return paging.page(
         payments, lambda payment: TransferOut.of_tenant(payment, language), lambda payment: (payment.id,)
     )

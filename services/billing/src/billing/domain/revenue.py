@@ -1,0 +1,35 @@
+"""What finance asks of a month: recurring revenue, who left, what came in and went back by which way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.domain.money import Money, divide_half_up
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Money of one payment method in one currency."""
+
+    method: str
+    received: Money
+    refunded: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Revenue:
+    """The figures of ``[since, until)``; ``mrr`` is as of now. All without tax, except what flowed."""
+
+    since: datetime
+    until: datetime
+    mrr: tuple[Money, ...]
+    active: int
+    active_at_start: int
+    ended: int
+    invoiced: tuple[Money, ...]
+    flows: tuple[Flow, ...]
+
+    @property
+    def churn_percent(self) -> str:
+        """Of the subscriptions that ran at the start, how many ended: per cent with two decimals."""
+        hundredths = divide_half_up(self.ended * 10_000, self.active_at_start) if self.active_at_start else 0
+        return f"{hundredths // 100}.{hundredths % 100:02d}"

@@ -1,0 +1,166 @@
+"""Finance's desk: lists over every organization with filters, cases that are closed with a reason, the figures."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from billing.testing import PAYMENTS, Billing, initiate, place
+from common.ids import uuid7
+
+pytestmark = pytest.mark.integration
+
+LISTS = (
+    "orders", "payments", "invoices", "coupons", "cases", "refunds", "credit-notes", "disputes", "reconciliations",
+    "unmatched-movements", "revenue",
+)  # fmt: skip
+
+
+async def sold(billing: Billing, amount: str | None = None, **changes: Any) -> tuple[dict[str, Any], UUID]:
+    """An order that was paid by transfer, and its organization."""
+    buyer = billing.client()
+    order = await place(buyer, **changes)
+    started = await initiate(buyer, order, 3)
+    body = {"approve": True} | ({"amount": amount} if amount else {})
+    answer = await billing.client(staff=["finance"]).post(
+        f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/", json=body
+    )
+    assert answer.status_code == 200, answer.text
+    return order | {"payment_id": started["payment_id"]}, await billing.provision(order)
+
+
+@pytest.mark.parametrize("who", [{}, {"staff": ["support"]}])
+@pytest.mark.parametrize("path", LISTS)
+async def test_only_finance_reads_what_is_of_every_organization(
+    billing: Billing, path: str, who: dict[str, Any]
+) -> None:
+    answer = await billing.client(**who).get(f"/api/admin/{path}/")
+    assert (answer.status_code, answer.json()["code"]) == (403, "staff_only")
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_every_read_of_finance_leaves_an_audit_row(billing: Billing, path: str) -> None:
+    me = uuid7()
+    answer = await billing.client(user_id=me, staff=["finance"]).get(f"/api/admin/{path}/")
+    assert answer.status_code == 200, answer.text
+    assert len(await billing.rows("select 1 from audit_log where actor = $1", a=str(me))) == 1
+
+
+async def test_orders_and_invoices_are_found_by_organization_number_and_state_page_by_page(billing: Billing) -> None:
+    order, tenant_id = await sold(billing)
+    await sold(billing)
+    staff = billing.client(staff=["finance"])
+    found = (await staff.get("/api/admin/orders/", params={"organization_id": str(tenant_id)})).json()
+    assert [(each["id"], each["organization_id"]) for each in found["results"]] == [(order["id"], str(tenant_id))]
+    by_number = (await staff.get("/api/admin/orders/", params={"order_number": order["order_number"]})).json()
+    assert [each["id"] for each in by_number["results"]] == [order["id"]]
+    none = (
+        await staff.get("/api/admin/orders/", params={"organization_id": str(tenant_id), "status": "pending"})
+    ).json()
+    assert none["results"] == []
+    first = (await staff.get("/api/admin/orders/", params={"limit": 1, "status": "completed"})).json()
+    second = (await staff.get("/api/admin/orders/", params={"limit": 1, "cursor": first["next"]})).json()
+    assert first["results"][0]["id"] != second["results"][0]["id"]
+    invoices = (await staff.get("/api/admin/invoices/", params={"organization_id": str(tenant_id)})).json()
+    assert [each["order_id"] for each in invoices["results"]] == [order["id"]]
+    number = invoices["results"][0]["invoice_number"]
+    same = (await staff.get("/api/admin/invoices/", params={"invoice_number": number})).json()
+    assert [each["invoice_number"] for each in same["results"]] == [number]
+
+
+async def test_a_case_is_closed_once_by_a_person_with_a_reason(billing: Billing) -> None:
+    order, tenant_id = await sold(billing, "60000")
+    me = uuid7()
+    staff = billing.client(user_id=me, staff=["finance"])
+    asked = {"organization_id": str(tenant_id), "is_open": "true"}
+    (case,) = (await staff.get("/api/admin/cases/", params=asked)).json()["results"]
+    assert (case["kind"], case["payment_id"]) == ("surplus", order["payment_id"])
+    path = f"/api/admin/cases/{case['id']}/close/"
+    assert (await staff.post(path, json={})).status_code == 422
+    closed = await staff.post(path, json={"reason": "kept as credit, customer told"})
+    assert (closed.json()["closed_by"], closed.json()["note"]) == (str(me), "kept as credit, customer told")
+    again = await staff.post(path, json={"reason": "a second time"})
+    assert (again.status_code, again.json()["code"]) == (404, "case_not_found")
+    assert (await staff.get("/api/admin/cases/", params=asked)).json()["results"] == []
+    rows = await billing.rows("select reason from audit_log where action = 'case.closed' and target = $1", t=case["id"])
+    assert [row["reason"] for row in rows] == ["kept as credit, customer told"]
+    assert (await staff.post(f"/api/admin/cases/{uuid7()}/close/", json={"reason": "none"})).status_code == 404
+
+
+async def test_an_unmatched_movement_is_closed_once_with_a_reason(billing: Billing) -> None:
+    reference = uuid7().hex
+    async with billing.superuser() as connection:
+        await connection.execute(
+            "insert into unmatched_movements (provider, reference, amount_minor, currency, occurred_at, found_on)"
+            " values ('paypal', $1, 1300, 'EUR', now(), current_date)",
+            reference,
+        )
+    staff = billing.client(staff=["finance"])
+    listed = (await staff.get("/api/admin/unmatched-movements/")).json()["results"]
+    assert [each["amount"] for each in listed if each["reference"] == reference] == ["13.00"]
+    path = f"/api/admin/unmatched-movements/paypal/{reference}/close/"
+    assert (await staff.post(path, json={"reason": "a donation"})).status_code == 204
+    assert (await staff.post(path, json={"reason": "a donation"})).status_code == 404
+
+
+async def revenue(billing: Billing, **window: str) -> dict[str, Any]:
+    answer = await billing.client(staff=["finance"]).get("/api/admin/revenue/", params=window)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def of(figures: list[dict[str, Any]], key: str, currency: str = "XAF", **also: str) -> int:
+    wanted = {"currency": currency} | also
+    return sum(int(each[key]) for each in figures if all(each[name] == value for name, value in wanted.items()))
+
+
+async def test_revenue_counts_a_month_of_each_running_subscription_and_what_came_in_by_method(billing: Billing) -> None:
+    before = await revenue(billing)
+    await sold(billing)
+    yearly, _tenant = await sold(billing, billing_cycle="yearly")
+    after = await revenue(billing)
+    a_month = (int(yearly["total_amount"]) * 2 + 12) // 24
+    assert of(after["mrr"], "amount") - of(before["mrr"], "amount") == 50_000 + a_month
+    assert after["active_subscriptions"] - before["active_subscriptions"] == 2
+    total = 50_000 + int(yearly["total_amount"])
+    by_transfer = {"payment_method": "bank_transfer"}
+    assert (
+        of(after["by_method"], "received", **by_transfer) - of(before["by_method"], "received", **by_transfer) == total
+    )
+    assert of(after["invoiced"], "amount") - of(before["invoiced"], "amount") == total
+
+
+async def test_a_refund_lowers_revenue_and_shows_as_churn(billing: Billing) -> None:
+    order, _tenant = await sold(billing)
+    billing.clock.advance(timedelta(days=2))
+    today = billing.clock.now().date()
+    window = {"since": today.isoformat(), "until": (today + timedelta(days=1)).isoformat()}
+    before = await revenue(billing, **window)
+    maker, checker = billing.client(staff=["finance"]), billing.client(staff=["finance"])
+    asked = await maker.post(f"/api/admin/payments/{order['payment_id']}/refunds/", json={"reason": "withdrawn"})
+    path = f"/api/admin/refunds/{asked.json()['id']}"
+    await checker.post(f"{path}/approve/", json={"reason": "fine"})
+    await checker.post(f"{path}/record/", json={"reason": "sent", "reference": f"VIR-{order['payment_id']}"})
+    after = await revenue(billing, **window)
+    assert after["ended"] - before["ended"] == 1
+    assert after["active_at_start"] == before["active_at_start"] >= 1
+    hundredths = (after["ended"] * 20_000 + after["active_at_start"]) // (2 * after["active_at_start"])
+    assert after["churn_percent"] == f"{hundredths // 100}.{hundredths % 100:02d}"
+    assert of(after["mrr"], "amount") - of(before["mrr"], "amount") == -50_000
+    assert of(after["by_method"], "refunded") - of(before["by_method"], "refunded") == 50_000
+    assert of(after["invoiced"], "amount") - of(before["invoiced"], "amount") == -50_000
+
+
+@pytest.mark.parametrize(("since", "until"), [("2026-01-02", "2026-01-02"), ("2025-01-01", "2026-06-01")])
+async def test_a_window_is_forward_and_of_a_year_at_most(billing: Billing, since: str, until: str) -> None:
+    answer = await billing.client(staff=["finance"]).get("/api/admin/revenue/", params={"since": since, "until": until})
+    assert (answer.status_code, answer.json()["code"]) == (422, "window_invalid")
+
+
+@pytest.mark.parametrize("statement", ["update audit_log set reason = 'x'", "delete from audit_log"])
+async def test_nobody_changes_the_audit_log_not_even_the_servers_owner(billing: Billing, statement: str) -> None:
+    await billing.client(staff=["finance"]).get("/api/admin/cases/")
+    async with billing.superuser() as connection:
+        with pytest.raises(Exception, match="audit_log rows never change"):
+            await connection.execute(statement)
