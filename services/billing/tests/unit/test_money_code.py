@@ -51,15 +51,22 @@ MONEY_CODE = [
     path
     for path in _modules()
     if path.relative_to(SOURCE).parts[0] in {"domain", "usecases", "workflows", "persistence", "api", "events.py"}
-    or path.name == "invoice_pdf.py"
-    or path.name.startswith(("paypal", "mtn_momo"))
+    or path.name.startswith(("paypal", "mtn_momo", "bank_statements"))
 ]
+DRAWING = SOURCE / "adapters" / "invoice_pdf.py"
 
 
 @pytest.mark.invariant("S17")
 @pytest.mark.parametrize("path", MONEY_CODE, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_money_code_holds_no_float(path: Path) -> None:
     assert floats_in(path) == []
+
+
+@pytest.mark.invariant("S17")
+def test_the_sheet_reckons_in_millimetres_and_never_in_amounts() -> None:
+    names = {node.attr for node in ast.walk(ast.parse(DRAWING.read_text())) if isinstance(node, ast.Attribute)}
+    assert "language" in names
+    assert names.isdisjoint({"amount_minor", "decimal", "allocate", "unit_minor", "total_minor"})
 
 
 @pytest.mark.invariant("S17")
