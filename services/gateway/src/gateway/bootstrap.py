@@ -21,7 +21,7 @@ from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
 from gateway.settings import NAME, Settings
 
-BUCKETS = ("session", "sign_in", "public")
+BUCKETS = ("session", "sign_in", "public", "coupons")
 """Limits by bucket. Webhooks have none: a provider's burst is money, and billing stores it at once."""
 
 

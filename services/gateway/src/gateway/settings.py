@@ -40,12 +40,17 @@ class Settings(ServiceSettings, HttpSettings):
         None, ge=1, description="Public requests a minute from one address; 300 in production, 60 000 elsewhere"
     )
 
+    coupons_per_minute: int | None = Field(
+        None, ge=1, description="Coupon codes that a person may try a minute; 10 in production, 6 000 elsewhere"
+    )
+
     def per_minute(self, bucket: str) -> int:
-        """The limit of a bucket: `session`, `sign_in` or `public`."""
+        """The limit of a bucket: `session`, `sign_in`, `public` or `coupons`."""
         strict = self.environment == "production"
         chosen = {
             "session": (self.requests_per_minute, 600, 60_000),
             "sign_in": (self.sign_ins_per_minute, 10, 6_000),
             "public": (self.public_per_minute, 300, 60_000),
+            "coupons": (self.coupons_per_minute, 10, 6_000),
         }[bucket]
         return chosen[0] or (chosen[1] if strict else chosen[2])

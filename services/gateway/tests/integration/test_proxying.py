@@ -350,6 +350,19 @@ async def test_sign_ins_of_one_address_are_limited_and_nothing_else_is(stack) ->
     assert (await stack.client.get("/api/tenants/plans/")).status_code == 200
 
 
+@pytest.mark.parametrize("overrides", [{"coupons_per_minute": 3}], indirect=True)
+async def test_coupon_codes_are_tried_a_few_times_a_minute_however_often_one_signs_in(stack) -> None:
+    guesser, other = uuid7(), uuid7()
+    path = "/api/tenants/coupons/validate/"
+
+    async def tried(user) -> int:
+        headers = stack.tenancy.headers(tenant=uuid7(), sub=str(user))
+        return (await stack.client.post(path, json={}, headers=headers)).status_code
+
+    assert [await tried(guesser) for _ in range(5)] == [200] * 3 + [429] * 2
+    assert await tried(other) == 200
+
+
 async def test_health_and_readiness_answer_without_a_token(stack) -> None:
     assert (await stack.client.get("/healthz")).json() == {"status": "ok"}
     assert (await stack.client.get("/readyz")).json() == {"status": "ready"}

@@ -157,7 +157,7 @@ class Gateway:
             raise TokenMissing
         identity = await self._tokens.verify(token)
         if limit:
-            limit.take(str(identity.session_id))
+            limit.take(str(identity.user_id if route.bucket == "coupons" else identity.session_id))
         identity = await self._sessions.resolve(identity)
         if identity.tenant_id is not None:
             structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
