@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from common.crash_points import Deed
+from devstack.customer import JSON, until
 from devstack.servers.processes import wait_until
 from devstack.stack import Stack
 
@@ -17,8 +18,10 @@ RUNNER = "backup-engine-runner"
 async def doomed(stack: Stack, deeds: Mapping[str, Deed]) -> AsyncIterator[dict[str, str]]:
     """Replace the stack's runner by one for each point, with one slot each; yields their names by point.
 
-    In the end they are gone and the stack's own runner is there again.
+    It first ends every task that there is: they would die of what other tests left to be done. In the end they are
+    gone and the stack's own runner is there again.
     """
+    await _nothing_left(stack)
     await leave(stack, RUNNER)
     names = {point: f"{RUNNER}-at-{point}" for point in deeds}
     try:
@@ -35,6 +38,13 @@ async def doomed(stack: Stack, deeds: Mapping[str, Deed]) -> AsyncIterator[dict[
             stack.forget(name)
         if RUNNER not in stack.processes:
             await relieve(stack)
+
+
+async def _nothing_left(stack: Stack) -> None:
+    async def left() -> JSON:
+        return {"open": await stack.rows("backup_engine", "SELECT kind, status FROM tasks WHERE finished_at IS NULL")}
+
+    await until(left, lambda found: not found["open"], seconds=300)
 
 
 async def relieve(stack: Stack) -> None:

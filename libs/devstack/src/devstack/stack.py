@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncpg.connection import connect
+from asyncpg.exceptions import AdminShutdownError, CannotConnectNowError, PostgresConnectionError
 from common.crash_points import Deed
 from common.messaging.rabbitmq import permissions
 
@@ -224,8 +225,23 @@ class Stack:
         await asyncio.to_thread(self.postgres.start)
 
     async def rows(self, database: str, query: str, *arguments: Any) -> list[dict[str, Any]]:
-        """Return what a query finds as superuser, whom no policy holds back. ``database`` is a member's prefix."""
-        server = self.postgres.start()
+        """Return what a query finds as superuser, whom no policy holds back. ``database`` is a member's prefix.
+
+        While PostgreSQL is away it is asked again until `READY_SECONDS` are over; it is never started for that.
+        """
+        deadline = asyncio.get_running_loop().time() + READY_SECONDS
+        while True:
+            try:
+                return await self._fetch(database, query, *arguments)
+            except (OSError, PostgresConnectionError, CannotConnectNowError, AdminShutdownError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
+
+    async def _fetch(self, database: str, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        server = self.postgres.running()
+        if server is None:
+            raise ConnectionRefusedError("PostgreSQL is stopped")
         connection = await connect(server.url_for(database))
         try:
             return [dict(row) for row in await connection.fetch(query, *arguments)]

@@ -26,8 +26,8 @@ SETTLES = timedelta(hours=4)
 """How long after the end of a day its list is asked for: PayPal's is up to three hours late
 (https://developer.paypal.com/docs/api/transaction-search/v1/)."""
 
-BUDGET_PAUSE = 0.2
-"""Seconds until the budget is asked again; customers' questions go first."""
+BUDGET_PAUSE = timedelta(milliseconds=200)
+"""Until the budget is asked again; customers' questions go first."""
 
 
 class Reconciling:
@@ -102,7 +102,7 @@ class Reconciling:
             async with self._store.for_system("janitor") as uow:
                 if await uow.polling.spend(method, self._calls_per_second):
                     return
-            await asyncio.sleep(BUDGET_PAUSE)
+            await asyncio.sleep(BUDGET_PAUSE.total_seconds())
 
     async def _compare(self, method: Method, row: Row, day: date) -> int:
         await self._spend(method)
