@@ -17,6 +17,10 @@ alter table plans
 
 RULES = {"renewals": "renewals_from between 1 and version", "trial": "trial_days between 0 and 366"}
 
+STAFFS = """
+  display_name, description, description_en, quotas, features, retention, is_active, version, renewals_from, trial_days
+"""
+
 
 def upgrade() -> None:
     op.execute(COLUMNS)
@@ -35,5 +39,5 @@ def upgrade() -> None:
         "create trigger plan_versions_immutable before update or delete on plan_versions"
         " for each row execute function refuse_change()"
     )
-    op.execute("grant select, update on plans to billing_staff")
+    op.execute(f"grant select, update ({STAFFS}) on plans to billing_staff")
     op.execute("grant select, insert, update on plan_prices to billing_staff")
