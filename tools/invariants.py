@@ -1,8 +1,9 @@
 """`make invariants`: which sentences of docs/invariants.md have a test that ran and passed, and which tests can fail.
 
-First all marked tests run once. Then, for the numbers that the document's introduction lists, the guarded mechanism is
-switched off in a copy of the sources (tools/mutations/*.toml), one mechanism after the other, and one of the number's
-unit and integration tests must fail. All that was found is in .devstack/invariants.json.
+First all marked tests run once. Then, for the numbers that the document's introduction lists and for those that have a
+mutation besides, the guarded mechanism is switched off in a copy of the sources (tools/mutations/*.toml), one mechanism
+after the other, and one of the number's unit and integration tests must fail. All that was found is in
+.devstack/invariants.json.
 
 Exit code 1 when a marked test fails, a marker names no sentence, a required number has no passing test, a mutation
 survives or no longer applies, or a listed number has none.
@@ -55,8 +56,9 @@ def required(wish: str) -> list[str]:
 def main() -> int:
     asked = _arguments()
     end_on_signals()
-    wanted = asked.only or listed(DOCUMENT.read_text())
-    mutations = [] if asked.no_mutations else [m for m in read_mutations(MUTATIONS) if m.number in wanted]
+    every = read_mutations(MUTATIONS)
+    wanted = asked.only or list(dict.fromkeys([*listed(DOCUMENT.read_text()), *(one.number for one in every)]))
+    mutations = [] if asked.no_mutations else [one for one in every if one.number in wanted]
     with servers() as found:
         plain = run_pytest(_plain(asked, wanted), found)
         verdicts = asyncio.run(try_all(mutations, ROOT, found, plain)) if mutations else []

@@ -69,7 +69,7 @@ async def test_a_wrong_payment_is_refused_and_opens_none(new_customer) -> None:
     urls = {"return_url": "https://myapp.com/ok", "cancel_url": "https://myapp.com/no"}
     refusals: list[tuple[JSON, str]] = [
         ({"payment_method_id": 99}, "payment_method_unknown"),
-        ({"payment_method_id": 2**70}, "payment_method_unknown"),
+        ({"payment_method_id": 2**70}, "invalid_request"),
         ({"payment_method_id": "momo"}, "invalid_request"),
         ({"payment_method_id": BANK_TRANSFER, "order_id": str(uuid4())}, "order_id_differs"),
         ({"payment_method_id": PAYPAL}, "return_url_required"),

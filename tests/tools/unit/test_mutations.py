@@ -38,7 +38,7 @@ def test_every_mutation_of_the_list_fits_the_sources_and_leaves_them_readable(mu
 def test_every_number_that_the_document_wants_switched_off_has_a_mutation() -> None:
     wanted = invariants.listed(invariants.DOCUMENT.read_text())
     assert len(wanted) > 20
-    assert {"S1", "S23", "S46", "D65"} <= set(wanted) == {one.number for one in read_mutations(invariants.MUTATIONS)}
+    assert {"S1", "S23", "S46", "D65"} <= set(wanted) <= {one.number for one in read_mutations(invariants.MUTATIONS)}
 
 
 def test_a_test_that_fails_in_its_call_has_noticed() -> None:

@@ -18,9 +18,10 @@ TENANT_TABLES = sorted(
 )
 SHARED = {
     "plans", "plan_prices", "payment_methods", "coupons", "coupon_uses", "invoice_counters", "webhook_events",
-    "provider_budgets", "reconciliations", "unmatched_movements",
+    "provider_budgets", "reconciliations", "unmatched_movements", "plan_versions", "bank_statements",
+    "bank_statement_lines",
 }  # fmt: skip
-"""Tables of nobody: the catalogue, counters, raw events whose tenant is not known yet."""
+"""Tables of nobody: the catalogue, counters, and what comes from outside before anybody knows whose it is."""
 
 
 async def tenant(billing: Billing, *, user_id: UUID | None = None) -> tuple[UUID, UUID, dict[str, Any]]:
