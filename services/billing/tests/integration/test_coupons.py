@@ -1,12 +1,13 @@
 """Coupons through the API: what they take off, that their limits hold under contention, and that uses come back."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from billing.testing import ORDERS, Billing, order_body, place
+from billing.testing import ORDERS, Billing, by_momo, order_body, place
 from common.ids import uuid7
 
 pytestmark = pytest.mark.integration
@@ -124,3 +125,25 @@ async def test_a_code_is_given_once_and_only_by_finance(billing: Billing) -> Non
     taken = await billing.client(staff=["finance"]).post("/api/admin/coupons/", json=body)
     assert (taken.status_code, taken.json()["code"]) == (409, "coupon_code_taken")
     assert (await billing.client(staff=["support"]).post("/api/admin/coupons/", json=body)).status_code == 403
+
+
+@pytest.mark.invariant("S19")
+@pytest.mark.parametrize(("percent", "total"), [("0.01", "24997"), ("33.33", "16667"), ("12.35", "21912")])
+async def test_a_percentage_that_leaves_a_rest_is_rounded_once_and_mtn_is_asked_for_exactly_that(
+    world: Any, percent: str, total: str
+) -> None:
+    billing = world.billing
+    code = await coupon(billing, percent=percent)
+    buyer = billing.client()
+    order = await place(buyer, plan_id=1, coupon_code=code)
+    assert order["total_amount"] == total
+    await by_momo(buyer, order)
+    sent = await world.requests(world.momo, "/collection/v1_0/requesttopay")
+    assert [json.loads(entry["body"])["amount"] for entry in sent] == [total]
+
+
+async def test_customers_see_no_list_of_codes(billing: Billing) -> None:
+    await coupon(billing)
+    for customer in (billing.client(), billing.client(tenant_id=uuid7(), roles=["owner"])):
+        assert (await customer.get("/api/admin/coupons/")).status_code == 403
+        assert (await customer.get("/api/tenants/coupons/")).status_code == 404
