@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("path", [b"/", b"/api/x/", b"/api/a%20b/", b"/.well-known/jwks.json", b"/a/..b/", b"/a:b@c/"])
+@pytest.mark.parametrize(
+    "path", [b"/", b"/api/x/", b"/api/a%20b/", b"/.well-known/jwks.json", b"/a/..b/", b"/a:b@c/", b"/caf%C3%A9/"]
+)
 def test_plain_paths_are_looked_at(path: bytes) -> None:
     assert is_plain(path)
 
@@ -22,7 +24,8 @@ def test_plain_paths_are_looked_at(path: bytes) -> None:
 @pytest.mark.parametrize(
     "path",
     [b"", b"x", b"//", b"/a//b", b"/..", b"/a/../b", b"/./", b"/%2e%2E/", b"/a%2Fb", b"/a%5Cb", b"/a\\b", b"/a;b", b"/a%3bb",
-     b"/%252e", b"/%00", b"/%", b"/%g0", b"/a b", b"/\xc3\xa9", b"/a?b", b"/a#b", b"/a%3Fb", b"/a%23b", b"/%7f", b"/a\tb"],
+     b"/%252e", b"/%00", b"/%", b"/%g0", b"/a b", b"/\xc3\xa9", b"/a?b", b"/a#b", b"/a%3Fb", b"/a%23b", b"/%7f", b"/a\tb",
+     b"/%c0%ae", b"/%ff", b"/%ef%bc%8fa", b"/%ef%bc%8e%ef%bc%8e", b"/%e2%80%a5", b"/%ef%bc%bca"],
 )  # fmt: skip
 def test_paths_that_two_parsers_could_read_differently_are_not(path: bytes) -> None:
     assert not is_plain(path)

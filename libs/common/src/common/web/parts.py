@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from common.parts import Check
+from common.web.protocol import StrictProtocol
 
 CHECK_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 75
@@ -76,7 +77,7 @@ class HttpPart:
             log_config=None,
             access_log=False,
             lifespan="on",
-            http="httptools",
+            http=StrictProtocol,
             proxy_headers=False,
             server_header=False,
             date_header=True,

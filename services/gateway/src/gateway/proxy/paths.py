@@ -1,10 +1,13 @@
 """Which request targets are looked at, at all.
 
 A service must see the very path that the gateway judged. Whatever two parsers could read differently (doubled or
-encoded slashes, dot segments, parameters after `;`, backslashes, encoded percent signs) has no route.
+encoded slashes, dot segments, parameters after `;`, backslashes, encoded percent signs, bytes that are no UTF-8, signs
+that normalization turns into one of these) has no route.
 """
 
 import re
+from unicodedata import normalize
+from urllib.parse import unquote_to_bytes
 
 LONGEST_TARGET = 8 * 1024
 """Bytes of path and query together."""
@@ -21,7 +24,18 @@ def is_plain(raw_path: bytes) -> bool:
         return False
     if any(int(escape, 16) in _DECEPTIVE for escape in _ESCAPE.findall(raw_path)):
         return False
-    return not any(segment in (b".", b"..") for segment in raw_path.split(b"/"))
+    if any(segment in (b".", b"..") for segment in raw_path.split(b"/")):
+        return False
+    return raw_path.isascii() and (b"%" not in raw_path or _is_plain_text(unquote_to_bytes(raw_path)))
+
+
+def _is_plain_text(decoded: bytes) -> bool:
+    """Whether these bytes are text, without signs that only look like ours (`／` becomes `/` under NFKC)."""
+    try:
+        foreign = "".join(sign for sign in decoded.decode() if not sign.isascii())
+    except UnicodeDecodeError:
+        return False
+    return _DECEPTIVE.isdisjoint(map(ord, normalize("NFKC", foreign)))
 
 
 def is_plain_query(query: bytes) -> bool:
