@@ -43,6 +43,7 @@ from billing.ports import PaymentProvider, RefundingProvider, WebhookVerifier
 from billing.settings import MOMO_CURRENCY, NAME, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.attaching import Attaching
+from billing.workflows.budget import Budget
 from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
 from billing.workflows.reconciling import Reconciling
@@ -142,19 +143,19 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         verifier = _verifier(settings, paypal, http, clock)
     if Method.MTN_MOMO in settings.payment_methods:
         providers[Method.MTN_MOMO] = _momo(settings, http, clock)
-    issuer = issuer_of(settings)
+    issuer, budget = issuer_of(settings), Budget(settings.provider_calls_per_second)
     return Tools(
         store=store,
-        checkout=Checkout(store, providers, issuer, clock, settings.provider_calls_per_second),
+        checkout=Checkout(store, providers, issuer, clock, budget),
         reconciling=Reconciling(
             store,
             providers,
             {Method.PAYPAL: paypal} if paypal else {},
             clock,
-            settings.provider_calls_per_second,
+            budget,
         ),
-        taking_back=TakingBack(store, paypal, issuer, settings.provider_calls_per_second),
-        refunding=Refunding(store, refunders, issuer, clock, settings.provider_calls_per_second),
+        taking_back=TakingBack(store, paypal, issuer, budget),
+        refunding=Refunding(store, refunders, issuer, clock, budget),
         settings=settings,
         issuer=issuer,
         receipts=ReceiptFolder(settings.receipts_folder),

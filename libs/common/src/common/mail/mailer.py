@@ -27,7 +27,7 @@ CLAIM = timedelta(minutes=1)
 """How long the mail in hand is left to its sender: twice what sending may take, or another sends it too."""
 
 SMTP_SECONDS = 30.0
-"""How long the mail server may take for one mail, from connecting to its last answer."""
+"""How long one mail may take: making what goes along with it, and all that the mail server answers."""
 
 LONGEST_PAUSE = timedelta(hours=1)
 
@@ -42,7 +42,7 @@ class Attachment:
 
 
 Attach = Callable[[UUID | None, str], Awaitable[Attachment]]
-"""Makes the document that a mail of a tenant names; it may take its time and fail, the mail is tried again."""
+"""Makes the document that a mail of a tenant names; where it fails or takes too long, the mail is tried again."""
 
 
 class Mailer:

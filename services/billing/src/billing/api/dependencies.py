@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal
+from common.auth import Principal, requires_staff
 from fastapi import Depends, Request
 
 from billing.domain.invoice import Issuer
@@ -50,6 +50,8 @@ def _tools(request: Request) -> Tools:
 
 
 ToolsDep = Annotated[Tools, Depends(_tools)]
+Finance = Annotated[Principal, requires_staff("finance", "admin")]
+"""A person of our own who works with money."""
 
 
 async def visible_order(store: BillingStore, who: Principal, order_id: UUID) -> Order:

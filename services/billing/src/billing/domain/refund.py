@@ -6,9 +6,13 @@ Its state moves by rank only, as a payment's does. Not here: how a provider is s
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
+from common.ids import uuid7
+
 from billing.domain.money import Money
+from billing.domain.payment import Payment
 from billing.domain.plan import Method
 
 
@@ -51,9 +55,6 @@ SENT = frozenset({RefundStatus.APPROVED, RefundStatus.PROCESSING, RefundStatus.U
 COUNTED = SENT | {RefundStatus.REQUESTED, RefundStatus.COMPLETED}
 """States that take from what may still be refunded; a rejected or failed refund gives it back."""
 
-KEY_LIFE = timedelta(hours=6)
-"""After this a request is not repeated before the provider was asked whether it has it already."""
-
 ESCALATE_AFTER = timedelta(hours=24)
 """A refund on its way for longer is shown to a person, and followed further."""
 
@@ -89,18 +90,42 @@ class Refund:
     from_order: Money
     from_credit: Money
     request_id: str
-    requests: int
-    provider_reference: str | None
-    refund_reference: str | None
     reason: str
-    reason_code: str | None
-    requested_by: UUID | None
-    decided_by: UUID | None
-    polls: int
-    next_poll_at: datetime | None
     created_at: datetime
-    sent_at: datetime | None
-    completed_at: datetime | None
+    requests: int = 1
+    provider_reference: str | None = None
+    refund_reference: str | None = None
+    reason_code: str | None = None
+    requested_by: UUID | None = None
+    decided_by: UUID | None = None
+    polls: int = 0
+    next_poll_at: datetime | None = None
+    sent_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @classmethod
+    def of(cls, payment: Payment, amount: Money, parts: tuple[Money, Money], **more: Any) -> "Refund":
+        """Return a new refund of a payment, with the keys that its provider will be told.
+
+        Args:
+            payment: Completed.
+            amount: What goes back, in the currency that was charged.
+            parts: As `Captured.split` returns them.
+            more: How it travels, where it stands, why, and since when.
+        """
+        refund_id = uuid7()
+        return cls(
+            tenant_id=payment.tenant_id,
+            id=refund_id,
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            method=payment.method,
+            amount=amount,
+            from_order=parts[0],
+            from_credit=parts[1],
+            request_id=f"refund-{refund_id}-1",
+            **more,
+        )
 
     @property
     def worth(self) -> Money:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.payment import Payment
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import cases
 
 
@@ -72,13 +73,11 @@ class Cases:
         tenant_id: UUID | None = None,
     ) -> list[Case]:
         """Return visible cases, newest first, that are older than ``after``."""
-        query = select(cases).order_by(cases.c.id.desc()).limit(limit)
-        wanted = {cases.c.kind: kind, cases.c.payment_id: payment_id, cases.c.tenant_id: tenant_id}
-        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+        query = newest_first(
+            cases, after, limit, {cases.c.kind: kind, cases.c.payment_id: payment_id, cases.c.tenant_id: tenant_id}
+        )
         if is_open is not None:
             query = query.where(cases.c.closed_at.is_(None) if is_open else cases.c.closed_at.is_not(None))
-        if after is not None:
-            query = query.where(cases.c.id < after)
         rows = await self._session.execute(query)
         return [Case(**row._mapping) for row in rows]  # noqa: SLF001
 

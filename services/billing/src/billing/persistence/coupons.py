@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.domain.coupon import Coupon, CouponRefusal, normalised
 from billing.domain.money import Money
 from billing.domain.order import Order
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import coupon_redemptions, coupon_uses, coupons
 
 
@@ -72,11 +73,7 @@ class Coupons:
 
     async def page(self, after: UUID | None, limit: int, *, code: str | None = None) -> list[Coupon]:
         """Return coupons, newest first, that are older than ``after``; for staff."""
-        query = select(coupons).order_by(coupons.c.id.desc()).limit(limit)
-        if code is not None:
-            query = query.where(coupons.c.code == normalised(code))
-        if after is not None:
-            query = query.where(coupons.c.id < after)
+        query = newest_first(coupons, after, limit, {coupons.c.code: None if code is None else normalised(code)})
         return [_coupon(row) for row in await self._session.execute(query)]
 
     async def lock(self, code: str) -> Coupon | None:

@@ -10,6 +10,7 @@ from billing.domain.credit_note import CreditNote
 from billing.domain.money import Money
 from billing.domain.order import Customer
 from billing.domain.pricing import TaxLine, TaxRate
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import credit_notes
 
 
@@ -88,13 +89,6 @@ class CreditNotes:
         )
         return int(found or 0)
 
-    async def of_refund(self, refund_id: UUID) -> CreditNote | None:
-        """Return the credit note that a refund brought."""
-        row = (
-            await self._session.execute(select(credit_notes).where(credit_notes.c.refund_id == refund_id))
-        ).one_or_none()
-        return _note(row) if row else None
-
     async def find(self, note_id: UUID) -> CreditNote | None:
         """Return a credit note."""
         row = (await self._session.execute(select(credit_notes).where(credit_notes.c.id == note_id))).one_or_none()
@@ -102,9 +96,5 @@ class CreditNotes:
 
     async def page(self, after: UUID | None, limit: int, *, invoice_id: UUID | None = None) -> list[CreditNote]:
         """Return visible credit notes, newest first, that are older than ``after``."""
-        query = select(credit_notes).order_by(credit_notes.c.id.desc()).limit(limit)
-        if invoice_id is not None:
-            query = query.where(credit_notes.c.invoice_id == invoice_id)
-        if after is not None:
-            query = query.where(credit_notes.c.id < after)
+        query = newest_first(credit_notes, after, limit, {credit_notes.c.invoice_id: invoice_id})
         return [_note(row) for row in await self._session.execute(query)]

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.dispute import ASK_EVERY, Dispute, DisputeKind, DisputeStatus
 from billing.domain.money import Money
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import disputes
 
 
@@ -86,11 +87,7 @@ class Disputes:
 
     async def page(self, after: UUID | None, limit: int, *, status: DisputeStatus | None = None) -> list[Dispute]:
         """Return visible disputes, newest first, that are older than ``after``."""
-        query = select(disputes).order_by(disputes.c.id.desc()).limit(limit)
-        if status is not None:
-            query = query.where(disputes.c.status == status)
-        if after is not None:
-            query = query.where(disputes.c.id < after)
+        query = newest_first(disputes, after, limit, {disputes.c.status: status})
         return [_dispute(row) for row in await self._session.execute(query)]
 
     async def claim_due(self) -> tuple[UUID, UUID, str] | None:

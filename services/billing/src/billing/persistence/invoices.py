@@ -16,6 +16,7 @@ from billing.domain.invoice import Invoice, InvoiceLine, Settlement
 from billing.domain.money import Money
 from billing.domain.period import Period
 from billing.persistence.orders import amounts_of, customer_columns, customer_of, taxes_document
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import invoice_counters, invoice_lines, invoices
 
 
@@ -159,11 +160,5 @@ class Invoices:
         self, after: UUID | None, limit: int, *, number: str | None = None, tenant_id: UUID | None = None
     ) -> list[Invoice]:
         """Return the tenant's invoices, newest first, that are older than ``after``."""
-        query = select(invoices).order_by(invoices.c.id.desc()).limit(limit)
-        if number is not None:
-            query = query.where(invoices.c.number == number)
-        if tenant_id is not None:
-            query = query.where(invoices.c.tenant_id == tenant_id)
-        if after is not None:
-            query = query.where(invoices.c.id < after)
+        query = newest_first(invoices, after, limit, {invoices.c.number: number, invoices.c.tenant_id: tenant_id})
         return await self._with_lines(list((await self._session.execute(query)).all()))

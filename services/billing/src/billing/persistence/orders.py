@@ -20,6 +20,7 @@ from billing.domain.order import (
 from billing.domain.plan import BillingCycle, BoughtPlan
 from billing.domain.pricing import Amounts, TaxLine, TaxRate
 from billing.domain.transitions import order_may_become
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import orders
 
 CLAIM = timedelta(hours=6)
@@ -166,11 +167,12 @@ class Orders:
         tenant_id: UUID | None = None,
     ) -> list[Order]:
         """Return visible orders, newest first, that are older than ``after``."""
-        query = select(orders).order_by(orders.c.id.desc()).limit(limit)
-        wanted = {orders.c.status: status, orders.c.order_number: number, orders.c.tenant_id: tenant_id}
-        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
-        if after is not None:
-            query = query.where(orders.c.id < after)
+        query = newest_first(
+            orders,
+            after,
+            limit,
+            {orders.c.status: status, orders.c.order_number: number, orders.c.tenant_id: tenant_id},
+        )
         return [_order(row) for row in await self._session.execute(query)]
 
     async def unpaid_of(self, user_id: UUID, since: datetime) -> list[Order]:

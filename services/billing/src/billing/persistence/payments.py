@@ -13,6 +13,7 @@ from billing.domain.money import Money
 from billing.domain.payment import WATCHED, Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.domain.transitions import payment_may_become
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import payment_allocations, payments
 
 
@@ -125,16 +126,17 @@ class Payments:
         tenant_id: UUID | None = None,
     ) -> list[Payment]:
         """Return visible payments, newest first, that are older than ``after``, of one state or any."""
-        query = select(payments).order_by(payments.c.id.desc()).limit(limit)
-        wanted = {
-            payments.c.status: status,
-            payments.c.method: method,
-            payments.c.order_id: order_id,
-            payments.c.tenant_id: tenant_id,
-        }
-        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
-        if after is not None:
-            query = query.where(payments.c.id < after)
+        query = newest_first(
+            payments,
+            after,
+            limit,
+            {
+                payments.c.status: status,
+                payments.c.method: method,
+                payments.c.order_id: order_id,
+                payments.c.tenant_id: tenant_id,
+            },
+        )
         return [_payment(row) for row in await self._session.execute(query)]
 
     async def move(self, payment: Payment, wanted: PaymentStatus, **columns: Any) -> bool:

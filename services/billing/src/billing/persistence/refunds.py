@@ -12,6 +12,7 @@ from billing.domain.money import Money
 from billing.domain.payment import Payment, poll_pause
 from billing.domain.plan import Method
 from billing.domain.refund import COUNTED, SENT, Captured, Channel, Refund, RefundStatus, refund_may_become
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import refunds
 
 
@@ -109,11 +110,12 @@ class Refunds:
         tenant_id: UUID | None = None,
     ) -> list[Refund]:
         """Return visible refunds, newest first, that are older than ``after``."""
-        query = select(refunds).order_by(refunds.c.id.desc()).limit(limit)
-        wanted = {refunds.c.status: status, refunds.c.payment_id: payment_id, refunds.c.tenant_id: tenant_id}
-        query = query.where(*(column == value for column, value in wanted.items() if value is not None))
-        if after is not None:
-            query = query.where(refunds.c.id < after)
+        query = newest_first(
+            refunds,
+            after,
+            limit,
+            {refunds.c.status: status, refunds.c.payment_id: payment_id, refunds.c.tenant_id: tenant_id},
+        )
         return [_refund(row) for row in await self._session.execute(query)]
 
     async def captured(self, payment: Payment, *, allocated_minor: int, credit: Money) -> Captured:

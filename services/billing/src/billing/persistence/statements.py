@@ -17,6 +17,7 @@ from billing.domain.money import Money
 from billing.domain.payment import PaymentStatus
 from billing.domain.plan import Method
 from billing.domain.statement import Awaited, Credit, LineStatus, Statement, fingerprints
+from billing.persistence.paging import newest_first
 from billing.persistence.tables import bank_statement_lines as lines
 from billing.persistence.tables import bank_statements, payments
 
@@ -109,9 +110,7 @@ class Statements:
 
     async def page(self, status: LineStatus, after: UUID | None, limit: int) -> list[StatementLine]:
         """Return lines in one state, newest first."""
-        query = select(lines).where(lines.c.status == status).order_by(lines.c.id.desc()).limit(limit)
-        if after is not None:
-            query = query.where(lines.c.id < after)
+        query = newest_first(lines, after, limit, {lines.c.status: status})
         return [_line(row) for row in await self._session.execute(query)]
 
     async def lock(self, line_id: UUID) -> StatementLine | None:

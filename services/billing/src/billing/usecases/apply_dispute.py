@@ -6,24 +6,14 @@ from common.ids import uuid7
 
 from billing.domain.dispute import ASK_EVERY, Dispute, DisputeKind, DisputeStatus
 from billing.domain.invoice import Issuer
-from billing.domain.ledger import reserved_for_refund
 from billing.domain.order import Order
 from billing.domain.payment import Payment
 from billing.domain.refund import Channel, Refund, RefundStatus
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import DisputeState, ProviderStatus, RefundState
+from billing.usecases.steps.held import held_payment
 from billing.usecases.steps.holding import hold, lift
-from billing.usecases.steps.refunding import complete
-
-
-async def _held(uow: UnitOfWork, payment_id: UUID) -> tuple[Order, Payment]:
-    found = await uow.payments.find(payment_id)
-    assert found is not None
-    order = await uow.orders.lock(found.order_id)
-    payment = await uow.payments.lock(payment_id)
-    assert order is not None
-    assert payment is not None
-    return order, payment
+from billing.usecases.steps.refunding import add_refund, complete, left_to_refund
 
 
 def _status(state: DisputeState) -> DisputeStatus:
@@ -47,7 +37,7 @@ async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, 
     Returns:
         Whether anything changed; False also where the dispute is about another payment.
     """
-    order, payment = await _held(uow, payment_id)
+    order, payment = await held_payment(uow, payment_id)
     if payment.receipt_reference is None or payment.receipt_reference not in state.captures:
         return False
     status, now = _status(state), uow.clock.now()
@@ -97,7 +87,7 @@ async def apply_movements(
     Returns:
         How many were booked.
     """
-    order, payment = await _held(uow, payment_id)
+    order, payment = await held_payment(uow, payment_id)
     refunds = await uow.refunds.of_payment(payment.id)
     ours = {refund.id for refund in refunds}
     known = {refund.refund_reference for refund in refunds}
@@ -134,42 +124,24 @@ async def _row(uow: UnitOfWork, order: Order, payment: Payment, movement: Refund
     assert movement.amount is not None
     if payment.settled is None or movement.amount.currency != payment.settled.currency:
         return None
-    credit = await uow.ledger.hold_credit(payment.tenant_id, order.amounts.currency)
-    allocated = await uow.payments.allocated(payment.id)
-    captured = await uow.refunds.captured(payment, allocated_minor=allocated, credit=credit)
-    parts = captured.split(movement.amount)
+    parts = (await left_to_refund(uow, order, payment)).split(movement.amount)
     if parts is None:
         return None
-    refund_id, now = uuid7(), uow.clock.now()
-    refund = Refund(
-        tenant_id=payment.tenant_id,
-        id=refund_id,
-        payment_id=payment.id,
-        order_id=payment.order_id,
-        method=payment.method,
-        channel=Channel.ELSEWHERE,
-        status=RefundStatus.APPROVED,
-        amount=movement.amount,
-        from_order=parts[0],
-        from_credit=parts[1],
-        request_id=f"refund-{refund_id}-1",
-        requests=1,
-        provider_reference=None,
-        refund_reference=movement.refund_reference,
-        reason=reason,
-        reason_code=None,
-        requested_by=None,
-        decided_by=None,
-        polls=0,
-        next_poll_at=None,
-        created_at=now,
-        sent_at=now,
-        completed_at=None,
+    now = uow.clock.now()
+    return await add_refund(
+        uow,
+        Refund.of(
+            payment,
+            movement.amount,
+            parts,
+            channel=Channel.ELSEWHERE,
+            status=RefundStatus.APPROVED,
+            refund_reference=movement.refund_reference,
+            reason=reason,
+            created_at=now,
+            sent_at=now,
+        ),
     )
-    await uow.refunds.add(refund)
-    if refund.from_credit:
-        await uow.ledger.book(refund.tenant_id, reserved_for_refund(refund.id, refund.from_credit))
-    return refund
 
 
 async def _suspend_for_reversal(

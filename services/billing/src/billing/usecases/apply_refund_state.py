@@ -7,7 +7,7 @@ from billing.domain.payment import Payment
 from billing.domain.refund import ESCALATE_AFTER, SENT, Refund, RefundStatus
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import ProviderStatus, RefundState
-from billing.usecases.decide_refund import held
+from billing.usecases.steps.held import held_refund
 from billing.usecases.steps.refunding import complete, give_up
 
 
@@ -22,7 +22,7 @@ async def apply_refund_state(uow: UnitOfWork, refund_id: UUID, state: RefundStat
     Raises:
         RefundNotFound: The tenant has no such refund.
     """
-    order, payment, refund = await held(uow, refund_id)
+    order, payment, refund = await held_refund(uow, refund_id)
     if refund.status not in SENT:
         if state.status is ProviderStatus.COMPLETED and refund.status is not RefundStatus.COMPLETED:
             await _case(uow, payment, refund, "refund_after_all", state)

@@ -4,24 +4,23 @@ from uuid import UUID
 
 from billing.domain.invoice import Issuer
 from billing.domain.money import Money
-from billing.domain.order import UNPAID, OrderStatus
+from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import PaymentNotFound, PaymentNotSubmitted, SamePersonApproves
+from billing.errors import PaymentNotSubmitted, SamePersonApproves
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.held import held_payment
 from billing.usecases.steps.mails import transfer_rejected
 from billing.usecases.steps.settlement import restate, settle, take_in
 
 
-async def _submitted(uow: UnitOfWork, payment: Payment, staff_id: UUID) -> Payment:
-    await uow.orders.lock(payment.order_id)
-    locked = await uow.payments.lock(payment.id)
-    assert locked is not None
-    if locked.method is not Method.BANK_TRANSFER or locked.status is not PaymentStatus.SUBMITTED:
-        raise PaymentNotSubmitted(status=locked.status.value)
-    if staff_id in {locked.submitted_by, locked.user_id}:
+async def _submitted(uow: UnitOfWork, payment_id: UUID, staff_id: UUID) -> tuple[Order, Payment]:
+    order, payment = await held_payment(uow, payment_id)
+    if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
+        raise PaymentNotSubmitted(status=payment.status.value)
+    if staff_id in {payment.submitted_by, payment.user_id}:
         raise SamePersonApproves
-    return locked
+    return order, payment
 
 
 async def approve_transfer(
@@ -50,10 +49,7 @@ async def approve_transfer(
         PaymentNotSubmitted: It is no transfer, or was checked before.
         SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
-    found = await uow.payments.find(payment_id)
-    if found is None:
-        raise PaymentNotFound
-    payment = await _submitted(uow, found, staff_id)
+    order, payment = await _submitted(uow, payment_id, staff_id)
     arrived = amount or payment.charged
     await uow.payments.move(
         payment,
@@ -65,8 +61,6 @@ async def approve_transfer(
         receipt_reference=movement,
         completed_at=uow.clock.now(),
     )
-    order = await uow.orders.lock(payment.order_id)
-    assert order is not None
     order = await take_in(uow, order, payment, arrived, arrived)
     if not await settle(uow, order, issuer, payment):
         await restate(uow, order)
@@ -88,15 +82,10 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
         PaymentNotSubmitted: It is no transfer, or was checked before.
         SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
-    found = await uow.payments.find(payment_id)
-    if found is None:
-        raise PaymentNotFound
-    payment = await _submitted(uow, found, staff_id)
+    order, payment = await _submitted(uow, payment_id, staff_id)
     await uow.payments.move(
         payment, PaymentStatus.FAILED, approved_by=staff_id, note=note, reason_code="transfer_rejected"
     )
-    order = await uow.orders.lock(payment.order_id)
-    assert order is not None
     watched = any(attempt.is_watched for attempt in await uow.payments.of_order(order.id))
     dies = order.status in UNPAID and not watched and not order.allocated_minor
     await restate(uow, order, OrderStatus.FAILED if dies else None)

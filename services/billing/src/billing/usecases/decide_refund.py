@@ -3,30 +3,11 @@
 from uuid import UUID
 
 from billing.domain.invoice import Issuer
-from billing.domain.order import Order
-from billing.domain.payment import Payment
 from billing.domain.refund import SENT, Channel, Refund, RefundStatus
-from billing.errors import RefundNotFound, RefundReferenceKnown, RefundStateForbids, SamePersonRefunds
+from billing.errors import RefundReferenceKnown, RefundStateForbids, SamePersonRefunds
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.held import held_refund
 from billing.usecases.steps.refunding import complete, give_up
-
-
-async def held(uow: UnitOfWork, refund_id: UUID) -> tuple[Order, Payment, Refund]:
-    """Return a refund with its order and payment, all locked in their order.
-
-    Raises:
-        RefundNotFound: The tenant has no such refund.
-    """
-    found = await uow.refunds.find(refund_id)
-    if found is None:
-        raise RefundNotFound
-    order = await uow.orders.lock(found.order_id)
-    payment = await uow.payments.lock(found.payment_id)
-    refund = await uow.refunds.lock(refund_id)
-    assert order is not None
-    assert payment is not None
-    assert refund is not None
-    return order, payment, refund
 
 
 async def decide_refund(uow: UnitOfWork, refund_id: UUID, *, approve: bool, staff_id: UUID, reason: str) -> Refund:
@@ -44,7 +25,7 @@ async def decide_refund(uow: UnitOfWork, refund_id: UUID, *, approve: bool, staf
         RefundStateForbids: It was decided before.
         SamePersonRefunds: The checker is its maker, or the buyer whom it goes to.
     """
-    order, _payment, refund = await held(uow, refund_id)
+    order, _payment, refund = await held_refund(uow, refund_id)
     if refund.status is not RefundStatus.REQUESTED:
         raise RefundStateForbids(status=refund.status.value)
     if approve and staff_id in {refund.requested_by, order.user_id}:
@@ -78,7 +59,7 @@ async def record_refund(
         RefundStateForbids: It is not approved, not by hand, or complete already.
         RefundReferenceKnown: The reference is another refund's.
     """
-    order, payment, refund = await held(uow, refund_id)
+    order, payment, refund = await held_refund(uow, refund_id)
     if refund.channel is not Channel.BY_HAND or refund.status not in SENT:
         raise RefundStateForbids(status=refund.status.value)
     if not await complete(uow, order, payment, refund, issuer, reference=reference):

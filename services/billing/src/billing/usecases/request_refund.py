@@ -2,27 +2,14 @@
 
 from uuid import UUID, uuid4
 
-from common.ids import uuid7
-
-from billing.domain.ledger import reserved_for_refund
 from billing.domain.money import Money
-from billing.domain.order import Order
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.domain.refund import WINDOW, Channel, Refund, RefundStatus
-from billing.errors import PaymentNotFound, PaymentNotRefundable, RefundTooLarge
+from billing.errors import PaymentNotRefundable, RefundTooLarge
 from billing.persistence.unit_of_work import UnitOfWork
-
-
-async def _held(uow: UnitOfWork, payment_id: UUID) -> tuple[Order, Payment]:
-    found = await uow.payments.find(payment_id)
-    if found is None:
-        raise PaymentNotFound
-    order = await uow.orders.lock(found.order_id)
-    payment = await uow.payments.lock(payment_id)
-    assert order is not None
-    assert payment is not None
-    return order, payment
+from billing.usecases.steps.held import held_payment
+from billing.usecases.steps.refunding import add_refund, left_to_refund
 
 
 def channel_of(payment: Payment, *, can_send: bool, by_hand: bool, uow: UnitOfWork) -> Channel:
@@ -58,19 +45,27 @@ async def request_refund(
         PaymentNotRefundable: It brought no money.
         RefundTooLarge: More than was captured and not refunded or asked for already, or than is left of it as credit.
     """
-    order, payment = await _held(uow, payment_id)
+    order, payment = await held_payment(uow, payment_id)
     if payment.status not in {PaymentStatus.COMPLETED, PaymentStatus.REFUNDED} or payment.settled is None:
         raise PaymentNotRefundable(status=payment.status.value)
-    credit = await uow.ledger.hold_credit(payment.tenant_id, order.amounts.currency)
-    captured = await uow.refunds.captured(
-        payment, allocated_minor=await uow.payments.allocated(payment.id), credit=credit
-    )
+    captured = await left_to_refund(uow, order, payment)
     wanted = amount or captured.left
     parts = captured.split(wanted) if wanted.currency == payment.settled.currency else None
     if parts is None:
         raise RefundTooLarge(left=captured.left.decimal(), currency=captured.left.currency)
-    refund = await _added(
-        uow, payment, wanted, parts, staff_id, reason, channel_of(payment, can_send=can_send, by_hand=by_hand, uow=uow)
+    refund = await add_refund(
+        uow,
+        Refund.of(
+            payment,
+            wanted,
+            parts,
+            channel=channel_of(payment, can_send=can_send, by_hand=by_hand, uow=uow),
+            status=RefundStatus.REQUESTED,
+            provider_reference=str(uuid4()) if payment.method is Method.MTN_MOMO else None,
+            reason=reason,
+            requested_by=staff_id,
+            created_at=uow.clock.now(),
+        ),
     )
     await uow.audit(
         "refund.requested",
@@ -79,46 +74,4 @@ async def request_refund(
         reason=reason,
         details={"payment_id": str(payment.id), "amount": wanted.decimal(), "currency": wanted.currency},
     )
-    return refund
-
-
-async def _added(
-    uow: UnitOfWork,
-    payment: Payment,
-    amount: Money,
-    parts: tuple[Money, Money],
-    staff_id: UUID,
-    reason: str,
-    channel: Channel,
-) -> Refund:
-    refund_id = uuid7()
-    from_order, from_credit = parts
-    refund = Refund(
-        tenant_id=payment.tenant_id,
-        id=refund_id,
-        payment_id=payment.id,
-        order_id=payment.order_id,
-        method=payment.method,
-        channel=channel,
-        status=RefundStatus.REQUESTED,
-        amount=amount,
-        from_order=from_order,
-        from_credit=from_credit,
-        request_id=f"refund-{refund_id}-1",
-        requests=1,
-        provider_reference=str(uuid4()) if payment.method is Method.MTN_MOMO else None,
-        refund_reference=None,
-        reason=reason,
-        reason_code=None,
-        requested_by=staff_id,
-        decided_by=None,
-        polls=0,
-        next_poll_at=None,
-        created_at=uow.clock.now(),
-        sent_at=None,
-        completed_at=None,
-    )
-    await uow.refunds.add(refund)
-    if from_credit:
-        await uow.ledger.book(refund.tenant_id, reserved_for_refund(refund.id, from_credit))
     return refund

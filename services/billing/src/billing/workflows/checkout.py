@@ -29,6 +29,7 @@ from billing.ports import (
     Started,
 )
 from billing.usecases.apply_provider_state import apply_provider_state
+from billing.workflows.budget import Budget
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Checkout:
         providers: By method; a method without a provider is never asked about.
         issuer: Who issues the invoices.
         clock: The time.
-        calls_per_second: How many questions each provider is asked at most, by all processes together.
+        budget: How often providers are asked.
     """
 
     def __init__(
@@ -73,13 +74,13 @@ class Checkout:
         providers: Mapping[Method, PaymentProvider],
         issuer: Issuer,
         clock: Clock,
-        calls_per_second: int,
+        budget: Budget,
     ) -> None:
         self._store = store
         self._providers = providers
         self._issuer = issuer
         self._clock = clock
-        self._calls_per_second = calls_per_second
+        self._budget = budget
 
     @property
     def issuer(self) -> Issuer:
@@ -108,7 +109,7 @@ class Checkout:
             claimed = await uow.polling.claim(payment_id, gap=gap)
             if claimed is None:
                 return None
-            if not await uow.polling.spend(method, self._calls_per_second):
+            if not await self._budget.spend(uow, method):
                 await uow.session.rollback()
                 return None
         reach("billing.question.claimed")

@@ -18,6 +18,7 @@ from billing.domain.plan import Method
 from billing.domain.reconciliation import Ours, Row, Said, differences
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import ListingProvider, PaymentProvider, ProviderError, ProviderState, ProviderStatus
+from billing.workflows.budget import Budget
 from billing.workflows.checkout import view_of
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Reconciling:
         providers: By method.
         listings: Those of them that have a list of their own.
         clock: The time.
-        calls_per_second: How many questions each provider is asked at most, by all processes together.
+        budget: How often providers are asked.
     """
 
     def __init__(
@@ -47,13 +48,13 @@ class Reconciling:
         providers: Mapping[Method, PaymentProvider],
         listings: Mapping[Method, ListingProvider],
         clock: Clock,
-        calls_per_second: int,
+        budget: Budget,
     ) -> None:
         self._store = store
         self._providers = providers
         self._listings = listings
         self._clock = clock
-        self._calls_per_second = calls_per_second
+        self._budget = budget
 
     async def run_due(self) -> int:
         """Compare the last whole day with every provider, where that is not done yet; returns the differences found."""
@@ -85,22 +86,23 @@ class Reconciling:
         for row in rows:
             found += await self._compare(method, row, day)
         unmatched = await self._compare_list(method, since, until)
+        found += unmatched or 0
         async with self._store.for_system("janitor") as uow:
             await uow.reconciliations.finish(
                 method,
                 day,
                 checked=len(rows),
-                differences=found + (unmatched or 0),
+                differences=found,
                 is_listed=unmatched is not None,
             )
-        if found or unmatched:
+        if found:
             log.error("reconciliation differs", extra={"provider": method.value, "differences": found})
-        return found + (unmatched or 0)
+        return found
 
     async def _spend(self, method: Method) -> None:
         while True:
             async with self._store.for_system("janitor") as uow:
-                if await uow.polling.spend(method, self._calls_per_second):
+                if await self._budget.spend(uow, method):
                     return
             await asyncio.sleep(BUDGET_PAUSE.total_seconds())
 

@@ -26,6 +26,7 @@ from billing.ports import (
     RefundView,
 )
 from billing.usecases.apply_refund_state import apply_refund_state
+from billing.workflows.budget import Budget
 from billing.workflows.checkout import view_of
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Refunding:
         providers: By method; a payment of another method is refunded by hand.
         issuer: Who issues credit notes.
         clock: The time.
-        calls_per_second: How many questions each provider is asked at most, by all processes together.
+        budget: How often providers are asked.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class Refunding:
         providers: Mapping[Method, RefundingProvider],
         issuer: Issuer,
         clock: Clock,
-        calls_per_second: int,
+        budget: Budget,
     ) -> None:
         self._store = store
         self._providers = providers
         self._issuer = issuer
         self._clock = clock
-        self._calls_per_second = calls_per_second
+        self._budget = budget
 
     def can_send(self, method: Method) -> bool:
         """Say whether this deployment refunds a method by its provider."""
@@ -81,7 +82,7 @@ class Refunding:
             tenant_id = await uow.due_refunds.claim(refund_id)
             if tenant_id is None:
                 return False
-            if not await uow.polling.spend(method, self._calls_per_second):
+            if not await self._budget.spend(uow, method):
                 await uow.session.rollback()
                 return False
         async with self._store.for_tenant(tenant_id) as uow:

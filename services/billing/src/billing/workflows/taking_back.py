@@ -11,6 +11,7 @@ from billing.domain.plan import Method
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import DisputingProvider, ProviderError
 from billing.usecases.apply_dispute import apply_dispute, apply_movements
+from billing.workflows.budget import Budget
 from billing.workflows.checkout import view_of
 
 log = logging.getLogger(__name__)
@@ -25,16 +26,14 @@ class TakingBack:
         store: The three doors.
         provider: ``None`` where this deployment has none.
         issuer: Who issues credit notes and writes the mails.
-        calls_per_second: How many questions the provider is asked at most, by all processes together.
+        budget: How often providers are asked.
     """
 
-    def __init__(
-        self, store: BillingStore, provider: DisputingProvider | None, issuer: Issuer, calls_per_second: int
-    ) -> None:
+    def __init__(self, store: BillingStore, provider: DisputingProvider | None, issuer: Issuer, budget: Budget) -> None:
         self._store = store
         self._provider = provider
         self._issuer = issuer
-        self._calls_per_second = calls_per_second
+        self._budget = budget
 
     async def dispute(self, tenant_id: UUID, payment_id: UUID, reference: str) -> str:
         """Read a dispute and apply it; returns what came of it.
@@ -76,7 +75,7 @@ class TakingBack:
         while self._provider is not None and followed < BATCH:
             async with self._store.for_system("janitor") as uow:
                 due = await uow.disputes.claim_due()
-                if due is None or not await uow.polling.spend(Method.PAYPAL, self._calls_per_second):
+                if due is None or not await self._budget.spend(uow, Method.PAYPAL):
                     await uow.session.rollback()
                     return followed
             tenant_id, payment_id, reference = due

@@ -3,12 +3,11 @@
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal, requires_staff
 from common.ids import uuid7
 from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Query, Response
 
-from billing.api.dependencies import ToolsDep
+from billing.api.dependencies import Finance, ToolsDep
 from billing.api.schemas.payments import CouponIn, CouponOut, TransferOut
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.money import Money, MoneyError
@@ -17,7 +16,6 @@ from billing.domain.plan import Method
 from billing.errors import AmountInvalid, CouponCodeTaken, CouponTermsInvalid, PaymentNotFound
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 
 
 @router.get("/payments/")

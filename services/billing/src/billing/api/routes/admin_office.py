@@ -4,11 +4,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal, requires_staff
 from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Query
 
-from billing.api.dependencies import ToolsDep
+from billing.api.dependencies import Finance, ToolsDep
 from billing.api.schemas.office import (
     CaseOut,
     DisputeOut,
@@ -26,7 +25,6 @@ from billing.domain.order import OrderStatus
 from billing.errors import CaseNotFound, MovementNotFound, WindowInvalid
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 OrganizationId = Annotated[UUID | None, Query()]
 
 LONGEST_WINDOW = timedelta(days=366)

@@ -2,18 +2,16 @@
 
 from typing import Annotated
 
-from common.auth import Principal, requires_staff
 from common.web import LanguageDep, Page
 from fastapi import APIRouter, Path
 
-from billing.api.dependencies import ToolsDep
+from billing.api.dependencies import Finance, ToolsDep
 from billing.api.schemas.catalogue import ChangePlanIn, PlanOut, PlanVersionOut, PriceIn
 from billing.domain.money import EXPONENTS, Money, MoneyError
 from billing.errors import AmountInvalid, PlanNotFound
 from billing.usecases.change_plan import PlanChange, change_plan
 
 router = APIRouter(prefix="/api/admin/plans", tags=["back office"])
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 PlanId = Annotated[int, Path(ge=0, le=2**31 - 1)]
 
 

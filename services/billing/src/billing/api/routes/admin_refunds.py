@@ -3,14 +3,13 @@
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal, requires_staff
 from common.idempotency import once
 from common.web import IdempotencyKey, Page, PagingDep
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from billing.api.amounts import amount_in
-from billing.api.dependencies import ToolsDep
+from billing.api.dependencies import Finance, ToolsDep
 from billing.api.schemas.refunds import CreditNoteOut, DecideRefundIn, RecordRefundIn, RefundIn, RefundOut
 from billing.domain.payment import Payment
 from billing.domain.refund import Refund, RefundStatus
@@ -19,7 +18,6 @@ from billing.usecases.decide_refund import decide_refund, record_refund
 from billing.usecases.request_refund import request_refund
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 
 
 async def _payment(tools: ToolsDep, payment_id: UUID) -> Payment:
@@ -57,8 +55,10 @@ async def list_refunds(
 
 @router.get("/refunds/{refund_id}/")
 async def get_refund(refund_id: UUID, who: Finance, tools: ToolsDep) -> RefundOut:
-    refund = await _refund(tools, refund_id)
     async with tools.store.for_system("staff") as uow:
+        refund = await uow.refunds.find(refund_id)
+        if refund is None:
+            raise RefundNotFound
         await uow.audit("refund.read_by_staff", str(refund_id), actor=who.user_id, tenant_id=refund.tenant_id)
     return RefundOut.of(refund)
 

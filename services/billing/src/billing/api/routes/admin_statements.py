@@ -5,11 +5,10 @@ import hashlib
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal, requires_staff
 from common.web import Page, PagingDep
 from fastapi import APIRouter, File, Query, UploadFile
 
-from billing.api.dependencies import Tools, ToolsDep
+from billing.api.dependencies import Finance, Tools, ToolsDep
 from billing.api.schemas.statements import ImportedOut, LineOut, NoteIn, ProposeIn
 from billing.domain.catalogue import CATALOGUE_CURRENCY
 from billing.domain.statement import LineStatus
@@ -18,7 +17,6 @@ from billing.usecases.import_statement import import_statement
 from billing.workflows.statement_lines import approve_line, decide_line, propose_line
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 
 STATEMENT_BYTES = 4_000_000
 """A month of a busy account in CAMT.053."""

@@ -3,12 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from common.auth import Principal, requires_person, requires_staff
+from common.auth import Principal, requires_person
 from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, File, UploadFile
 
 from billing.api.amounts import amount_in
-from billing.api.dependencies import ToolsDep, may_act_on, visible_order, visible_payment
+from billing.api.dependencies import Finance, ToolsDep, may_act_on, visible_order, visible_payment
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
 from billing.errors import PaymentNotFound
 from billing.usecases.check_transfer import approve_transfer, reject_transfer
@@ -16,7 +16,6 @@ from billing.workflows.receiving import receive_receipt
 
 router = APIRouter(prefix="/api/tenants/payments", tags=["payments"])
 Person = Annotated[Principal, requires_person()]
-Finance = Annotated[Principal, requires_staff("finance", "admin")]
 
 
 @router.get("/")

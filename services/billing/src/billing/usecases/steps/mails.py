@@ -5,6 +5,7 @@ the layouts print in both halves, so that a text reader is told the same as an H
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from common.mail import MailTemplates
 from common.persistence import MailMessage
@@ -63,6 +64,9 @@ LABELS = {
 }
 """What stands before each fact: French, English."""
 
+GREETINGS = {"fr": "Bonjour", "en": "Hello"}
+COLONS = {"fr": "\u00a0:", "en": ":"}
+
 _templates = MailTemplates("billing")
 
 
@@ -70,8 +74,7 @@ def particulars(issuer: dict[str, str], language: str) -> list[str]:
     """Return who writes: name, address, registers, as far as they are set."""
     numbers = (f"RCCM {issuer['rccm']}" if issuer["rccm"] else "", f"NIU {issuer['niu']}" if issuer["niu"] else "")
     registered = " · ".join(filter(None, numbers))
-    colon = "\u00a0:" if spoken(language) == "fr" else ":"
-    questions = f"Questions{colon} {issuer['email']}" if issuer["email"] else ""
+    questions = f"Questions{COLONS[spoken(language)]} {issuer['email']}" if issuer["email"] else ""
     return [line for line in (issuer["name"], issuer["address"], registered, questions) if line]
 
 
@@ -98,17 +101,37 @@ def write(
         attachment: ``invoice:<id>`` for the invoice as PDF.
         fields: What the prose names besides.
     """
-    column = 0 if spoken(language) == "fr" else 1
+    lang = spoken(language)
+    column = 0 if lang == "fr" else 1
     return _templates.render(
         name,
         to=customer.email,
         key=f"{name}:{about}",
         language=language,
         attachment=attachment,
+        lang=lang,
+        greeting=GREETINGS[lang],
+        colon=COLONS[lang],
         customer=customer.name,
         facts=[(LABELS[key][column], value) for key, value in facts if value],
         particulars=particulars(issuer, language),
         **fields,
+    )
+
+
+def _about_order(
+    name: str, about: object, order: Order, issuer: Issuer, facts: Iterable[tuple[str, str | None]], **more: Any
+) -> MailMessage:
+    """Write to the customer of an order, which the prose names."""
+    return write(
+        name,
+        about,
+        customer=order.customer,
+        language=order.language,
+        issuer=issuer.document(),
+        facts=facts,
+        order_number=order.number,
+        **more,
     )
 
 
@@ -118,32 +141,29 @@ def _cycle(cycle: BillingCycle, language: str) -> str:
 
 def order_received(order: Order, issuer: Issuer) -> MailMessage:
     """Tell the customer that we have his order, what it costs, and that it waits for his payment."""
-    return write(
+    return _about_order(
         "order_received",
         order.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("order", order.number),
             ("plan", order.plan.display_name),
             ("cycle", _cycle(order.cycle, order.language)),
             ("amount", amount_text(order.amounts.total, order.language)),
         ],
-        order_number=order.number,
     )
 
 
 def how_to_pay(order: Order, payment: Payment, bank: dict[str, str], issuer: Issuer) -> MailMessage:
     """Tell the customer where to transfer the money, and what to quote."""
     branch = f" ({bank['branch']})" if bank["branch"] else ""
-    return write(
+    return _about_order(
         "how_to_pay",
         payment.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("amount", amount_text(payment.charged, order.language)),
             ("reference", payment.reference),
             ("bank", bank["bank_name"] + branch),
@@ -152,7 +172,6 @@ def how_to_pay(order: Order, payment: Payment, bank: dict[str, str], issuer: Iss
             ("iban", bank["iban"]),
             ("swift", bank["swift_code"]),
         ],
-        order_number=order.number,
     )
 
 
@@ -177,36 +196,32 @@ def confirmation(order: Order, invoice: Invoice) -> MailMessage:
 
 def payment_failed(order: Order, payment: Payment, issuer: Issuer) -> MailMessage:
     """Tell the customer that nothing was taken, why, and that the order still waits."""
-    return write(
+    return _about_order(
         "payment_failed",
         payment.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("order", order.number),
             ("amount", amount_text(payment.charged, order.language)),
             ("reason", explain(payment.reason_code or "unknown", spoken(order.language))),
         ],
-        order_number=order.number,
     )
 
 
 def transfer_rejected(order: Order, payment: Payment, note: str, issuer: Issuer) -> MailMessage:
     """Tell the customer that the transfer was not found, and why."""
-    return write(
+    return _about_order(
         "transfer_rejected",
         payment.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("order", order.number),
             ("amount", amount_text(payment.charged, order.language)),
             ("reference", payment.reference),
             ("reason", note),
         ],
-        order_number=order.number,
     )
 
 
@@ -230,35 +245,31 @@ def invoice_issued(invoice: Invoice) -> MailMessage:
 
 def refund_sent(order: Order, refund: Refund, note: CreditNote | None, issuer: Issuer) -> MailMessage:
     """Tell the customer that money is on its way back to him, and which credit note he has."""
-    return write(
+    return _about_order(
         "refund_sent",
         refund.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("order", order.number),
             ("amount", amount_text(refund.amount, order.language)),
             ("credit_note", note.number if note else None),
         ],
         attachment=f"credit_note:{note.id}" if note else None,
-        order_number=order.number,
     )
 
 
 def _about_dispute(name: str, order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
-    return write(
+    return _about_order(
         name,
         dispute.id,
-        customer=order.customer,
-        language=order.language,
-        issuer=issuer.document(),
-        facts=[
+        order,
+        issuer,
+        [
             ("order", order.number),
             ("amount", amount_text(dispute.amount or payment.charged, order.language)),
             ("dispute", dispute.reference),
         ],
-        order_number=order.number,
     )
 
 

@@ -17,12 +17,13 @@ from billing.domain.ledger import (
     credit_noted,
     refunded,
     released_from_refund,
+    reserved_for_refund,
     returned_credit,
 )
 from billing.domain.money import Money
 from billing.domain.order import SETTLED, Order, OrderPaymentStatus, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
-from billing.domain.refund import Refund, RefundStatus
+from billing.domain.refund import Captured, Refund, RefundStatus
 from billing.events import PaymentRefunded
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.ending import end_refunded_period
@@ -30,6 +31,21 @@ from billing.usecases.steps.mails import refund_sent
 from billing.usecases.steps.settlement import restate
 
 log = logging.getLogger(__name__)
+
+
+async def left_to_refund(uow: UnitOfWork, order: Order, payment: Payment) -> Captured:
+    """Return what may still go back of a completed payment; payment and the customer's credit are held from here on."""
+    credit = await uow.ledger.hold_credit(payment.tenant_id, order.amounts.currency)
+    allocated = await uow.payments.allocated(payment.id)
+    return await uow.refunds.captured(payment, allocated_minor=allocated, credit=credit)
+
+
+async def add_refund(uow: UnitOfWork, refund: Refund) -> Refund:
+    """Add a refund; what it takes of the customer's credit is set aside, so that no order spends it meanwhile."""
+    await uow.refunds.add(refund)
+    if refund.from_credit:
+        await uow.ledger.book(refund.tenant_id, reserved_for_refund(refund.id, refund.from_credit))
+    return refund
 
 
 async def give_up(uow: UnitOfWork, refund: Refund, status: RefundStatus, **columns: Any) -> bool:
