@@ -176,7 +176,7 @@ class InboxWorker:
     async def _try(self, fact: _Key, tenant_id: UUID | None) -> None:
         try:
             if tenant_id is None:
-                await self._fail(fact, "the fact names no tenant", park=True)
+                await self._keep(fact)
             else:
                 await self._handle(fact, tenant_id)
         except (DataError, IntegrityError, ProgrammingError) as error:
@@ -206,6 +206,22 @@ class InboxWorker:
             )
         reach("common.fact.committed")
         EVENTS_HANDLED.labels(self._database.prefix, envelope.type, "done").inc()
+
+    async def _keep(self, fact: _Key) -> None:
+        """Settle a fact of nobody's organization: there is no tenant to handle it for, so it can only be kept."""
+        async with self._store.for_system("inbox") as uow:
+            kind = await uow.session.scalar(select(inbox.c.type).where(*self._pending(fact)))
+            found = self._subscriptions.find(fact.source, kind or "")
+            if kept := found is not None and found.handler is None:
+                await uow.session.execute(
+                    update(inbox)
+                    .where(*self._pending(fact))
+                    .values(status="done", handled_at=func.clock_timestamp(), attempts=inbox.c.attempts + 1)
+                )
+        if kept:
+            EVENTS_HANDLED.labels(self._database.prefix, str(kind), "done").inc()
+        else:
+            await self._fail(fact, "the fact names no tenant", park=True)
 
     def _subscription(self, envelope: Envelope) -> Subscription:
         """Return what is done about a fact; one that nobody here knows waits for a version that does."""
