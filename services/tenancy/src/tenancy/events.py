@@ -147,6 +147,37 @@ class MemberJoined(Fact):
         )
 
 
+class UserRegistered(Fact):
+    """A person opened an account; nobody's organization is concerned."""
+
+    name: ClassVar[str] = "user.registered"
+
+    user_id: UUID
+    language: str
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(user_id=UUID("01980000-0000-7000-8000-000000000004"), language="fr")
+
+
+class SessionRevoked(Fact):
+    """A sign-in has ended before its time: its access tokens, valid for up to ten minutes more, are worth nothing."""
+
+    name: ClassVar[str] = "session.revoked"
+
+    session_id: UUID
+    user_id: UUID
+    reason: str
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            session_id=UUID("01980000-0000-7000-8000-000000000005"),
+            user_id=UUID("01980000-0000-7000-8000-000000000004"),
+            reason="logout",
+        )
+
+
 FACTS: tuple[type[Fact], ...] = (
     OrgProvisioned,
     OrgPlanChanged,
@@ -154,4 +185,6 @@ FACTS: tuple[type[Fact], ...] = (
     OrgReactivated,
     OrgExpired,
     MemberJoined,
+    UserRegistered,
+    SessionRevoked,
 )

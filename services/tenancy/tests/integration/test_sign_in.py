@@ -21,6 +21,9 @@ def claims(tenancy: Tenancy, token: str) -> dict[str, Any]:
     return jwt.decode(token, keys, algorithms=["EdDSA"]).claims
 
 
+NO_SECOND_FACTOR = {"has_second_factor": False, "second_factor_at": None}
+
+
 async def register(tenancy: Tenancy, email: str, **more: Any) -> Any:
     body = {"email": email, "password": PASSWORD, "full_name": "Awa Ndiaye"} | more
     return await tenancy.client(anonymous=True).post("/api/auth/register/", json=body)
@@ -31,8 +34,10 @@ async def login(tenancy: Tenancy, email: str, password: str = PASSWORD, **more: 
     return await tenancy.client(anonymous=True).post("/api/auth/login/", json=body)
 
 
-async def refresh(tenancy: Tenancy, token: str) -> Any:
-    return await tenancy.client(anonymous=True).post("/api/auth/refresh/", json={"refresh_token": token})
+async def refresh(tenancy: Tenancy, token: str, device: str = "") -> Any:
+    headers = {"user-agent": device} if device else {}
+    asking = tenancy.client(anonymous=True)
+    return await asking.post("/api/auth/refresh/", json={"refresh_token": token}, headers=headers)
 
 
 @pytest.mark.invariant("S56")
@@ -156,6 +161,24 @@ async def test_a_refresh_token_that_turns_up_late_ends_the_session_for_everybody
     assert (await refresh(tenancy, others["refresh_token"])).status_code == 200
 
 
+@pytest.mark.invariant("S53")
+async def test_the_grace_window_is_only_for_the_client_that_refreshed(tenancy: Tenancy) -> None:
+    person = await tenancy.person()
+    first = (await login(tenancy, person.email)).json()
+    second = (await refresh(tenancy, first["refresh_token"])).json()
+    assert (await refresh(tenancy, first["refresh_token"], "another program")).status_code == 401
+    assert (await refresh(tenancy, second["refresh_token"])).status_code == 401
+
+
+@pytest.mark.invariant("S53")
+async def test_fifty_refreshes_at_once_with_one_token_keep_the_session(tenancy: Tenancy) -> None:
+    person = await tenancy.person()
+    first = (await login(tenancy, person.email)).json()
+    answers = await asyncio.gather(*(refresh(tenancy, first["refresh_token"]) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 50
+
+
 async def test_logging_out_ends_the_session(tenancy: Tenancy) -> None:
     person = await tenancy.person()
     pair = (await login(tenancy, person.email)).json()
@@ -171,7 +194,7 @@ async def test_the_gateway_learns_the_organization_bought_after_signing_in(tenan
     session = claims(tenancy, (await login(tenancy, person.email)).json()["access_token"])["sid"]
     gateway = tenancy.client(user_id=person.id)
     before = (await gateway.get(f"/internal/sessions/{session}")).json()
-    assert before == {"tenant_id": None, "roles": [], "staff_roles": [], "revoked": False}
+    assert before == {"tenant_id": None, "roles": [], "staff_roles": [], "revoked": False} | NO_SECOND_FACTOR
     tenant = await tenancy.organization(person)
     after = (await gateway.get(f"/internal/sessions/{session}")).json()
     assert (after["tenant_id"], after["roles"]) == (str(tenant), ["owner"])

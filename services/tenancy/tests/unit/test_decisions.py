@@ -1,5 +1,6 @@
 """Decisions of the domain: slugs, usage months, rotation, periods, passwords, codes, roles."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyotp
@@ -12,7 +13,7 @@ from tenancy.domain.organization import TRANSITIONS, Entitlements, Organization,
 from tenancy.domain.passwords import weakness
 from tenancy.domain.people import normalized_email
 from tenancy.domain.roles import Role, may_grant
-from tenancy.domain.sessions import Exchange, RefreshToken, Session, exchange
+from tenancy.domain.sessions import Device, Exchange, RefreshToken, Session, exchange
 from tenancy.domain.slug import LONGEST, candidates, slugify
 from tenancy.domain.totp import matching_step
 from tenancy.domain.usage import Usage, UsageMonth
@@ -75,19 +76,30 @@ def test_a_late_report_changes_only_figures_that_no_newer_one_named() -> None:
         usage.reported({"month": 1}, NOW)
 
 
+FIREFOX = Device("Firefox", "192.0.2.1")
+
+
 def token(*, used: datetime | None = None, expires: datetime = NOW + timedelta(days=1)) -> tuple[RefreshToken, Session]:
-    session = Session(uuid7(), uuid7(), None, NOW, NOW + timedelta(days=30))
+    session = Session(uuid7(), uuid7(), None, NOW, NOW + timedelta(days=30), FIREFOX, NOW)
     return RefreshToken(uuid7(), session.id, session.user_id, expires, used), session
 
 
 def test_a_refresh_token_is_judged_by_its_use_age_and_session() -> None:
     fresh, session = token()
-    assert exchange(fresh, session, NOW, GRACE) is Exchange.ROTATE
-    assert exchange(token(used=NOW - GRACE)[0], session, NOW, GRACE) is Exchange.ROTATE
-    assert exchange(token(used=NOW - GRACE - timedelta(milliseconds=1))[0], session, NOW, GRACE) is Exchange.REVOKE
-    assert exchange(token(expires=NOW)[0], session, NOW, GRACE) is Exchange.REFUSE
-    ended = Session(session.id, session.user_id, None, NOW, NOW + timedelta(days=1), revoked_at=NOW)
-    assert exchange(fresh, ended, NOW, GRACE) is Exchange.REFUSE
+    late = NOW - GRACE - timedelta(milliseconds=1)
+    assert exchange(fresh, session, FIREFOX, NOW, GRACE) is Exchange.ROTATE
+    assert exchange(token(used=NOW - GRACE)[0], session, FIREFOX, NOW, GRACE) is Exchange.ROTATE
+    assert exchange(token(used=late)[0], session, FIREFOX, NOW, GRACE) is Exchange.REVOKE
+    assert exchange(token(expires=NOW)[0], session, FIREFOX, NOW, GRACE) is Exchange.REFUSE
+    ended = replace(session, revoked_at=NOW)
+    assert exchange(fresh, ended, FIREFOX, NOW, GRACE) is Exchange.REFUSE
+
+
+def test_another_client_has_no_grace_but_a_changed_address_does_not_matter() -> None:
+    used, session = token(used=NOW)
+    assert exchange(used, session, Device("Firefox", "198.51.100.7"), NOW, GRACE) is Exchange.ROTATE
+    assert exchange(used, session, Device("curl", FIREFOX.address), NOW, GRACE) is Exchange.REVOKE
+    assert exchange(token()[0], session, Device("Firefox 200", ""), NOW, GRACE) is Exchange.ROTATE
 
 
 def bought(plan: str, start: datetime, days: int) -> Entitlements:

@@ -5,10 +5,10 @@ from common.web import create_app
 from fastapi import FastAPI
 
 from tenancy.api.dependencies import Tools
-from tenancy.api.routes import auth, internal, organizations
+from tenancy.api.routes import auth, internal, organizations, sessions
 from tenancy.settings import NAME
 
-ROUTERS = (auth.router, organizations.router, internal.router)
+ROUTERS = (auth.router, sessions.router, organizations.router, internal.router)
 
 
 def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:

@@ -5,6 +5,20 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
+USER_AGENT_LENGTH = 300
+"""Characters of a User-Agent that are kept; browsers send about 120."""
+
+SECOND_FACTOR_FRESH = timedelta(minutes=15)
+"""How long a proof of the second factor counts for what is dangerous."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """From where somebody speaks: what the client says of itself, and the address that the gateway saw."""
+
+    user_agent: str = ""
+    address: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -15,6 +29,9 @@ class Session:
     active_tenant_id: UUID | None
     created_at: datetime
     expires_at: datetime
+    device: Device
+    last_used_at: datetime
+    second_factor_at: datetime | None = None
     revoked_at: datetime | None = None
 
     def alive(self, now: datetime) -> bool:
@@ -43,14 +60,15 @@ class Exchange(Enum):
     """It was used before the grace window: somebody has a copy, so the session ends for everybody."""
 
 
-def exchange(token: RefreshToken, session: Session, now: datetime, grace: timedelta) -> Exchange:
+def exchange(token: RefreshToken, session: Session, device: Device, now: datetime, grace: timedelta) -> Exchange:
     """Decide about a presented token.
 
-    Within `grace` after its first use a token still rotates: two tabs that refresh at once, or a client that lost
-    the answer, are not thieves.
+    Within `grace` after its first use a token still rotates for the same client: two tabs that refresh at once, or
+    an application that lost the answer, are not thieves. Addresses may change meanwhile, as telephones' do.
     """
     if not session.alive(now) or now >= token.expires_at:
         return Exchange.REFUSE
-    if token.used_at is not None and now - token.used_at > grace:
-        return Exchange.REVOKE
-    return Exchange.ROTATE
+    if token.used_at is None:
+        return Exchange.ROTATE
+    same_client = device.user_agent == session.device.user_agent
+    return Exchange.ROTATE if same_client and now - token.used_at <= grace else Exchange.REVOKE

@@ -101,7 +101,7 @@ class ReportedUsage(BaseModel):
 
 
 KEPT = {
-    "tenancy": ("member.joined",),
+    "tenancy": ("member.joined", "user.registered", "session.revoked"),
     "billing": (
         "subscription.renewal_due", "subscription.past_due", "subscription.deletion_due", "payment.refunded",
         "payment.disputed",

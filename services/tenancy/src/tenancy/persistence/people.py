@@ -1,10 +1,9 @@
-"""Accounts, credentials, sessions and one-time links as rows.
+"""Accounts and credentials as rows.
 
 Reading and writing across persons needs the door `for_system("auth")`; through `for_user` only a person's own
 rows exist, and through `for_tenant` only the one person that `named` was asked for.
 """
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.people import Credentials, Language, NamedPerson, User
 from tenancy.domain.roles import StaffRole
-from tenancy.domain.sessions import RefreshToken, Session
-from tenancy.persistence.tables import credentials, one_time_links, refresh_tokens, sessions, users
+from tenancy.persistence.tables import credentials, users
 
 
 def _user(row: RowMapping) -> User:
@@ -100,111 +98,3 @@ class NamedPeople:
         found = select(users.c.id, users.c.email, users.c.full_name, users.c.language, users.c.email_verified_at)
         row = (await self._session.execute(found.where(users.c.id == user_id))).mappings().one_or_none()
         return None if row is None else NamedPerson(**(dict(row) | {"language": Language(row["language"])}))
-
-
-def _session(row: RowMapping) -> Session:
-    return Session(
-        id=row["id"],
-        user_id=row["user_id"],
-        active_tenant_id=row["active_tenant_id"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        revoked_at=row["revoked_at"],
-    )
-
-
-class Sessions:
-    """Sign-ins and their refresh tokens."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def add(self, new: Session) -> None:
-        await self._session.execute(
-            insert(sessions).values(
-                id=new.id,
-                user_id=new.user_id,
-                active_tenant_id=new.active_tenant_id,
-                created_at=new.created_at,
-                expires_at=new.expires_at,
-            )
-        )
-
-    async def get(self, session_id: UUID, *, lock: bool = False) -> Session | None:
-        found = select(sessions).where(sessions.c.id == session_id)
-        row = (await self._session.execute(found.with_for_update() if lock else found)).mappings().one_or_none()
-        return None if row is None else _session(row)
-
-    async def activate(self, session_id: UUID, tenant_id: UUID | None) -> None:
-        await self._session.execute(
-            update(sessions).where(sessions.c.id == session_id).values(active_tenant_id=tenant_id)
-        )
-
-    async def revoke(self, session_id: UUID, at: datetime, reason: str) -> None:
-        """End a session; one that has ended stays as it was."""
-        await self._session.execute(
-            update(sessions)
-            .where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None))
-            .values(revoked_at=at, revoked_for=reason)
-        )
-
-    async def add_token(self, token: RefreshToken, token_hash: bytes, issued_at: datetime) -> None:
-        await self._session.execute(
-            insert(refresh_tokens).values(
-                id=token.id,
-                user_id=token.user_id,
-                session_id=token.session_id,
-                token_hash=token_hash,
-                issued_at=issued_at,
-                expires_at=token.expires_at,
-            )
-        )
-
-    async def token(self, token_hash: bytes) -> RefreshToken | None:
-        """The token with this hash, locked until the transaction ends: its first use happens once."""
-        found = select(refresh_tokens).where(refresh_tokens.c.token_hash == token_hash).with_for_update()
-        row = (await self._session.execute(found)).mappings().one_or_none()
-        if row is None:
-            return None
-        return RefreshToken(row["id"], row["session_id"], row["user_id"], row["expires_at"], row["used_at"])
-
-    async def use_token(self, token_id: UUID, at: datetime) -> None:
-        """Note a token's first use; later uses leave the first one's time."""
-        await self._session.execute(
-            update(refresh_tokens)
-            .where(refresh_tokens.c.id == token_id, refresh_tokens.c.used_at.is_(None))
-            .values(used_at=at)
-        )
-
-
-class Links:
-    """One-time links sent to a person, such as the one that confirms an address."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def add(
-        self, *, link_id: UUID, user_id: UUID, purpose: str, email: str, token_hash: bytes, expires_at: datetime
-    ) -> None:
-        await self._session.execute(
-            insert(one_time_links).values(
-                id=link_id,
-                user_id=user_id,
-                purpose=purpose,
-                email=email,
-                token_hash=token_hash,
-                expires_at=expires_at,
-            )
-        )
-
-    async def unused(self, token_hash: bytes, purpose: str) -> RowMapping | None:
-        """The unused link with this hash, locked: `id user_id email expires_at`."""
-        found = select(one_time_links).where(
-            one_time_links.c.token_hash == token_hash,
-            one_time_links.c.purpose == purpose,
-            one_time_links.c.used_at.is_(None),
-        )
-        return (await self._session.execute(found.with_for_update())).mappings().one_or_none()
-
-    async def use(self, link_id: UUID, at: datetime) -> None:
-        await self._session.execute(update(one_time_links).where(one_time_links.c.id == link_id).values(used_at=at))

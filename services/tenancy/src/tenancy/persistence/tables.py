@@ -60,6 +60,10 @@ sessions = Table(
     at("expires_at"),
     at("revoked_at", nullable=True),
     Column("revoked_for", String(40)),
+    Column("user_agent", String(300), nullable=False, server_default=""),
+    Column("address", String(45), nullable=False, server_default=""),
+    at("last_used_at", nullable=True),
+    at("second_factor_at", nullable=True),
     UniqueConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
 )

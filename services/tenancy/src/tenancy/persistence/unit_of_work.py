@@ -4,8 +4,10 @@ from common.clock import Clock
 from common.persistence import Scope, Transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tenancy.persistence.links import Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
-from tenancy.persistence.people import Links, NamedPeople, Sessions, Users
+from tenancy.persistence.people import NamedPeople, Users
+from tenancy.persistence.sessions import Sessions
 
 
 class UnitOfWork(Transaction):

@@ -1,6 +1,7 @@
 """What a session stands for now: asked by the gateway for tokens that name no organization."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from tenancy.domain.membership import active_of
@@ -16,6 +17,9 @@ class SessionState:
     roles: tuple[str, ...]
     staff_roles: tuple[str, ...]
     revoked: bool
+    has_second_factor: bool
+    second_factor_at: datetime | None
+    """When the session's holder last proved it."""
 
 
 async def read_session(uow: UnitOfWork, session_id: UUID, user_id: UUID) -> SessionState:
@@ -30,9 +34,12 @@ async def read_session(uow: UnitOfWork, session_id: UUID, user_id: UUID) -> Sess
         raise SessionNotFound
     revoked = user.disabled_at is not None or not session.alive(uow.clock.now())
     active = active_of(await uow.memberships.of_person(user_id), session.active_tenant_id, user.last_tenant_id)
+    held = await uow.users.credentials(user_id)
     return SessionState(
         tenant_id=active.tenant_id if active and not revoked else None,
         roles=(active.role.value,) if active and not revoked else (),
         staff_roles=() if revoked else tuple(sorted(user.staff_roles)),
         revoked=revoked,
+        has_second_factor=held is not None and held.totp_sealed is not None,
+        second_factor_at=session.second_factor_at,
     )

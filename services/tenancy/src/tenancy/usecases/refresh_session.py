@@ -4,13 +4,16 @@ from datetime import timedelta
 
 from tenancy.domain.membership import active_of
 from tenancy.domain.secrets import digest
-from tenancy.domain.sessions import Exchange, exchange
+from tenancy.domain.sessions import Device, Exchange, exchange
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import AccessTokens
 from tenancy.usecases.sign_in import TokenPair, issue_refresh_token
+from tenancy.usecases.steps.end_sessions import end_sessions
 
 
-async def refresh_session(uow: UnitOfWork, tokens: AccessTokens, token: str, *, grace: timedelta) -> TokenPair | None:
+async def refresh_session(
+    uow: UnitOfWork, tokens: AccessTokens, token: str, *, device: Device, grace: timedelta
+) -> TokenPair | None:
     """Rotate, or refuse with None. Needs `for_system("auth")`.
 
     A reuse after the grace window ends the session. That has to be committed although the caller is refused, so
@@ -24,12 +27,14 @@ async def refresh_session(uow: UnitOfWork, tokens: AccessTokens, token: str, *, 
     user = await uow.users.by_id(presented.user_id)
     if session is None or user is None or user.disabled_at is not None:
         return None
-    decision = exchange(presented, session, now, grace)
+    decision = exchange(presented, session, device, now, grace)
     if decision is Exchange.REVOKE:
-        await uow.sessions.revoke(session.id, now, "refresh_token_reused")
+        await end_sessions(uow, user.id, "refresh_token_reused", only=session.id)
+        await uow.audit("session.reuse_detected", str(session.id), actor=user.id, details={"address": device.address})
     if decision is not Exchange.ROTATE:
         return None
     await uow.sessions.use_token(presented.id, now)
+    await uow.sessions.note_use(session.id, now, device)
     active = active_of(await uow.memberships.of_person(user.id), session.active_tenant_id, user.last_tenant_id)
     refresh = await issue_refresh_token(uow, session, now)
     return TokenPair(tokens.sign(user, session.id, active), refresh)

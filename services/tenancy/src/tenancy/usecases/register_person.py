@@ -10,6 +10,7 @@ from tenancy.domain.passwords import weakness
 from tenancy.domain.people import Credentials, Language, User, normalized_email
 from tenancy.domain.secrets import digest, new_token
 from tenancy.errors import InvalidEmail, WeakPassword
+from tenancy.events import UserRegistered
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 
@@ -54,6 +55,7 @@ async def register_person(
         await _tell_owner(uow, letters, wanted.email)
         return user.id
     await uow.users.add_credentials(Credentials(user.id, password_hash))
+    await uow.publish(UserRegistered(user_id=user.id, language=user.language.value), subject=str(user.id))
     token = new_token()
     link_id = uuid7()
     await uow.links.add(

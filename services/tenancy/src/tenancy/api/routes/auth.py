@@ -6,7 +6,7 @@ from common.auth import Principal, public, requires_person
 from common.web import LanguageDep
 from fastapi import APIRouter, Response
 
-from tenancy.api.dependencies import ToolsDep
+from tenancy.api.dependencies import DeviceDep, ToolsDep
 from tenancy.api.schemas.auth import (
     AccessOut,
     LoginIn,
@@ -51,7 +51,7 @@ async def verify(wanted: VerifyEmailIn, tools: ToolsDep) -> Response:
 
 
 @router.post("/api/auth/login/", dependencies=[public()])
-async def login(claimed: LoginIn, tools: ToolsDep) -> TokensOut:
+async def login(claimed: LoginIn, tools: ToolsDep, device: DeviceDep) -> TokensOut:
     """Sign in. The password is checked between two transactions, for it takes a while."""
     async with tools.store.for_system("auth") as uow:
         account = await find_account(uow, claimed.email)
@@ -64,6 +64,7 @@ async def login(claimed: LoginIn, tools: ToolsDep) -> TokensOut:
             tools.tokens,
             tools.sealer,
             account[0],
+            device=device,
             totp_code=claimed.totp_code,
             renewed_hash=renewed,
             lifetime=tools.settings.refresh_lifetime,
@@ -72,22 +73,15 @@ async def login(claimed: LoginIn, tools: ToolsDep) -> TokensOut:
 
 
 @router.post("/api/auth/refresh/", dependencies=[public()])
-async def refresh(presented: RefreshIn, tools: ToolsDep) -> TokensOut:
+async def refresh(presented: RefreshIn, tools: ToolsDep, device: DeviceDep) -> TokensOut:
     """Exchange a refresh token for a new pair; an old one that turns up again ends the session."""
     async with tools.store.for_system("auth") as uow:
-        pair = await refresh_session(uow, tools.tokens, presented.refresh_token, grace=tools.settings.refresh_grace)
+        pair = await refresh_session(
+            uow, tools.tokens, presented.refresh_token, device=device, grace=tools.settings.refresh_grace
+        )
     if pair is None:
         raise InvalidRefreshToken
     return TokensOut.of(pair, _seconds(tools))
-
-
-@router.post("/api/auth/logout/", status_code=204)
-async def logout(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
-    """End the session of the request's token; its refresh tokens stop working at once."""
-    if who.session_id is not None:
-        async with tools.store.for_user(who.user_id, writes=True) as uow:
-            await uow.sessions.revoke(who.session_id, uow.clock.now(), "logout")
-    return Response(status_code=204)
 
 
 @router.get("/api/auth/user/")

@@ -7,7 +7,7 @@ from common.auth import Principal, requires_person
 from fastapi import APIRouter
 
 from tenancy.api.dependencies import ToolsDep
-from tenancy.api.schemas.auth import SessionOut
+from tenancy.api.schemas.sessions import SessionOut
 from tenancy.usecases.read_session import read_session
 
 router = APIRouter(tags=["internal"], include_in_schema=False)
@@ -23,4 +23,6 @@ async def session(session_id: UUID, tools: ToolsDep, who: Annotated[Principal, r
         roles=list(state.roles),
         staff_roles=list(state.staff_roles),
         revoked=state.revoked,
+        has_second_factor=state.has_second_factor,
+        second_factor_at=state.second_factor_at,
     )

@@ -107,12 +107,3 @@ class UserOut(Answer):
             roles=sorted(roles),
             created_at=user.created_at,
         )
-
-
-class SessionOut(Answer):
-    """What a session stands for at this moment."""
-
-    tenant_id: UUID | None
-    roles: list[str]
-    staff_roles: list[str]
-    revoked: bool
