@@ -24,7 +24,8 @@ from simulators.faults import Faults, Recorder, Wire, control_routes
 from simulators.paypal import requests
 from simulators.paypal.certificates import COMMON_NAME, Signer, make_signer
 from simulators.paypal.issues import IssueError
-from simulators.paypal.orders import Order, Store
+from simulators.paypal.orders import Store
+from simulators.paypal.resources import Order
 from simulators.paypal.webhooks import Webhooks, raw_member
 from simulators.server import Background, UrlMap
 

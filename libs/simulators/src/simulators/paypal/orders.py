@@ -1,17 +1,18 @@
 """Orders, captures and refunds: their states, what moves them, and PayPal's idempotency keys.
 
-Not here: HTTP, credentials, webhooks' delivery. Events are announced through the `Announce` that the store is given.
+Not here: how resources are written (`bodies`), HTTP, credentials, webhooks' delivery. Events are announced through the
+`Announce` that the store is given.
 """
 
 import datetime as dt
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
 from simulators.paypal.amounts import money, parsed
+from simulators.paypal.bodies import Bodies, Clock
 from simulators.paypal.issues import IssueError
+from simulators.paypal.resources import Capture, Dispute, Order, Refund, new_id
 
 ORDER_KEYS_KEPT = dt.timedelta(hours=6)
 PAYMENT_KEYS_KEPT = dt.timedelta(days=45)
@@ -20,10 +21,6 @@ APPROVAL_WINDOW = dt.timedelta(hours=3)
 REFUND_WINDOW = dt.timedelta(days=180)
 REFUND_TEXTS: tuple[str, ...] = ("invoice_id", "custom_id", "note_to_payer")
 MAX_PAYMENT_ATTEMPTS = 10
-ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-"""Letters and digits of PayPal's ids; those of accounts leave out what can be misread."""
-
-Clock = Callable[[], dt.datetime]
 
 
 class Announce(Protocol):
@@ -32,96 +29,11 @@ class Announce(Protocol):
     def __call__(self, event_type: str, resource_type: str, summary: str, resource: dict[str, Any]) -> object: ...
 
 
-def new_id(length: int = 17) -> str:
-    """An id in PayPal's spelling."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
-
-
-def stamp(moment: dt.datetime) -> str:
-    """A time in PayPal's spelling."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass
-class Refund:
-    id: str
-    value: Decimal
-    currency: str
-    created: dt.datetime
-    fields: dict[str, str]
-    status: str = "COMPLETED"
-
-
-@dataclass
-class Capture:
-    id: str
-    value: Decimal
-    currency: str
-    created: dt.datetime
-    status: str
-    reason: str | None = None
-    refunds: list[Refund] = field(default_factory=list)
-
-    @property
-    def refunded(self) -> Decimal:
-        """What is refunded or on its way; a failed refund gives its amount back."""
-        counted = (refund.value for refund in self.refunds if refund.status in ("COMPLETED", "PENDING"))
-        return sum(counted, Decimal(0))
-
-    def restate(self) -> None:
-        """Say whether part or all of a captured sum has gone back."""
-        if self.status in ("COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"):
-            done = self.refunded
-            self.status = "COMPLETED" if not done else "REFUNDED" if done == self.value else "PARTIALLY_REFUNDED"
-
-
-@dataclass
-class Dispute:
-    id: str
-    capture: Capture
-    created: dt.datetime
-    reason: str
-    status: str = "WAITING_FOR_SELLER_RESPONSE"
-    outcome: str | None = None
-
-
-@dataclass
-class Order:
-    id: str
-    request: dict[str, Any]
-    value: Decimal
-    currency: str
-    created: dt.datetime
-    status: str
-    approved: dt.datetime | None = None
-    payer_id: str | None = None
-    capture: Capture | None = None
-    declined: int = 0
-
-    @property
-    def unit(self) -> dict[str, Any]:
-        unit: dict[str, Any] = self.request["purchase_units"][0]
-        return unit
-
-    @property
-    def names_paypal(self) -> bool:
-        return "paypal" in self.request.get("payment_source", {})
-
-    def experience(self) -> dict[str, Any]:
-        """Where the payer comes back to, in the current spelling or the old one."""
-        wallet = self.request.get("payment_source", {}).get("paypal", {})
-        found = wallet.get("experience_context") or self.request.get("application_context") or {}
-        assert isinstance(found, dict)
-        return found
-
-
-class Store:
+class Store(Bodies):
     """Everything of one merchant's account."""
 
     def __init__(self, *, origin: Callable[[], str], merchant_id: str, clock: Clock, announce: Announce) -> None:
-        self._origin = origin
-        self._merchant_id = merchant_id
-        self._clock = clock
+        super().__init__(origin=origin, merchant_id=merchant_id, clock=clock)
         self._announce = announce
         self.orders: dict[str, Order] = {}
         self.captures: dict[str, tuple[Order, Capture]] = {}
@@ -225,7 +137,9 @@ class Store:
         if invoice is not None:
             self._captured_invoices.add(invoice)
         status = effect.get("capture", "COMPLETED")
-        order.capture = Capture(new_id(), order.value, order.currency, self._clock(), status, effect.get("reason"))
+        order.capture = Capture(
+            new_id(), order, order.value, order.currency, self._clock(), status, effect.get("reason")
+        )
         order.status = "COMPLETED"
         self.captures[order.capture.id] = (order, order.capture)
         self._remember("capture", key, order)
@@ -379,113 +293,3 @@ class Store:
     def _announce_dispute(self, dispute: Dispute, word: str) -> None:
         summary = f"Dispute {word.lower()}"
         self._announce(f"CUSTOMER.DISPUTE.{word}", "dispute", summary, self.dispute_body(dispute))
-
-    def dispute_body(self, dispute: Dispute) -> dict[str, Any]:
-        """The dispute resource."""
-        capture = dispute.capture
-        order = self.captures[capture.id][0]
-        disputed = {
-            "seller_transaction_id": capture.id,
-            "create_time": stamp(capture.created),
-            "transaction_status": "COMPLETED",
-            "gross_amount": money(capture.value, capture.currency),
-            "seller": {"merchant_id": self._merchant_id},
-        }
-        disputed |= {"custom": order.unit["custom_id"]} if "custom_id" in order.unit else {}
-        body: dict[str, Any] = {
-            "dispute_id": dispute.id,
-            "create_time": stamp(dispute.created),
-            "update_time": stamp(self._clock()),
-            "disputed_transactions": [disputed],
-            "reason": dispute.reason,
-            "status": dispute.status,
-            "dispute_amount": money(capture.value, capture.currency),
-            "dispute_life_cycle_stage": "CHARGEBACK",
-            "links": [self._link(f"/v1/customer/disputes/{dispute.id}", "self", "GET")],
-        }
-        if dispute.outcome is not None:
-            body["dispute_outcome"] = {"outcome_code": dispute.outcome}
-        return body
-
-    # --- bodies ------------------------------------------------------------------------------------------------
-
-    def _link(self, path: str, rel: str, method: str) -> dict[str, str]:
-        return {"href": f"{self._origin()}{path}", "rel": rel, "method": method}
-
-    def order_body(self, order: Order, *, full: bool = True) -> dict[str, Any]:
-        """The order resource; minimal is id, status and links only."""
-        path = f"/v2/checkout/orders/{order.id}"
-        links = [self._link(path, "self", "GET")]
-        if order.status in ("CREATED", "PAYER_ACTION_REQUIRED"):
-            rel = "payer-action" if order.names_paypal else "approve"
-            links.append(self._link(f"/checkoutnow?token={order.id}", rel, "GET"))
-        if order.status == "APPROVED":
-            links.append(self._link(f"{path}/capture", "capture", "POST"))
-        body: dict[str, Any] = {"id": order.id, "status": order.status, "links": links}
-        if not full:
-            return body
-        body |= {
-            "intent": order.request["intent"],
-            "purchase_units": [self._unit(order)],
-            "create_time": stamp(order.created),
-        }
-        if order.payer_id is not None:
-            body["payer"] = {"payer_id": order.payer_id, "email_address": "payer@client.example"}
-            body["payment_source"] = {"paypal": {"account_id": order.payer_id, "account_status": "VERIFIED"}}
-        return body
-
-    def _unit(self, order: Order) -> dict[str, Any]:
-        unit = {
-            "reference_id": order.unit.get("reference_id", "default"),
-            "amount": money(order.value, order.currency),
-            "payee": {"merchant_id": self._merchant_id},
-        }
-        unit |= {name: order.unit[name] for name in ("custom_id", "invoice_id", "description") if name in order.unit}
-        if order.capture is not None:
-            payments: dict[str, Any] = {"captures": [self.capture_body(order.capture, full=False)]}
-            if order.capture.refunds:
-                payments["refunds"] = [
-                    self.refund_body(refund, order.capture, full=True) for refund in order.capture.refunds
-                ]
-            unit["payments"] = payments
-        return unit
-
-    def capture_body(self, capture: Capture, *, full: bool) -> dict[str, Any]:
-        """The capture resource; `full` adds payee and order, as GET and the events have them."""
-        order = self.captures[capture.id][0]
-        path = f"/v2/payments/captures/{capture.id}"
-        body: dict[str, Any] = {
-            "id": capture.id,
-            "status": capture.status,
-            "amount": money(capture.value, capture.currency),
-            "final_capture": True,
-            "create_time": stamp(capture.created),
-            "update_time": stamp(capture.created),
-            "links": [
-                self._link(path, "self", "GET"),
-                self._link(f"{path}/refund", "refund", "POST"),
-                self._link(f"/v2/checkout/orders/{order.id}", "up", "GET"),
-            ],
-        }
-        body |= {name: order.unit[name] for name in ("custom_id", "invoice_id") if name in order.unit}
-        if capture.reason is not None:
-            body["status_details"] = {"reason": capture.reason}
-        if full:
-            body["payee"] = {"merchant_id": self._merchant_id}
-            body["supplementary_data"] = {"related_ids": {"order_id": order.id}}
-        return body
-
-    def refund_body(self, refund: Refund, capture: Capture, *, full: bool) -> dict[str, Any]:
-        """The refund resource."""
-        body: dict[str, Any] = {
-            "id": refund.id,
-            "status": refund.status,
-            "links": [
-                self._link(f"/v2/payments/refunds/{refund.id}", "self", "GET"),
-                self._link(f"/v2/payments/captures/{capture.id}", "up", "GET"),
-            ],
-        }
-        if full:
-            body |= {"amount": money(refund.value, refund.currency), "create_time": stamp(refund.created)}
-            body |= refund.fields
-        return body
