@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common import contracts, crash_points
+from common.audit import command as verify_audit
 from common.messaging import parked_commands
 from common.parts import Part, Service, main_loop, run
 from common.persistence.migrate import upgrade
@@ -72,6 +73,7 @@ def parser_of(program: Program) -> argparse.ArgumentParser:
         create = commands.add_parser("create-database", help="make the database and its roles, as a superuser")
         create.add_argument("--admin-url", required=True, help="postgresql://superuser:password@host:port/postgres")
         parked_commands.add_commands(commands)
+        commands.add_parser(verify_audit.NAME, help=verify_audit.HELP)
     check = commands.add_parser("contracts", help="write contracts/ from the code")
     check.add_argument("--check", action="store_true", help="only compare; leave with 1 when a file differs")
     for name, extra in program.extras.items():
@@ -94,6 +96,12 @@ async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
     if arguments.command == "create-database":
         await _create(program, settings, arguments.admin_url)
         return 0
+    return await _operate(program, settings, arguments)
+
+
+async def _operate(program: Program, settings: Any, arguments: argparse.Namespace) -> int:
+    if arguments.command == verify_audit.NAME:
+        return await verify_audit.run_command(settings, program.prefix, program.name)
     if arguments.command in parked_commands.NAMES:
         return await parked_commands.run_command(settings, program.prefix, arguments)
     return await program.extras[arguments.command].run(settings, arguments)

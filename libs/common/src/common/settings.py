@@ -5,6 +5,7 @@ weak value stops the start with one clear line (`load`).
 """
 
 import sys
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -38,6 +39,12 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field("INFO", validation_alias=AliasChoices("log_level", "LOG_LEVEL"), description="Log threshold")
     crash_points: dict[str, Deed] = Field(
         {}, description="JSON object: points at which this process is killed or stopped; only with ENVIRONMENT=test"
+    )
+    audit_heads_folder: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("audit_heads_folder", "AUDIT_HEADS_FOLDER"),
+        description="Folder outside of the database, best with object lock, where each day's heads of the audit log's "
+        "chains are kept; without it who can rewrite the database can rewrite the log",
     )
 
     @field_validator("crash_points")

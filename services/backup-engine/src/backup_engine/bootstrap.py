@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from common.audit import Sealer
 from common.auth import InternalTokenVerifier
 from common.clock import SystemClock
 from common.messaging import Broker
@@ -44,7 +45,7 @@ SYSTEM_ROLES = ("dispatcher", "runner", "reconciler", "collector")
 COLLECTING = timedelta(seconds=5)
 """A turn of the collector, and the pause after it: short enough for a stop to wait for it."""
 PACKAGE_FOLDER = Path(__file__).parent
-DOORS = ("app", "relay", "inbox", *SYSTEM_ROLES)
+DOORS = ("app", "relay", "inbox", "audit", *SYSTEM_ROLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,13 @@ class Built:
         reconcile = timedelta(minutes=self.settings.reconcile_minutes)
         makers = VaultMaker(self.store, RetryingStore(self.blobs), self.kms)
         return [
-            *event_parts(NAME, self.store, self.events, subscriptions),
+            *event_parts(
+                NAME,
+                self.store,
+                self.events,
+                subscriptions,
+                audit=Sealer(self.store, heads_folder=self.settings.audit_heads_folder),
+            ),
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),
             Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),

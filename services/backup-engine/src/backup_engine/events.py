@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import ClassVar, Self
 from uuid import UUID
 
+from common.audit import AuditRecorded
 from common.messaging import Fact
 
 _ID = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
@@ -125,4 +126,5 @@ FACTS: tuple[type[Fact], ...] = (
     UsageRecorded,
     QuotaNearing,
     QuotaHit,
+    AuditRecorded,
 )

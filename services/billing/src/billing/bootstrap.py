@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+from common.audit import Sealer
 from common.auth import InternalTokenVerifier
 from common.clock import Clock, SystemClock
 from common.mail import Mailer
@@ -211,7 +212,13 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     tools = tools_of(settings, Store(database, UnitOfWork, clock), http, clock)
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     members = [
-        *event_parts(NAME, tools.store, bus, subscriptions),
+        *event_parts(
+            NAME,
+            tools.store,
+            bus,
+            subscriptions,
+            audit=Sealer(tools.store, heads_folder=settings.audit_heads_folder),
+        ),
         Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf).document),
         *_timers(database, tools),
     ]

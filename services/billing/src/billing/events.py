@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
+from common.audit import AuditRecorded
 from common.messaging import Fact
 from pydantic import BaseModel, ConfigDict
 
@@ -384,5 +385,6 @@ FACTS: tuple[type[Fact], ...] = (
     SubscriptionSuspended,
     SubscriptionEnded,
     SubscriptionDeletionDue,
+    AuditRecorded,
 )
 """Every fact of billing; the contract files are made from these."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from common.audit import Sealer
 from common.auth import InternalTokenVerifier
 from common.clock import Clock, SystemClock
 from common.mail import Mailer
@@ -75,7 +76,12 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         await database.close()
         raise
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
-    members = [*event_parts(NAME, tools.store, bus, subscriptions(tools.letters)), Mailer(database, settings)]
+    # Tenancy has the view of all services' rows, and reads its own where they are.
+    audit = Sealer(tools.store, announce=False, heads_folder=settings.audit_heads_folder)
+    members = [
+        *event_parts(NAME, tools.store, bus, subscriptions(tools.letters), audit=audit),
+        Mailer(database, settings),
+    ]
 
     async def close() -> None:
         tools.passwords.close()

@@ -103,6 +103,11 @@ class Tenancy:
         assert event.tenantid is not None
         return event.tenantid
 
+    async def owned(self, **data: Any) -> tuple[User, UUID]:
+        """A person and the organization that he bought."""
+        owner = await self.person()
+        return owner, await self.organization(owner, **data)
+
     async def rows(self, tenant_id: UUID, table: Table) -> list[Any]:
         async with self.store.for_tenant(tenant_id) as uow:
             return list((await uow.session.execute(select(table))).mappings())

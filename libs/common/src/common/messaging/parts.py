@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
+from common.audit import sealer
 from common.messaging.broker import Broker
 from common.messaging.depths import Depths
 from common.messaging.inbox import InboxWorker
@@ -80,14 +81,22 @@ def connected(name: str, broker: Broker, members: Iterable[Part], *, own: bool) 
     return Group(name, [BrokerPart(broker), *members] if own else members)
 
 
-def event_parts(name: str, store: Store[Any], broker: Broker, subscriptions: Subscriptions) -> list[Part]:
-    """Return what each worker runs about events: relay, inbox, and the timers that look and forget.
+def event_parts(
+    name: str,
+    store: Store[Any],
+    broker: Broker,
+    subscriptions: Subscriptions,
+    *,
+    audit: sealer.Sealer,
+) -> list[Part]:
+    """Return what each worker runs about events: relay, inbox, the audit log's sealer, timers that look and forget.
 
     Args:
         name: The service; its timers are named after it.
         store: Its doors.
         broker: Where its facts go and those of others come from.
         subscriptions: What it takes in.
+        audit: Seals its audit log, and tells of what is in there.
     """
     relay, inbox = Relay(store.database, broker), InboxWorker(store, subscriptions)
     broker.subscribe(subscriptions, inbox.receive, inbox.park)
@@ -95,6 +104,8 @@ def event_parts(name: str, store: Store[Any], broker: Broker, subscriptions: Sub
         relay,
         inbox,
         Every(f"{name}.depths", DEPTHS, Depths(store).look, None),
+        Every(f"{name}.audit", sealer.PAUSE, audit.seal, store.database),
+        Every(f"{name}.audit_heads", HOUSEKEEPING, audit.keep_heads, store.database),
         Every(f"{name}.outbox", HOUSEKEEPING, relay.forget_published, store.database),
         Every(f"{name}.inbox", HOUSEKEEPING, inbox.forget_handled, store.database),
     ]

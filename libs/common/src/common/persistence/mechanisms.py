@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -126,9 +127,24 @@ audit_log = Table(
     Column("reason", Text, nullable=False),
     Column("details", JSONB, nullable=False),
     Column("correlation_id", String(100)),
+    Column("address", String(45)),
+    at("erased_at", nullable=True),
+    Column("number", BigInteger),
+    Column("content_hash", LargeBinary),
+    Column("hash", LargeBinary),
     Index("ix_audit_log_tenant_at", "tenant_id", "at"),
+    Index("ix_audit_log_unsealed", "at", "id", postgresql_where=text("number is null")),
+    Index(
+        "uq_audit_log_number",
+        "tenant_id",
+        "number",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+        postgresql_where=text("number is not null"),
+    ),
 )
-"""Who did what to what; nobody may change or delete a row."""
+"""Who did what to what, from where. No row ever changes but twice: its seal is put on (``number`` in its tenant's
+chain, ``content_hash``, ``hash``), and what it says of persons may be erased, of which the seal keeps the hash."""
 
 leader_leases = Table(
     "leader_leases",

@@ -211,3 +211,52 @@ def mechanism_tables(op: Any, service: str, *, system: tuple[str, ...] = ()) -> 
         service=service,
         system={"inbox": "select,insert,update(holder,held_until)"},
     )
+
+
+AUDIT_COLUMNS = """
+alter table audit_log add column if not exists address varchar(45), add column if not exists erased_at timestamptz,
+  add column if not exists number bigint, add column if not exists content_hash bytea,
+  add column if not exists hash bytea;
+create index if not exists ix_audit_log_unsealed on audit_log (at, id) where number is null;
+create unique index if not exists uq_audit_log_number on audit_log (tenant_id, number) nulls not distinct
+  where number is not null
+"""
+
+AUDIT_GUARD = """
+create function audit_log_guard() returns trigger language plpgsql set search_path = pg_catalog as $$
+begin
+  if tg_op = 'UPDATE' then
+    if old.number is null and new.number is not null and new.content_hash is not null and new.hash is not null
+       and to_jsonb(new) - '{number,content_hash,hash}'::text[] = to_jsonb(old) - '{number,content_hash,hash}'::text[]
+    then return new; end if;
+    if old.number is not null and old.erased_at is null and new.erased_at is not null and new.details = '{}'
+       and new.reason = '' and new.address is null and to_jsonb(new) - '{details,reason,address,erased_at}'::text[]
+         = to_jsonb(old) - '{details,reason,address,erased_at}'::text[]
+    then return new; end if;
+  end if;
+  raise exception 'audit_log rows never change' using errcode = 'integrity_constraint_violation';
+end $$
+"""
+
+
+def audit_sealing(op: Any, service: str) -> None:
+    """Let the audit log be sealed by the door ``audit``, and by nobody be changed, not even by the owner."""
+    for statement in AUDIT_COLUMNS.strip().split(";\n"):
+        op.execute(statement)
+    op.execute(AUDIT_GUARD)
+    op.execute("drop trigger if exists audit_log_immutable on audit_log")
+    op.execute(
+        "create trigger audit_log_immutable before update or delete on audit_log"
+        " for each row execute function audit_log_guard()"
+    )
+    op.execute(
+        "create trigger audit_log_kept before truncate on audit_log"
+        " for each statement execute function audit_log_guard()"
+    )
+    sealer = f"{service}_audit"
+    for table, verbs in {
+        "audit_log": "select,update(number,content_hash,hash,details,reason,address,erased_at)",
+        "outbox": "insert",
+    }.items():
+        _grant(op, table, sealer, verbs)
+        _policy(op, table, sealer, verbs, "true")

@@ -16,7 +16,7 @@ from common.ids import uuid7
 from common.messaging.envelope import Envelope, current_envelope
 from common.persistence.mechanisms import audit_log, mails, outbox
 from common.persistence.scope import Scope
-from common.telemetry.context import correlation_id, traceparent
+from common.telemetry.context import client_address, correlation_id, traceparent
 
 if TYPE_CHECKING:
     from common.messaging.fact import Fact
@@ -131,9 +131,23 @@ class Transaction:
         actor: UUID | str,
         reason: str = "",
         details: dict[str, Any] | None = None,
+        before: dict[str, Any] | None = None,
+        after: dict[str, Any] | None = None,
         tenant_id: UUID | None = None,
     ) -> None:
-        """Append a row to the audit log, in the same transaction as the act that it tells of."""
+        """Append a row to the audit log, in the same transaction as the act that it tells of.
+
+        Args:
+            action: What was done, ``noun.verbed``.
+            target: Id of what it was done to.
+            actor: Id of the person, or the name of what acted.
+            reason: Why, in the actor's words.
+            details: What else is worth knowing; no secrets.
+            before: What the changed fields were.
+            after: What they are now.
+            tenant_id: Whose log it is; by default the transaction's tenant, the platform's where there is none.
+        """
+        changed = {name: value for name, value in (("before", before), ("after", after)) if value is not None}
         await self.session.execute(
             insert(audit_log).values(
                 tenant_id=tenant_id or self.scope.tenant_id,
@@ -143,8 +157,9 @@ class Transaction:
                 action=action,
                 target=target,
                 reason=reason,
-                details=details or {},
+                details=(details or {}) | changed,
                 correlation_id=correlation_id(),
+                address=client_address(),
             )
         )
 

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _correlation: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 _provider = TracerProvider()
 _tracer = _provider.get_tracer("ebm")
 _propagator = TraceContextTextMapPropagator()
@@ -22,6 +23,21 @@ _propagator = TraceContextTextMapPropagator()
 def correlation_id() -> str | None:
     """Return the id that joins everything that one request set in motion."""
     return _correlation.get()
+
+
+def client_address() -> str | None:
+    """Return the address from which a customer or a member of the staff asked; ``None`` where nobody asked."""
+    return _address.get()
+
+
+@contextmanager
+def asked_from(address: str | None) -> Iterator[None]:
+    """Let everything inside know the client's address, as the gateway saw it."""
+    token = _address.set(address)
+    try:
+        yield
+    finally:
+        _address.reset(token)
 
 
 def traceparent() -> str | None:

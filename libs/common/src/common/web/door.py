@@ -6,7 +6,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.auth.access import vouch
 from common.auth.errors import InvalidInternalToken
 from common.auth.internal_token import InternalTokenVerifier
+from common.telemetry.context import asked_from
 from common.web.problems import of_domain_error
+
+LONGEST_ADDRESS = 45
+"""Characters of an IPv6 address that holds an IPv4 one."""
 
 
 class TokenDoor:
@@ -25,11 +29,15 @@ class TokenDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request in or not; other ASGI scopes pass unchanged."""
-        if scope["type"] == "http":
-            request = Request(scope)
-            try:
-                vouch(request, self._verifier)
-            except InvalidInternalToken as error:
-                await of_domain_error(request, error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            vouch(request, self._verifier)
+        except InvalidInternalToken as error:
+            await of_domain_error(request, error)(scope, receive, send)
+            return
+        # Only the gateway's requests come this far, and it lets no such field of a client's pass.
+        with asked_from(request.headers.get("x-forwarded-for", "")[:LONGEST_ADDRESS] or None):
+            await self._app(scope, receive, send)

@@ -100,6 +100,8 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/members/"),
         ("POST", f"{ORGANIZATION}/invite_member/"),
         ("GET", f"{ORGANIZATION}/usage/"),
+        ("GET", f"{ORGANIZATION}/audit-log/"),
+        ("GET", f"{ORGANIZATION}/audit-log/export/"),
     ),
 ]
 

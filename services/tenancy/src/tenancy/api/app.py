@@ -5,10 +5,16 @@ from common.web import create_app
 from fastapi import FastAPI
 
 from tenancy.api.dependencies import Tools
-from tenancy.api.routes import auth, internal, organizations, sessions
+from tenancy.api.routes import audit, auth, internal, organizations, sessions
 from tenancy.settings import NAME
 
-ROUTERS = (auth.router, sessions.router, organizations.router, internal.router)
+ROUTERS = (
+    auth.router,
+    sessions.router,
+    organizations.router,
+    audit.router,
+    internal.router,
+)
 
 
 def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:

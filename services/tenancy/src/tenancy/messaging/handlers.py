@@ -1,11 +1,13 @@
 """Subscriptions of tenancy: thin as routes. The models declare only the fields that are read."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from common.messaging import Envelope, Subscriptions
 from pydantic import AwareDatetime, BaseModel, EmailStr, Field
 
+from tenancy.domain.audit import AuditEntry
 from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -100,6 +102,24 @@ class ReportedUsage(BaseModel):
         return self.measured_at or sent_at
 
 
+class RecordedAct(BaseModel):
+    """What tenancy reads of the other services' `audit.recorded`."""
+
+    id: UUID
+    number: int
+    at: AwareDatetime
+    actor: str
+    action: str
+    target: str
+    reason: str
+    address: str | None = None
+    details: dict[str, Any]
+
+    def entry(self, source: str) -> AuditEntry:
+        """The act as an entry of the organization's audit log."""
+        return AuditEntry(source=source, **dict(self))
+
+
 KEPT = {
     "tenancy": ("member.joined", "user.registered", "session.revoked"),
     "billing": (
@@ -114,7 +134,16 @@ KEPT = {
 def subscriptions(letters: Letters) -> Subscriptions:
     """Everything that tenancy takes in."""
     taken = Subscriptions(consumer="tenancy")
+    _follow_orders(taken, letters)
+    _follow_subscriptions(taken, letters)
+    _follow_reports(taken)
+    for source, names in KEPT.items():
+        for name in names:
+            taken.keep(name, version=1, source=source)
+    return taken
 
+
+def _follow_orders(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("payment.confirmed", version=1, source="billing")
     async def provision_on_payment(event: PaidOrder, uow: UnitOfWork, _envelope: Envelope) -> None:
         if event.kind is OrderKind.NEW:
@@ -135,6 +164,8 @@ def subscriptions(letters: Letters) -> Subscriptions:
             uow, letters, event.order_id, OrderKind.CHANGE, event.entitlements(), version=envelope.aggregateversion
         )
 
+
+def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("subscription.suspended", version=1, source="billing")
     async def suspend(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         await change_status(uow, letters, Status.SUSPENDED, order_id=event.order_id, version=envelope.aggregateversion)
@@ -143,11 +174,14 @@ def subscriptions(letters: Letters) -> Subscriptions:
     async def expire(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         await change_status(uow, letters, event.ended_as, order_id=event.order_id, version=envelope.aggregateversion)
 
+
+def _follow_reports(taken: Subscriptions) -> None:
     @taken.on("usage.recorded", version=1, source="backup-engine")
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
         await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
 
-    for source, names in KEPT.items():
-        for name in names:
-            taken.keep(name, version=1, source=source)
-    return taken
+    for recorder in ("billing", "backup-engine"):
+
+        @taken.on("audit.recorded", version=1, source=recorder)
+        async def show_in_the_audit_log(event: RecordedAct, uow: UnitOfWork, envelope: Envelope) -> None:
+            await uow.audit_trail.add(uow.tenant_id, event.entry(envelope.source))

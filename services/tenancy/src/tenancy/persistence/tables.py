@@ -17,6 +17,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
     text,
@@ -202,3 +203,22 @@ invitations = Table(
     Index("ix_invitations_email", "tenant_id", "email"),
 )
 """Invitations, bound to an address; only a hash of the link's token is kept."""
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    tenant_id(),
+    Column("source", String(60), nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    at("at"),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("address", String(45)),
+    Column("details", JSONB, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "source", "id"),
+    Index("ix_audit_entries_at", "tenant_id", "at", "id"),
+)
+"""What other services' audit logs say; tenancy's own is beside it, and the owner reads both as one."""

@@ -4,6 +4,7 @@ from common.clock import Clock
 from common.persistence import Scope, Transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tenancy.persistence.audit import AuditTrail
 from tenancy.persistence.links import Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
 from tenancy.persistence.people import NamedPeople, Users
@@ -25,3 +26,4 @@ class UnitOfWork(Transaction):
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)
         self.invitations = Invitations(session)
+        self.audit_trail = AuditTrail(session)

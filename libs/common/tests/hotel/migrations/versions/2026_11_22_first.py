@@ -1,7 +1,7 @@
 """First schema."""
 
 from alembic import op
-from common.persistence.rls import create, mechanism_tables, person_table, tenant_table
+from common.persistence.rls import audit_sealing, create, mechanism_tables, person_table, tenant_table
 from hotel.persistence.tables import metadata
 
 revision = "2026_11_22_first"
@@ -10,6 +10,7 @@ down_revision = None
 
 def upgrade() -> None:
     mechanism_tables(op, "hotel", system=("porter",))
+    audit_sealing(op, "hotel")
     create(op, metadata, "rooms", "bookings", "guests")
     tenant_table(
         op, "rooms", service="hotel", app="select,insert,update(*),delete", user="select", system={"porter": "select"}

@@ -1,16 +1,14 @@
 """`/api/tenants/organizations/` and accepting an invitation."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from common.auth import Principal, requires, requires_person
 from common.idempotency import once
-from common.web import Cursor, IdempotencyKey, Page, Paging, PagingDep
-from common.web.pages import InvalidCursor
+from common.web import IdempotencyKey, Page, PagingDep
 from fastapi import APIRouter, Request
 
-from tenancy.api.dependencies import Tools, ToolsDep
+from tenancy.api.dependencies import ToolsDep, only_active, position_in_time
 from tenancy.api.schemas.organizations import (
     AcceptedOut,
     InvitationOut,
@@ -21,7 +19,7 @@ from tenancy.api.schemas.organizations import (
 )
 from tenancy.domain.organization import Organization
 from tenancy.domain.roles import Role
-from tenancy.errors import OrganizationNotActive, OrganizationNotFound
+from tenancy.errors import OrganizationNotFound
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.accept_invitation import accept_invitation, find_invitation
 from tenancy.usecases.invite_member import invite_member
@@ -42,7 +40,7 @@ async def mine(
     """
     async with tools.store.for_user(who.user_id) as uow:
         memberships = await uow.memberships.of_person(who.user_id)
-    start = _after(paging)
+    start = position_in_time(paging)
     later = [row for row in memberships if start is None or (row.joined_at, row.tenant_id) > start]
     shown = {}
     for row in later[: paging.limit]:
@@ -54,7 +52,7 @@ async def mine(
 @router.get(ORGANIZATION + "/")
 async def detail(organization_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires()]) -> OrganizationOut:
     """The active organization."""
-    await _only_active(tools, who, organization_id)
+    await only_active(tools, who, organization_id)
     async with tools.store.for_tenant(who.tenant_id) as uow:
         return OrganizationOut.of(await _existing(uow))
 
@@ -67,9 +65,9 @@ async def members(
     paging: PagingDep,
 ) -> Page[MemberOut]:
     """Members of the active organization, in the order in which they joined."""
-    await _only_active(tools, who, organization_id)
+    await only_active(tools, who, organization_id)
     async with tools.store.for_tenant(who.tenant_id) as uow:
-        found = await uow.memberships.of_tenant(who.tenant_id, after=_after(paging), limit=paging.rows)
+        found = await uow.memberships.of_tenant(who.tenant_id, after=position_in_time(paging), limit=paging.rows)
     return paging.page(found, MemberOut.of, lambda member: (member.joined_at.isoformat(), member.user_id))
 
 
@@ -83,7 +81,7 @@ async def invite(
     key: IdempotencyKey = None,
 ) -> InvitationOut:
     """Mail somebody a link with which they can join."""
-    await _only_active(tools, who, organization_id)
+    await only_active(tools, who, organization_id)
 
     async def act() -> tuple[int, Any]:
         invitation = await invite_member(
@@ -106,7 +104,7 @@ async def invite(
 @router.get(ORGANIZATION + "/usage/")
 async def usage(organization_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires()]) -> UsageOut:
     """Figures of the running usage month beside the plan's limits."""
-    await _only_active(tools, who, organization_id)
+    await only_active(tools, who, organization_id)
     async with tools.store.for_tenant(who.tenant_id) as uow:
         organization = await _existing(uow)
         return UsageOut.of(await read_usage(uow, organization), organization)
@@ -122,17 +120,6 @@ async def accept(token: str, tools: ToolsDep, who: Annotated[Principal, requires
     return AcceptedOut(organization=member.tenant_id, role=member.role)
 
 
-async def _only_active(tools: Tools, who: Principal, organization_id: UUID) -> None:
-    """Let pass the active organization only; a foreign id is answered as a missing one is."""
-    if organization_id == who.tenant_id:
-        return
-    async with tools.store.for_user(who.user_id) as uow:
-        mine_too = await uow.memberships.of_person(who.user_id)
-    if any(membership.tenant_id == organization_id for membership in mine_too):
-        raise OrganizationNotActive
-    raise OrganizationNotFound
-
-
 async def _existing(uow: UnitOfWork) -> Organization:
     found = await uow.organizations.get(uow.tenant_id)
     if found is None:
@@ -142,15 +129,3 @@ async def _existing(uow: UnitOfWork) -> Organization:
 
 def _highest(roles: frozenset[str]) -> Role:
     return next(role for role in Role if role.value in roles)
-
-
-def _after(paging: Paging) -> tuple[datetime, UUID] | None:
-    return None if paging.start is None else _position(paging.start)
-
-
-def _position(cursor: Cursor) -> tuple[datetime, UUID]:
-    try:
-        joined_at, row_id = cursor.position
-        return datetime.fromisoformat(joined_at), UUID(row_id)
-    except (TypeError, ValueError):
-        raise InvalidCursor from None

@@ -1,0 +1,26 @@
+"""Answers of the audit log."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from common.web import Answer
+
+
+class AuditEntryOut(Answer):
+    """One act: who (`actor` is a user's id or what acted by itself), what, on what, from where, and why.
+
+    `number` is its place in the chain of its service (`source`); an act of the last seconds has none yet.
+    `details` has what changed as `before` and `after`.
+    """
+
+    id: UUID
+    source: str
+    number: int | None
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    reason: str
+    address: str | None
+    details: dict[str, Any]
