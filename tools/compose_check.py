@@ -116,7 +116,7 @@ def _broker_problems(compose: Document) -> Iterator[str]:
     """The broker's users and what they may do must be what the code that connects expects."""
     definitions = json.loads(compose["configs"]["rabbitmq-definitions"]["content"].replace("$$", "$"))
     granted = {entry["user"]: {k: v for k, v in entry.items() if k != "user"} for entry in definitions["permissions"]}
-    needed = {program.name for program in programs().values() if program.prefix}
+    needed = {program.name for program in programs().values()}
     for name in sorted(needed | {user["name"] for user in definitions["users"]} | granted.keys()):
         if granted.get(name) != {"vhost": "/", **permissions(name)}:
             yield f"rabbitmq-definitions: the permissions of {name} are not those of common.messaging.rabbitmq"

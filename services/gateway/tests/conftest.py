@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from common.messaging.in_process import InProcessBroker
 from common.testing import test_keys, test_verifier
 from common.web import HttpPart
 from gateway.bootstrap import build
@@ -26,6 +27,7 @@ class Stack:
     billing: Upstream
     engine: Upstream
     settings: Settings
+    broker: InProcessBroker
 
 
 @pytest.fixture
@@ -65,10 +67,11 @@ async def stack(overrides: dict[str, Any], upstream_class: type[Upstream]) -> As
             }
             | overrides
         )
-        service = await build(settings)
+        broker = InProcessBroker()
+        service = await build(settings, broker)
         url = await serve(service.parts["api"])
         async with httpx.AsyncClient(base_url=url) as client:
-            yield Stack(service.parts["api"].port, client, tenancy, billing, engine, settings)
+            yield Stack(service.parts["api"].port, client, tenancy, billing, engine, settings, broker)
         await service.close()
         for upstream in (tenancy.upstream, billing, engine):
             upstream.release.set()

@@ -17,7 +17,7 @@ from common.testing import eventually
 from hotel.cable import Cable
 
 PASSWORD = "password-of-the-test"
-USERS = ("hotel", "kitchen", "backup-engine")
+USERS = ("hotel", "kitchen", "backup-engine", "gateway")
 
 
 class InProcessNetwork:

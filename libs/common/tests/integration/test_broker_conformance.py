@@ -419,3 +419,34 @@ async def test_a_taker_at_work_keeps_no_further_task_from_one_who_is_free(networ
         await message.ack()
     await busy.aclose()
     await free.aclose()
+
+
+async def test_who_listens_hears_facts_as_they_pass_and_is_told_when_some_may_have_been_missed(
+    network: Network,
+) -> None:
+    heard: dict[str, list[Any]] = {"first": [], "second": []}
+    connections: list[str] = []
+    replicas = {name: network.broker("gateway") for name in heard}
+    for name, replica in replicas.items():
+        replica.listen(
+            [("hotel", "room.booked.v1")],
+            lambda envelope, name=name: heard[name].append(envelope.id),
+            lambda name=name: connections.append(name),
+        )
+    hotel = network.broker("hotel")
+    await network.up()
+    facts = [booking(f"g{n}") for n in range(5)]
+    for fact in facts:
+        await hotel.publish(fact)
+    ids = [fact.id for fact in facts]
+    await eventually(lambda: heard == {"first": ids, "second": ids})
+    with pytest.raises(Unroutable):
+        await hotel.publish(booking().model_copy(update={"type": "room.left.v1"}))
+    if network.kind == "rabbitmq":
+        before = len(connections)
+        network.cut()
+        await eventually(lambda: len(connections) >= before + 2, what="both are told that they may have missed some")
+        await network.up()
+        later = booking("later")
+        await hotel.publish(later)
+        await eventually(lambda: all(found[-1] == later.id for found in heard.values()))

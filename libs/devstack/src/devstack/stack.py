@@ -22,7 +22,7 @@ from common.messaging.rabbitmq import permissions
 
 from devstack import databases, endpoints, environment, running_parts, simulation
 from devstack.environment import Environment, Ports
-from devstack.members import GATEWAY, MEMBERS, WITH_DATABASE
+from devstack.members import GATEWAY, MEMBERS
 from devstack.running_parts import PartProcess, Readiness
 from devstack.secrets import StackSecrets
 from devstack.servers import processes
@@ -281,7 +281,7 @@ class Stack:
 def _broker_users(server: RabbitServer, kept: StackSecrets) -> Mapping[str, str]:
     """Make each service's broker user, with rights on its own exchange only; return their URLs."""
     urls = {}
-    for member in WITH_DATABASE:
+    for member in MEMBERS:
         server.add_user(member.name, kept.broker_password, **permissions(member.name))
         urls[member.name] = server.url_for(member.name, kept.broker_password)
     return urls

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from common.auth import InternalTokenSigner
-from common.messaging import Broker
+from common.messaging import Broker, Envelope
+from common.messaging.parts import connected, rabbit_of
 from common.parts import Service
 from common.web import HttpPart
 
@@ -16,6 +17,7 @@ from gateway.proxy.api_document import ApiDocument
 from gateway.proxy.app import Gateway
 from gateway.proxy.pages import Pages
 from gateway.proxy.rate_limits import RateLimit
+from gateway.proxy.revocations import HEARD, Revocations
 from gateway.proxy.routes import ROUTES, SERVICES, Route, RouteTable
 from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
@@ -25,8 +27,17 @@ BUCKETS = ("session", "sign_in", "public", "coupons")
 """Limits by bucket. Webhooks have none: a provider's burst is money, and billing stores it at once."""
 
 
-def proxy_of(settings: Settings, services: Services, routes: tuple[Route, ...] = ROUTES) -> tuple[Gateway, KeySet]:
-    """The application around a client of services, and the key set that its readiness depends on."""
+def proxy_of(
+    settings: Settings, services: Services, broker: Broker | None = None, routes: tuple[Route, ...] = ROUTES
+) -> tuple[Gateway, KeySet]:
+    """The application around a client of services, and the key set that its readiness depends on.
+
+    Args:
+        settings: Read from the environment.
+        services: Client of the services.
+        broker: Tells of sessions that end; without it, tokens run out.
+        routes: What is let through.
+    """
 
     async def key_set() -> Mapping[str, Any]:
         answer = await services.ask("tenancy", "/.well-known/jwks.json")
@@ -40,13 +51,22 @@ def proxy_of(settings: Settings, services: Services, routes: tuple[Route, ...] =
     async def document(service: str) -> Mapping[str, Any] | None:
         return await services.ask(service, "/openapi.json")
 
+    sessions, revocations = Sessions(session, settings.session_lifetime.total_seconds()), Revocations()
+
+    def hear(envelope: Envelope) -> None:
+        revocations.hear(envelope)
+        sessions.forget()
+
+    if broker is not None:
+        broker.listen([(fact.source, fact.type) for fact in HEARD.all()], hear, sessions.forget)
     keys = KeySet(key_set, settings.key_set_lifetime.total_seconds())
     table = RouteTable(routes)
     gateway = Gateway(
         table,
         services,
         AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
-        Sessions(session, settings.session_lifetime.total_seconds()),
+        sessions,
+        revocations,
         {bucket: RateLimit(settings.per_minute(bucket)) for bucket in BUCKETS},
         Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), partial(key_set_check, keys)),
         idle_seconds=settings.idle_seconds,
@@ -63,12 +83,17 @@ async def key_set_check(keys: KeySet) -> str | None:
     return None
 
 
-async def build(settings: Settings, broker: Broker | None = None) -> Service:  # noqa: ARG001
-    """Make the part `api`; the gateway takes no events in yet, so the broker is not used.
+async def build(settings: Settings, broker: Broker | None = None) -> Service:
+    """Make the part `api`. It serves while the broker is away: only what ends meanwhile is then heard of late.
+
+    Args:
+        settings: Read from the environment.
+        broker: The one broker of a process that runs everything; without it, RabbitMQ by `broker_url`.
 
     Raises:
-        ValueError: the signing key is no Ed25519 key with a `kid`.
+        ValueError: the signing key is no Ed25519 key with a `kid`, or there is neither a broker nor its address.
     """
+    bus = broker or rabbit_of(settings, NAME)
     private = json.loads(settings.signing_key.get_secret_value())
     if not private.get("kid") or not private.get("d"):
         raise ValueError("GATEWAY_SIGNING_KEY: a private Ed25519 key with a kid")
@@ -78,11 +103,12 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:  #
         connect_seconds=settings.connect_seconds,
         connections=settings.connections_per_service,
     )
-    gateway, keys = proxy_of(settings, services)
+    gateway, keys = proxy_of(settings, services, bus)
+    api = HttpPart("api", gateway, settings.http_host, settings.http_port)
 
     return Service(
         NAME,
-        {"api": HttpPart("api", gateway, settings.http_host, settings.http_port)},
+        {"api": api if broker else connected("api", bus, [api], own=True)},
         services.close,
         {"key_set": partial(key_set_check, keys)},
     )

@@ -1,8 +1,12 @@
-"""The gateway's contract: its route table, so that a change of what is let through shows in a review."""
+"""The gateway's contracts: its route table, so that a change of what is let through shows, and what it hears."""
 
 from typing import Any
 
+from common.contracts import asyncapi
+
+from gateway.proxy.revocations import HEARD
 from gateway.proxy.routes import ROUTES
+from gateway.settings import NAME
 
 
 def documents() -> dict[str, Any]:
@@ -16,7 +20,8 @@ def documents() -> dict[str, Any]:
             "body_bytes": route.body_bytes,
             "idle_seconds": route.idle_seconds,
             "bucket": route.bucket,
+            "fresh": route.fresh,
         }
         for route in ROUTES
     ]
-    return {"routes.json": rows}
+    return {"routes.json": rows, "asyncapi.json": asyncapi(NAME, (), HEARD)}

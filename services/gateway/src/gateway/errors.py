@@ -2,13 +2,14 @@
 
 DomainError
 ├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded
+├── Forbidden: SecondFactorRequired
 ├── NotFound: NoRoute
 ├── TooLarge: BodyTooLarge · HeadersTooLarge
 ├── TooMany: TooManyRequests
 └── Unavailable: ServiceUnavailable
 """
 
-from common.errors import NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from common.errors import Forbidden, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 
 
 class TokenMissing(Unauthenticated):
@@ -29,6 +30,12 @@ class SessionEnded(Unauthenticated):
     code = "session_ended"
     en = "This session has ended; sign in again."
     fr = "Cette session est terminée ; reconnectez-vous."
+
+
+class SecondFactorRequired(Forbidden):
+    code = "second_factor_required"
+    en = "Confirm your second factor first: sign in again with a code. It then counts for 15 minutes."
+    fr = "Confirmez d'abord votre second facteur : reconnectez-vous avec un code. Il vaut ensuite pour 15 minutes."
 
 
 class NoRoute(NotFound):

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from common.settings import HttpSettings, ServiceSettings, service_config
+from common.settings import BrokerSettings, HttpSettings, ServiceSettings, service_config
 from pydantic import Field, SecretStr
 
 NAME = "gateway"
 
 
-class Settings(ServiceSettings, HttpSettings):
+class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     """Everything that the gateway is told from outside."""
 
     model_config = service_config("GATEWAY_")

@@ -111,8 +111,8 @@ class Upstream:
         return Starlette(
             routes=[
                 *more,
-                Route("/api/backup-jobs/stream", self.stream, methods=methods),
-                Route("/api/backup-jobs/hang", self.hang, methods=methods),
+                Route("/api/backup-jobs/stream/", self.stream, methods=methods),
+                Route("/api/backup-jobs/hang/", self.hang, methods=methods),
                 Route("/{path:path}", self.echo, methods=methods),
             ]
         )
@@ -166,7 +166,9 @@ class TenancyStandIn:
             return Response(status_code=500)
         if claims is None or known is None or str(claims.user_id) != known["user"]:
             return Response(status_code=404 if claims else 401)
-        return JSONResponse({"tenant_id": known["tenant"], "roles": known["roles"], "revoked": known["revoked"]})
+        told = {"tenant_id": known["tenant"], "roles": known["roles"], "revoked": known["revoked"]}
+        factor = {name: known.get(name) for name in ("has_second_factor", "second_factor_at")}
+        return JSONResponse(told | factor | {"staff_roles": known.get("staff_roles", [])})
 
     def app(self) -> Starlette:
         return self.upstream.app(

@@ -64,6 +64,8 @@ async def test_without_a_token_a_route_that_is_not_public_answers_401(stack, pat
         "/webhooks/other/",
         "/API/backup-jobs/",
         "/api/tenants/plans/1/features/x/",
+        "/api/backup-jobs/1/delete/",
+        "/api/datastores/1/",
     ],
 )
 async def test_an_unlisted_path_is_404_with_or_without_a_token(stack, path: str) -> None:
@@ -240,7 +242,7 @@ async def test_the_access_log_names_the_tenant_and_the_request(stack, log_lines)
         lambda: [line for line in map(json.loads, log_lines().splitlines()) if line.get("event") == "answered"]
     )
     assert (line["tenant_id"], line["correlation_id"]) == (str(tenant), answer.headers["x-request-id"])
-    assert (line["route"], line["status"], line["service"]) == ("/api/backup-jobs/**", 200, "gateway")
+    assert (line["route"], line["status"], line["service"]) == ("/api/backup-jobs/", 200, "gateway")
 
 
 @pytest.mark.invariant("S68")
@@ -298,7 +300,7 @@ async def test_the_internal_token_is_bound_to_a_chunked_body(stack) -> None:
 
 async def test_an_answer_streams_before_it_is_complete(stack) -> None:
     headers = stack.tenancy.headers(tenant=uuid7())
-    async with stack.client.stream("GET", JOBS + "stream", headers=headers) as answer:
+    async with stack.client.stream("GET", JOBS + "stream/", headers=headers) as answer:
         pieces = answer.aiter_raw()
         assert await anext(pieces) == b"first"
         stack.engine.release.set()
@@ -307,7 +309,7 @@ async def test_an_answer_streams_before_it_is_complete(stack) -> None:
 
 async def test_a_client_that_goes_away_cancels_upstream(stack) -> None:
     headers = stack.tenancy.headers(tenant=uuid7())
-    async with stack.client.stream("GET", JOBS + "stream", headers=headers) as answer:
+    async with stack.client.stream("GET", JOBS + "stream/", headers=headers) as answer:
         assert await anext(answer.aiter_raw()) == b"first"
     async with asyncio.timeout(10):
         await stack.engine.cancelled.wait()
@@ -330,7 +332,7 @@ async def test_one_service_that_is_down_is_503_and_the_others_answer(stack) -> N
 @pytest.mark.invariant("S67")
 @pytest.mark.parametrize("overrides", [{"idle_seconds": 0.3}], indirect=True)
 async def test_a_silent_service_is_503_after_its_time(stack) -> None:
-    answer = await stack.client.get(JOBS + "hang", headers=stack.tenancy.headers(tenant=uuid7()))
+    answer = await stack.client.get(JOBS + "hang/", headers=stack.tenancy.headers(tenant=uuid7()))
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
 
 

@@ -118,8 +118,6 @@ def test_a_limit_lets_a_burst_pass_then_the_rate_and_counts_each_key_alone() -> 
 
 def test_templates_match_whole_segments() -> None:
     one = Route("/a/{id}/b/", frozenset({"GET"}), "s", Level.TOKEN)
-    rest = Route("/c/**", frozenset({"GET"}), "s", Level.TOKEN)
-    table = RouteTable([one, rest])
+    table = RouteTable([one])
     assert table.rows_of("/a/x/b/") == [one]
-    assert table.rows_of("/c/") == table.rows_of("/c/d/e") == [rest]
-    assert not [path for path in ("/a//b/", "/a/x/b", "/a/x/y/b/", "/c", "/cc/", "/") if table.rows_of(path)]
+    assert not [path for path in ("/a//b/", "/a/x/b", "/a/x/y/b/", "/a/x/b/c/", "/") if table.rows_of(path)]

@@ -1,6 +1,6 @@
 """The broker, as a port. Two implementations pass one conformance suite: `in_process` and `rabbitmq`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from common.messaging.envelope import Envelope
@@ -15,6 +15,9 @@ CONFIRM_SECONDS = 5.0
 
 Receive = Callable[[Envelope], Awaitable[None]]
 """Stores an event durably in the consumer's inbox; only after it returns is the delivery acknowledged."""
+
+Hear = Callable[[Envelope], None]
+"""Takes a fact that may as well be missed; it must not fail."""
 
 
 class BrokerUnavailable(Exception):
@@ -53,6 +56,17 @@ class Broker(Protocol):
             subscriptions: What it takes in.
             receive: Stores a fact.
             park: Stores, with its reason, a delivery that is no event or not its publisher's own.
+        """
+
+    def listen(self, facts: Iterable[tuple[str, str]], hear: Hear, missed: Callable[[], None]) -> None:
+        """Hear facts as they pass, in this process alone and without an inbox; call it before `start`.
+
+        For caches: what passes while the connection is away is lost.
+
+        Args:
+            facts: Source and event type (`tenancy`, `session.revoked.v1`) of each.
+            hear: Told of each fact.
+            missed: Told after each connection that facts may have passed unheard before.
         """
 
     async def publish(self, envelope: Envelope) -> None:

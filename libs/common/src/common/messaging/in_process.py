@@ -5,10 +5,10 @@ Work queues are in memory; after a restart the dispatcher sends ready tasks agai
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
-from common.messaging.broker import CONFIRM_SECONDS, PREFETCH, BrokerUnavailable, Receive, Unroutable
+from common.messaging.broker import CONFIRM_SECONDS, PREFETCH, BrokerUnavailable, Hear, Receive, Unroutable
 from common.messaging.envelope import Envelope
 from common.messaging.refusal import Park
 from common.messaging.subscriptions import Subscriptions
@@ -47,6 +47,7 @@ class InProcessBroker:
 
     def __init__(self) -> None:
         self._consumers: list[_Consumer] = []
+        self._listeners: list[tuple[frozenset[tuple[str, str]], Hear]] = []
         self._queues: dict[str, asyncio.Queue[str]] = defaultdict(asyncio.Queue)
 
     async def start(self) -> None:
@@ -67,11 +68,18 @@ class InProcessBroker:
         """Bind a consumer to its facts. Nothing is parked here: what is handed over is an event, by its type."""
         self._consumers.append(_Consumer(subscriptions, receive))
 
+    def listen(self, facts: Iterable[tuple[str, str]], hear: Hear, missed: Callable[[], None]) -> None:  # noqa: ARG002
+        """Hear facts as they pass. None is ever missed: who publishes is in this process."""
+        self._listeners.append((frozenset(facts), hear))
+
     async def publish(self, envelope: Envelope) -> None:
         """Insert into every bound consumer's inbox at once; one that fails or hangs doesn't keep it from the others."""
         takers = [one for one in self._consumers if one.subscriptions.find(envelope.source, envelope.type)]
-        if not takers:
+        listeners = [hear for facts, hear in self._listeners if (envelope.source, envelope.type) in facts]
+        if not takers and not listeners:
             raise Unroutable(envelope.type)
+        for hear in listeners:
+            hear(envelope)
         outcomes = await asyncio.gather(*(taker.take(envelope) for taker in takers), return_exceptions=True)
         for taker, outcome in zip(takers, outcomes, strict=True):
             if isinstance(outcome, BaseException):

@@ -7,7 +7,7 @@ robust mode, whose publish hangs while the broker is away (https://github.com/mo
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -15,12 +15,21 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPException, ChannelNotFoundEntity, DeliveryError, PublishError
 
-from common.messaging.broker import CONFIRM_SECONDS, PREFETCH, BrokerUnavailable, Receive, Unroutable
+from common.messaging.broker import CONFIRM_SECONDS, PREFETCH, BrokerUnavailable, Hear, Receive, Unroutable
 from common.messaging.deliveries import Deliveries
 from common.messaging.envelope import Envelope
+from common.messaging.listening import Listener
 from common.messaging.refusal import Park
-from common.messaging.subscriptions import Subscription, Subscriptions
-from common.messaging.topology import TASKS, declare_queue, declare_work_queue, exchange_of, inbox_queue, permissions
+from common.messaging.subscriptions import Subscriptions
+from common.messaging.topology import (
+    TASKS,
+    declare_queue,
+    declare_work_queue,
+    exchange_of,
+    heard_queue,
+    inbox_queue,
+    permissions,
+)
 
 __all__ = ["RabbitBroker", "RabbitTask", "permissions"]
 
@@ -83,6 +92,7 @@ class RabbitBroker:
         self._url = url
         self._service = service
         self._consumers: list[tuple[Subscriptions, Deliveries]] = []
+        self._listeners: list[Listener] = []
         self._link: _Link | None = None
         self._up = asyncio.Event()
         self._consuming = asyncio.Event()
@@ -92,13 +102,17 @@ class RabbitBroker:
         """Bind a consumer's queue when connected."""
         self._consumers.append((subscriptions, Deliveries(subscriptions.consumer, receive, park)))
 
+    def listen(self, facts: Iterable[tuple[str, str]], hear: Hear, missed: Callable[[], None]) -> None:
+        """Bind a queue of this process's own, which ends with the connection."""
+        self._listeners.append(Listener(tuple(facts), hear, missed))
+
     def connected(self) -> bool:
         """Whether the connection stands."""
         return self._up.is_set()
 
     def healthy(self) -> bool:
         """Whether the connection stands and every queue is bound and consumed."""
-        return self.connected() and (self._consuming.is_set() or not self._consumers)
+        return self.connected() and (self._consuming.is_set() or not (self._consumers or self._listeners))
 
     async def start(self) -> None:
         """Connect and go on reconnecting in the background; returns when the first connection stands."""
@@ -176,18 +190,25 @@ class RabbitBroker:
             await channel.set_qos(prefetch_count=PREFETCH)
             queue, dead = await declare_queue(channel, inbox_queue(subscriptions.consumer))
             for subscription in subscriptions.all():
-                await self._bind(link, queue.name, subscription)
+                await self._bind(link, queue.name, subscription.source, subscription.type)
             link.consumed.append((queue, await queue.consume(deliveries.fresh)))
             link.consumed.append((dead, await dead.consume(deliveries.dead)))
+        for listener in self._listeners:
+            channel = await link.watched(await link.connection.channel())
+            heard = await channel.declare_queue(heard_queue(self._service), exclusive=True, auto_delete=True)
+            await heard.consume(listener.take, no_ack=True)
+            for source, kind in listener.facts:
+                await self._bind(link, heard.name, source, kind)
+            listener.missed()
         self._consuming.set()
 
-    async def _bind(self, link: _Link, queue: str, to: Subscription) -> None:
+    async def _bind(self, link: _Link, queue: str, source: str, event_type: str) -> None:
         """Bind to another's exchange, which may not be declared yet; a refusal closes the channel, so each has one."""
         while True:
             channel = await link.connection.channel()
             try:
                 bound = await channel.get_queue(queue, ensure=False)
-                await bound.bind(exchange_of(to.source), routing_key=to.type)
+                await bound.bind(exchange_of(source), routing_key=event_type)
             except ChannelNotFoundEntity:
                 await asyncio.sleep(0.3)
             else:

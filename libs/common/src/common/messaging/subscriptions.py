@@ -48,9 +48,9 @@ class Subscriptions:
 
         return register
 
-    def keep(self, name: str, *, source: str, version: int = 1) -> None:
-        """Take a fact in without acting on it."""
-        self._add(Subscription(source, None, None, f"{name}.v{version}"))
+    def keep(self, name: str, *, source: str, version: int = 1, reader: type[BaseModel] | None = None) -> None:
+        """Take a fact in without acting on it; ``reader`` is what whoever looks at it later reads of it."""
+        self._add(Subscription(source, reader, None, f"{name}.v{version}"))
 
     def _add(self, subscription: Subscription) -> None:
         key = (subscription.source, subscription.type)

@@ -5,6 +5,7 @@ given back too often, waits in the dead-letter queue until the consumer has stor
 """
 
 from typing import Any
+from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractQueue
@@ -29,6 +30,11 @@ def inbox_queue(consumer: str) -> str:
     return f"inbox.{consumer}"
 
 
+def heard_queue(service: str) -> str:
+    """Return a name for the queue of one process that only listens."""
+    return f"heard.{service}.{uuid4().hex}"
+
+
 def dead_letters(queue: str) -> str:
     """Return the name of a queue's dead-letter exchange and queue."""
     return f"dead.{queue}"
@@ -41,11 +47,11 @@ def permissions(service: str) -> dict[str, str]:
     writes to ``amq.default``, which routes to any queue by its name.
     """
     own = rf"events\.{service}|inbox\.{service}|dead\.inbox\.{service}"
-    tasks = r"|tasks\..+|dead\.tasks\..+" if service == "backup-engine" else ""
+    more = {"backup-engine": r"|tasks\..+|dead\.tasks\..+", "gateway": r"|heard\.gateway\..+"}.get(service, "")
     return {
-        "configure": f"^({own}{tasks})$",
-        "write": f"^({own}{tasks})$",
-        "read": rf"^(events\..+|inbox\.{service}|dead\.inbox\.{service}{tasks})$",
+        "configure": f"^({own}{more})$",
+        "write": f"^({own}{more})$",
+        "read": rf"^(events\..+|inbox\.{service}|dead\.inbox\.{service}{more})$",
     }
 
 

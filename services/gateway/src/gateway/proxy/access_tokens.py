@@ -53,6 +53,7 @@ class Identity:
     roles: frozenset[str]
     staff_roles: frozenset[str]
     expires_at: int
+    issued_at: int = 0
 
 
 class KeySet:
@@ -174,4 +175,5 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
         roles=frozenset(map(str, claims["roles"])) if tenant else frozenset(),
         staff_roles=frozenset(map(str, claims["staff"])),
         expires_at=int(claims["exp"]),
+        issued_at=int(claims["iat"]),
     )

@@ -24,6 +24,7 @@ from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody, disc
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
 from gateway.proxy.rate_limits import RateLimit
+from gateway.proxy.revocations import Revocations
 from gateway.proxy.routes import Level, Route, RouteTable
 from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
@@ -42,7 +43,8 @@ class Gateway:
         table: what is let through.
         services: where it goes.
         tokens: verifies access tokens.
-        sessions: finds the organization that a token does not name.
+        sessions: finds the organization that a token does not name, and asks again where a route is fresh.
+        revocations: what ended before its token did.
         limits: rate limits by bucket.
         pages: what the gateway answers itself.
         idle_seconds: how long either side may be silent, where the route does not say.
@@ -54,6 +56,7 @@ class Gateway:
         services: Services,
         tokens: AccessTokens,
         sessions: Sessions,
+        revocations: Revocations,
         limits: Mapping[str, RateLimit],
         pages: Pages,
         *,
@@ -63,6 +66,7 @@ class Gateway:
         self._services = services
         self._tokens = tokens
         self._sessions = sessions
+        self._revocations = revocations
         self._limits = limits
         self._pages = pages
         self._idle_seconds = idle_seconds
@@ -156,9 +160,10 @@ class Gateway:
         if token is None:
             raise TokenMissing
         identity = await self._tokens.verify(token)
+        self._revocations.refuse(identity)
         if limit:
             limit.take(str(identity.user_id if route.bucket == "coupons" else identity.session_id))
-        identity = await self._sessions.resolve(identity)
+        identity = await (self._sessions.renew if route.fresh else self._sessions.resolve)(identity)
         if identity.tenant_id is not None:
             structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
         return identity

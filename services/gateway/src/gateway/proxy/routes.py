@@ -1,6 +1,6 @@
 """The route table: what the gateway lets through, to whom, and under which limits. What is not listed is 404.
 
-`{name}` stands for one segment of a path and `**` for all that follow. Roles, features and states are the
+`{name}` stands for one segment of a path. Roles, features and states are the
 services' business; here it is only decided whether a signed-in person is needed.
 """
 
@@ -44,6 +44,8 @@ class Route:
         body_bytes: largest body.
         idle_seconds: how long the service may be silent; None for the gateway's setting.
         bucket: which rate limit counts it.
+        fresh: whether tenancy is asked for the session on each call: what deletes, restores or changes retention,
+            keys, members, credentials or refunds does not wait for a token to run out.
     """
 
     path: str
@@ -53,14 +55,20 @@ class Route:
     body_bytes: int = JSON_BYTES
     idle_seconds: float | None = None
     bucket: str = "session"
+    fresh: bool = False
 
 
 def _routes(
-    service: str, level: Level, *rows: tuple[str, str], bucket: str | None = None, body_bytes: int = JSON_BYTES
+    service: str,
+    level: Level,
+    *rows: tuple[str, str],
+    bucket: str | None = None,
+    body_bytes: int = JSON_BYTES,
+    fresh: bool = False,
 ) -> list[Route]:
     chosen = bucket or ("public" if level is Level.PUBLIC else "session")
     return [
-        Route(path, frozenset(methods.split()), service, level, body_bytes=body_bytes, bucket=chosen)
+        Route(path, frozenset(methods.split()), service, level, body_bytes=body_bytes, bucket=chosen, fresh=fresh)
         for methods, path in rows
     ]
 
@@ -98,11 +106,11 @@ TENANCY = [
         Level.ORGANIZATION,
         ("GET", f"{ORGANIZATION}/"),
         ("GET", f"{ORGANIZATION}/members/"),
-        ("POST", f"{ORGANIZATION}/invite_member/"),
         ("GET", f"{ORGANIZATION}/usage/"),
         ("GET", f"{ORGANIZATION}/audit-log/"),
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
     ),
+    *_routes("tenancy", Level.ORGANIZATION, ("POST", f"{ORGANIZATION}/invite_member/"), fresh=True),
 ]
 
 BILLING = [
@@ -136,12 +144,8 @@ BILLING = [
         ("GET", "/api/admin/plans/{plan_id}/versions/"),
         ("GET", "/api/admin/payments/"),
         ("GET", "/api/admin/payments/{payment_id}/receipt/"),
-        ("POST", "/api/admin/payments/{payment_id}/refunds/"),
         ("GET", "/api/admin/refunds/"),
         ("GET", "/api/admin/refunds/{refund_id}/"),
-        ("POST", "/api/admin/refunds/{refund_id}/approve/"),
-        ("POST", "/api/admin/refunds/{refund_id}/reject/"),
-        ("POST", "/api/admin/refunds/{refund_id}/record/"),
         ("GET", "/api/admin/credit-notes/"),
         ("GET", "/api/admin/orders/"),
         ("GET", "/api/admin/invoices/"),
@@ -166,6 +170,15 @@ BILLING = [
         ("POST", "/api/admin/bank-statements/"),
         body_bytes=RECEIPT_BYTES,
     ),
+    *_routes(
+        "billing",
+        Level.TOKEN,
+        ("POST", "/api/admin/payments/{payment_id}/refunds/"),
+        ("POST", "/api/admin/refunds/{refund_id}/approve/"),
+        ("POST", "/api/admin/refunds/{refund_id}/reject/"),
+        ("POST", "/api/admin/refunds/{refund_id}/record/"),
+        fresh=True,
+    ),
     # Codes are guessed by a person, who may sign in as often as he likes.
     *_routes("billing", Level.TOKEN, ("POST", "/api/tenants/coupons/validate/"), bucket="coupons"),
     Route("/webhooks/paypal/", frozenset({"POST"}), "billing", Level.PUBLIC, MIB, WEBHOOK_SECONDS, "webhook"),
@@ -180,38 +193,45 @@ BILLING = [
     ),
 ]
 
-RESOURCES = (
-    "esxi-servers",
-    "virtual-machines",
-    "datastores",
-    "backup-configs",
-    "backup-schedules",
-    "backup-jobs",
-    "backup-chains",
-    "restore-points",
-    "vm-backups",
-    "ovf-exports",
-    "snapshots",
-    "snapshot-schedules",
-    "storage-paths",
-    "remote-storage",
-    "vm-replications",
-    "failover-events",
-    "backup-verifications",
-    "verification-schedules",
-    "notifications",
-    "notification-logs",
-    "restore",
-    "dashboard",
-    "health",
-)
-"""First segments of backup-engine's paths."""
+ESXI, CONFIGS, RESTORE = "/api/esxi-servers", "/api/backup-configs", "/api/restore"
 
-BACKUP_ENGINE = _routes(
-    "backup-engine",
-    Level.ORGANIZATION,
-    *(("GET POST PUT PATCH DELETE", f"/api/{resource}/**") for resource in RESOURCES),
-)
+BACKUP_ENGINE = [
+    *_routes(
+        "backup-engine",
+        Level.ORGANIZATION,
+        ("GET", "/api/backup-chains/"),
+        ("GET POST", f"{CONFIGS}/"),
+        ("GET", f"{CONFIGS}/{{configuration_id}}/"),
+        ("GET POST", "/api/backup-jobs/"),
+        ("GET", "/api/backup-jobs/{job_id}/"),
+        ("POST", "/api/backup-jobs/{job_id}/cancel/"),
+        ("GET", "/api/datastores/"),
+        ("GET POST", f"{ESXI}/"),
+        ("GET", f"{ESXI}/{{server_id}}/"),
+        ("GET", f"{ESXI}/{{server_id}}/get_datastores/"),
+        ("GET", f"{ESXI}/{{server_id}}/get_networks/"),
+        ("POST", f"{ESXI}/{{server_id}}/sync_vms/"),
+        ("POST", f"{ESXI}/{{server_id}}/test_connection/"),
+        ("GET", "/api/restore-points/"),
+        ("GET", "/api/restore-points/{point_id}/"),
+        ("GET", f"{RESTORE}/jobs/"),
+        ("GET", f"{RESTORE}/jobs/{{job_id}}/"),
+        ("POST", f"{RESTORE}/jobs/{{job_id}}/cancel/"),
+        ("GET", f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content"),
+        ("GET", "/api/virtual-machines/"),
+        ("GET", "/api/virtual-machines/{vm_id}/"),
+        ("POST", "/api/virtual-machines/{vm_id}/power/"),
+    ),
+    *_routes(
+        "backup-engine",
+        Level.ORGANIZATION,
+        ("PATCH DELETE", f"{CONFIGS}/{{configuration_id}}/"),
+        ("PATCH DELETE", f"{ESXI}/{{server_id}}/"),
+        ("POST", f"{RESTORE}/disk/"),
+        ("POST", f"{RESTORE}/vm/"),
+        fresh=True,
+    ),
+]
 
 ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
 SERVICES = ("tenancy", "billing", "backup-engine")
@@ -228,7 +248,7 @@ class RouteTable:
         self._exact: dict[str, list[Route]] = {}
         self._templates: list[tuple[list[str], Route]] = []
         for route in routes:
-            if "{" in route.path or "**" in route.path:
+            if "{" in route.path:
                 self._templates.append((route.path.split("/"), route))
             else:
                 self._exact.setdefault(route.path, []).append(route)
@@ -243,9 +263,6 @@ class RouteTable:
 
 
 def _matches(template: list[str], segments: list[str]) -> bool:
-    if template[-1] == "**":
-        head = template[:-1]
-        return len(segments) > len(head) and _matches(head, segments[: len(head)])
     return len(template) == len(segments) and all(
         bool(found) if wanted.startswith("{") else wanted == found
         for wanted, found in zip(template, segments, strict=True)

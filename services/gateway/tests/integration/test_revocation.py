@@ -1,0 +1,120 @@
+"""Access that has ended, while its token says otherwise for some minutes more."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from common.ids import uuid7
+from common.messaging import Envelope
+
+pytestmark = pytest.mark.integration
+JOBS = "/api/backup-jobs/"
+FRESH = f"/api/backup-configs/{uuid7()}/"
+
+
+def told(event: str, tenant: UUID | None = None, **data: Any) -> Envelope:
+    return Envelope(
+        id=uuid7(),
+        source="tenancy",
+        type=f"{event}.v1",
+        time=datetime.now(UTC),
+        subject="1",
+        tenantid=tenant,
+        dataschema=f"events/{event}.v1.json",
+        aggregateversion=1,
+        data={name: str(value) for name, value in data.items()},
+    )
+
+
+class Person:
+    """Somebody with a session that tenancy knows."""
+
+    def __init__(self, stack, tenant: UUID | None = None, *, in_token: bool = True, **known: Any) -> None:
+        self.stack, self.user, self.session, self.tenant = stack, uuid7(), uuid7(), tenant
+        self.known = {"user": str(self.user), "tenant": str(tenant) if tenant else None, "roles": ["owner"]}
+        self.known |= {"revoked": False, "has_second_factor": False} | known
+        stack.tenancy.sessions[str(self.session)] = self.known
+        named = tenant if in_token else None
+        self.headers = stack.tenancy.headers(tenant=named, sub=str(self.user), sid=str(self.session))
+
+    async def asks(self, path: str = JOBS, method: str = "GET") -> tuple[int, str | None]:
+        answer = await self.stack.client.request(method, path, headers=self.headers)
+        return answer.status_code, answer.json().get("code")
+
+
+@pytest.mark.invariant("S54")
+async def test_a_session_that_was_revoked_ends_at_once_and_no_other_does(stack) -> None:
+    tenant = uuid7()
+    left, other = Person(stack, tenant), Person(stack, tenant)
+    assert [await one.asks() for one in (left, other)] == [(200, None)] * 2
+    await stack.broker.publish(told("session.revoked", session_id=left.session, user_id=left.user, reason="logout"))
+    assert await left.asks() == (401, "session_ended")
+    assert await other.asks() == (200, None)
+    assert len(stack.engine.seen) == 3
+
+
+@pytest.mark.invariant("S54")
+@pytest.mark.parametrize("in_token", [True, False])
+async def test_a_removed_member_is_out_at_once_and_others_of_his_and_of_theirs_are_not(stack, in_token: bool) -> None:
+    tenant = uuid7()
+    removed, colleague = Person(stack, tenant, in_token=in_token), Person(stack, tenant)
+    elsewhere = stack.tenancy.headers(tenant=uuid7(), sub=str(removed.user))
+    assert [await one.asks() for one in (removed, colleague)] == [(200, None)] * 2
+    removed.known["tenant"] = None
+    await stack.broker.publish(told("member.removed", tenant, user_id=removed.user))
+    status, code = await removed.asks()
+    assert (status, code) == ((401, "token_invalid") if in_token else (200, None))
+    assert stack.engine.seen[-1].claims.tenant_id != tenant or in_token
+    assert await colleague.asks() == (200, None)
+    assert (await stack.client.get(JOBS, headers=elsewhere)).status_code == 200
+
+
+async def test_a_member_who_was_removed_and_came_back_works_with_his_new_token(stack) -> None:
+    tenant = uuid7()
+    person = Person(stack, tenant)
+    await stack.broker.publish(told("member.removed", tenant, user_id=person.user))
+    assert await person.asks() == (401, "token_invalid")
+    later = int(datetime.now(UTC).timestamp()) + 2
+    named = {"tenant": str(tenant), "roles": ["member"], "sub": str(person.user), "iat": later}
+    headers = {"authorization": f"Bearer {stack.tenancy.token(**named)}"}
+    assert (await stack.client.get(JOBS, headers=headers)).status_code == 200
+
+
+@pytest.mark.invariant("S54")
+async def test_a_fresh_route_asks_tenancy_each_time_and_believes_it_more_than_the_token(stack) -> None:
+    tenant = uuid7()
+    person = Person(stack, tenant, roles=["viewer"])
+    for _ in range(2):
+        assert await person.asks(FRESH, "DELETE") == (200, None)
+    assert stack.tenancy.session_questions == 2
+    assert stack.engine.seen[-1].claims.roles == {"viewer"}
+    person.known["revoked"] = True
+    assert await person.asks(FRESH, "DELETE") == (401, "session_ended")
+    assert await person.asks() == (200, None)
+    assert len(stack.engine.seen) == 3
+
+
+@pytest.mark.invariant("S54")
+async def test_a_fresh_route_is_closed_while_tenancy_does_not_answer(stack) -> None:
+    person = Person(stack, uuid7())
+    assert await person.asks(FRESH, "DELETE") == (200, None)
+    stack.tenancy.failing = True
+    assert await person.asks(FRESH, "DELETE") == (503, "service_unavailable")
+    assert await person.asks() == (200, None)
+    assert len(stack.engine.seen) == 2
+
+
+async def test_a_fresh_route_refuses_a_token_of_another_organization_than_the_sessions(stack) -> None:
+    person = Person(stack, uuid7())
+    person.known["tenant"] = str(uuid7())
+    assert await person.asks(FRESH, "DELETE") == (401, "token_invalid")
+    assert not stack.engine.seen
+
+
+@pytest.mark.parametrize(("minutes", "allowed"), [(None, False), (16, False), (14, True)])
+async def test_who_has_a_second_factor_confirms_it_lately_for_what_is_fresh(stack, minutes, allowed: bool) -> None:
+    at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat() if minutes else None
+    person = Person(stack, uuid7(), has_second_factor=True, second_factor_at=at)
+    assert await person.asks(FRESH, "DELETE") == ((200, None) if allowed else (403, "second_factor_required"))
+    assert await person.asks() == (200, None)
