@@ -21,6 +21,8 @@ import httpx
 import pytest
 from billing.adapters import mtn_momo as our_momo
 from billing.adapters import paypal as our_paypal
+from billing.adapters.mtn_disbursement import MtnDisbursement
+from billing.adapters.mtn_wire import MtnAccount
 from billing.adapters.paypal_webhooks import OnlineVerifier
 from billing.domain.money import Money
 from billing.ports import AttemptView, ProviderError, ProviderStatus, RefundView, SignatureRejected
@@ -335,6 +337,36 @@ class MoMoWalk:
         while (await self.ours.observe(one)).status is ProviderStatus.PENDING:
             await asyncio.sleep(0.02)
 
+    async def refunded(self) -> None:
+        account = MtnAccount(
+            base_url=self.running.url,
+            subscription_key=self.config.disbursement_key,
+            api_user=self.config.disbursement_user,
+            api_key=self.config.disbursement_api_key,
+            target_environment=self.config.environment,
+            currency=self.config.currency,
+        )
+        back = MtnDisbursement(account, self.http, lambda: datetime.now(UTC))
+        paid = self.wanted("670000001")
+        await self.ours.start(paid)
+        while (await self.ours.observe(paid)).status is ProviderStatus.PENDING:
+            await asyncio.sleep(0.02)
+        whole = RefundView(
+            refund_id=uuid.uuid4(),
+            request_id="",
+            capture_reference=paid.provider_reference or "",
+            amount=paid.amount,
+            provider_reference=str(uuid.uuid4()),
+        )
+        assert (await back.observe_refund(paid, whole)).not_received
+        for refund in (whole, replace(whole, provider_reference=str(uuid.uuid4()))):
+            await back.refund(paid, refund)
+            await back.refund(paid, refund)  # the same reference again: 409
+            while (state := await back.observe_refund(paid, refund)).status is ProviderStatus.PENDING:
+                await asyncio.sleep(0.02)
+            assert state.refund_id == whole.refund_id
+        assert state.status is ProviderStatus.FAILED
+
     async def refusals(self) -> None:
         for number in ("46733123457", "46733123461", "46733123462"):
             one = self.wanted(number)
@@ -358,6 +390,7 @@ async def walk_momo(environment: str, *, reason_as_object: bool) -> list[Exchang
         try:
             for number in ("670000001", "46733123451", "46733123455"):
                 await walk.accepted(number)
+            await walk.refunded()
             await walk.refusals()
             for number in ("46733123450", "46733123451", "46733123452", "46733123455", "670000001"):
                 await walk.ours.is_active(number)

@@ -52,6 +52,10 @@ def test_every_mtn_operation_and_answer_took_place(momo_exchanges: Any, momo_con
         ("request_to_pay", 503),
         ("request_to_pay_status", 200),
         ("request_to_pay_status", 404),
+        ("refund", 202),
+        ("refund", 409),
+        ("refund_status", 200),
+        ("refund_status", 404),
         ("account_holder_active", 200),
         ("account_holder_active", 404),
         ("account_holder_active", 500),
@@ -120,6 +124,20 @@ def test_a_wrong_request_to_pay_would_be_noticed(momo_exchanges: Any, momo_contr
 def test_a_wrong_mtn_header_would_be_noticed(momo_exchanges: Any, momo_contract: Any, name: str, value: str) -> None:
     asked = next(one for one in momo_exchanges if momo_contract.operation(one) == "request_to_pay")
     assert momo_contract.faults(replace(asked, request_headers=asked.request_headers | {name: value})) != []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.pop("referenceIdToRefund"),
+        lambda body: body.update(amount=100),
+        lambda body: body.update(referenceIdToRefund="363440463"),
+    ],
+    ids=["no reference", "number", "financial id"],
+)
+def test_a_wrong_refund_would_be_noticed(momo_exchanges: Any, momo_contract: Any, change: Any) -> None:
+    asked = next(one for one in momo_exchanges if momo_contract.operation(one) == "refund")
+    assert momo_contract.faults(replace(asked, request_body=changed(asked.request_body, change))) != []
 
 
 def test_money_without_a_receipt_would_be_noticed(momo_exchanges: Any, momo_contract: Any) -> None:

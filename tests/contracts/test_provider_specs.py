@@ -135,18 +135,36 @@ def test_paypals_own_specifications_agree(paypal_exchanges: Any, paypal_contract
     assert checked == {"create_order", "show_order", "capture_order", "refund_capture", "verify_webhook_signature"}
 
 
+def _failed_refund(exchange: Any) -> bool:
+    """Whether the answer is a refund that failed: its reason is a bare text in the sandbox, or a code that MTN's pages
+    name and its schema has not."""
+    refund = exchange.path.startswith("/disbursement/v1_0/refund/") and exchange.status == 200
+    return refund and "reason" in json.loads(exchange.answer_body)
+
+
 def test_mtns_description_agrees(momo_exchanges: Any, momo_contract: Any) -> None:
-    spec = described("mtn-momo/collection.strict.json")
+    specs = {
+        "/collection/": described("mtn-momo/collection.strict.json"),
+        "/disbursement/": described("mtn-momo/disbursement.mock.json"),
+    }
     checked, found = set(), []
     for exchange in momo_exchanges:
         operation = momo_contract.operation(exchange)
         if operation == "callback":
             continue
-        answer = (operation, exchange.status) not in MTN_UNDESCRIBED_STATUSES
+        answer = (operation, exchange.status) not in MTN_UNDESCRIBED_STATUSES and not _failed_refund(exchange)
+        spec = next(spec for prefix, spec in specs.items() if exchange.path.startswith(prefix))
         found += faults(spec, MTN_HOST, exchange, answer=answer)
         checked.add(operation)
     assert found == []
-    assert checked == {"token", "request_to_pay", "request_to_pay_status", "account_holder_active"}
+    assert checked == {
+        "token",
+        "request_to_pay",
+        "request_to_pay_status",
+        "account_holder_active",
+        "refund",
+        "refund_status",
+    }
 
 
 def test_the_check_itself_notices_a_wrong_request(momo_exchanges: Any, momo_contract: Any) -> None:

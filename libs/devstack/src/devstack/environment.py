@@ -171,6 +171,9 @@ def _providers(kept: StackSecrets, ports: Ports) -> Environment:
             "MTN_MOMO_SUBSCRIPTION_KEY": kept.momo_subscription_key,
             "MTN_MOMO_USER_ID": kept.momo_api_user,
             "MTN_MOMO_API_KEY": kept.momo_api_key,
+            "MTN_MOMO_DISBURSEMENT_KEY": kept.momo_subscription_key,
+            "MTN_MOMO_DISBURSEMENT_USER_ID": kept.momo_api_user,
+            "MTN_MOMO_DISBURSEMENT_API_KEY": kept.momo_api_key,
             "MTN_MOMO_BASE_URL": ports.simulator("mtn_momo"),
         }
     if "mail" in names:

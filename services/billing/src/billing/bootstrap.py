@@ -19,7 +19,9 @@ from common.web import HttpPart
 
 from billing.adapters.bank_statements import read_statement
 from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
+from billing.adapters.mtn_disbursement import MtnDisbursement
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, payer_number
+from billing.adapters.mtn_wire import MtnAccount
 from billing.adapters.paypal import PayPal, PayPalConfig
 from billing.adapters.paypal_webhooks import (
     LIVE_COMMON_NAME,
@@ -116,6 +118,18 @@ def _momo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnMoMo:
     )
 
 
+def _momo_refunds(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> MtnDisbursement:
+    account = MtnAccount(
+        base_url=settings.mtn_momo_url,
+        subscription_key=settings.mtn_momo_disbursement_key.get_secret_value(),
+        api_user=settings.mtn_momo_disbursement_user_id,
+        api_key=settings.mtn_momo_disbursement_api_key.get_secret_value(),
+        target_environment=settings.mtn_momo_target,
+        currency=MOMO_CURRENCY[settings.mtn_momo_target],
+    )
+    return MtnDisbursement(account, http, clock.now)
+
+
 def _verifier(settings: Settings, paypal: PayPal, http: httpx.AsyncClient, clock: Clock) -> WebhookVerifier:
     online = OnlineVerifier(paypal, settings.paypal_webhook_id)
     if not settings.checks_webhooks_offline:
@@ -144,6 +158,8 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         verifier = _verifier(settings, paypal, http, clock)
     if Method.MTN_MOMO in settings.payment_methods:
         providers[Method.MTN_MOMO] = _momo(settings, http, clock)
+        if settings.mtn_momo_refunds:
+            refunders[Method.MTN_MOMO] = _momo_refunds(settings, http, clock)
     issuer, budget = issuer_of(settings), Budget(settings.provider_calls_per_second)
     return Tools(
         store=store,

@@ -247,8 +247,8 @@ class PaymentProvider(Protocol):
         """
 
 
-class RefundingProvider(PaymentProvider, Protocol):
-    """A provider that can send money back by API; where it cannot, staff refund by hand."""
+class RefundingProvider(Protocol):
+    """What sends a payment's money back by API; where nothing does, staff refund by hand."""
 
     async def refund(self, attempt: AttemptView, refund: RefundView) -> RefundState:
         """Send back `refund.amount`. Repeating it with the same key makes no second refund.

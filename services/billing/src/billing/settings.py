@@ -106,6 +106,17 @@ class MoMoSettings(ServiceSettings):
         SecretStr(""), validation_alias=_also("mtn_momo_api_key"), description="The API user's key"
     )
 
+    mtn_momo_disbursement_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=_also("mtn_momo_disbursement_key"),
+        description="Disbursement product key, where the contract has it: refunds go by MTN; without it by hand",
+    )
+    mtn_momo_disbursement_user_id: str = Field(
+        "", validation_alias=_also("mtn_momo_disbursement_user_id"), description="Its API user, UUID v4"
+    )
+    mtn_momo_disbursement_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias=_also("mtn_momo_disbursement_api_key"), description="That API user's key"
+    )
     mtn_momo_limit: int | None = Field(
         None,
         ge=1,
@@ -117,6 +128,11 @@ class MoMoSettings(ServiceSettings):
     def mtn_momo_most(self) -> int | None:
         """The most that one payment may be, in whole units of its currency; ``None`` where no limit is known."""
         return self.mtn_momo_limit or MOMO_LIMITS.get(self.mtn_momo_target)
+
+    @property
+    def mtn_momo_refunds(self) -> bool:
+        """Whether payments by Mobile Money are refunded by MTN."""
+        return bool(self.mtn_momo_disbursement_user_id)
 
     @property
     def mtn_momo_target(self) -> str:
@@ -263,6 +279,7 @@ class Settings(
                 "MTN_MOMO_USER_ID": self.mtn_momo_user_id,
                 "MTN_MOMO_API_KEY": self.mtn_momo_api_key.get_secret_value(),
             }
+        needed |= self._disbursement()
         if Method.BANK_TRANSFER in self.payment_methods:
             needed |= {
                 "BANK_NAME": self.bank_name,
@@ -272,6 +289,15 @@ class Settings(
         if self.issuer_vat_registered:
             needed |= {"BILLING_ISSUER_RCCM": self.issuer_rccm, "BILLING_ISSUER_NIU": self.issuer_niu}
         return needed
+
+    def _disbursement(self) -> dict[str, str]:
+        """Return the credentials of refunds by MTN: all of them are needed, or none."""
+        credentials = {
+            "MTN_MOMO_DISBURSEMENT_KEY": self.mtn_momo_disbursement_key.get_secret_value(),
+            "MTN_MOMO_DISBURSEMENT_USER_ID": self.mtn_momo_disbursement_user_id,
+            "MTN_MOMO_DISBURSEMENT_API_KEY": self.mtn_momo_disbursement_api_key.get_secret_value(),
+        }
+        return credentials if any(credentials.values()) else {}
 
     @property
     def return_origins(self) -> frozenset[str] | None:

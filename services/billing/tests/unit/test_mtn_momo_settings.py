@@ -3,15 +3,8 @@
 from typing import Any
 
 import pytest
-from billing.adapters.mtn_momo import (
-    MESSAGE_LENGTH,
-    OURS,
-    PAYERS,
-    MoMoConfig,
-    normalise_msisdn,
-    payer_number,
-    plain_text,
-)
+from billing.adapters.mtn_momo import MoMoConfig, normalise_msisdn, payer_number
+from billing.adapters.mtn_wire import MESSAGE_LENGTH, OURS, PAYERS, plain_text
 from billing.adapters.provider_http import MixedSettings
 from billing.domain import reason
 from billing.ports import ForeignNumber

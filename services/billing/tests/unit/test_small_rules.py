@@ -181,6 +181,15 @@ def test_a_method_that_is_on_must_be_configured_in_full(missing: str, name: str)
         given_settings(**{missing: ""})
 
 
+def test_refunds_by_mtn_want_all_of_their_credentials_or_none() -> None:
+    assert not given_settings().mtn_momo_refunds
+    with pytest.raises(ValidationError, match="missing: MTN_MOMO_DISBURSEMENT_USER_ID, MTN_MOMO_DISBURSEMENT_API_KEY"):
+        given_settings(mtn_momo_disbursement_key="key")
+    assert given_settings(
+        mtn_momo_disbursement_key="key", mtn_momo_disbursement_user_id="u", mtn_momo_disbursement_api_key="k"
+    ).mtn_momo_refunds
+
+
 def test_a_method_that_is_off_needs_nothing() -> None:
     settings = given_settings(payment_methods=["bank_transfer"], paypal_client_id="", mtn_momo_api_key="")
     assert settings.payment_methods == ["bank_transfer"]

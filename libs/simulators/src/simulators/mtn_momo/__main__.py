@@ -9,12 +9,15 @@ from simulators.mtn_momo.app import CURRENCIES, MoMoConfig, start
 def main() -> None:
     """Parse the command line and run until told to stop."""
     default = MoMoConfig()
-    parser = server.arguments("MTN MoMo Collections: tokens, requests to pay, callbacks, sandbox provisioning.")
+    parser = server.arguments("MTN MoMo: tokens, requests to pay, callbacks, refunds, sandbox provisioning.")
     server.add_map_argument(parser)
     parser.add_argument("--environment", choices=sorted(CURRENCIES), default=default.environment)
     parser.add_argument("--subscription-key", default=default.subscription_key)
     parser.add_argument("--api-user", default=default.api_user)
     parser.add_argument("--api-key", default=default.api_key)
+    parser.add_argument("--disbursement-key", default=default.disbursement_key)
+    parser.add_argument("--disbursement-user", default=default.disbursement_user)
+    parser.add_argument("--disbursement-api-key", default=default.disbursement_api_key)
     parser.add_argument("--callback-host", default=default.callback_host, help="providerCallbackHost of the API user")
     parser.add_argument("--callback-method", choices=["PUT", "POST"], default=default.callback_method)
     parser.add_argument("--approval-delay", type=float, default=default.approval_delay, help="seconds")

@@ -1,15 +1,11 @@
-"""The Collections and sandbox provisioning APIs of MTN MoMo over HTTP, with their quirks, and `/_sim/`.
+"""Collection, Disbursement (refunds) and sandbox provisioning of MTN MoMo over HTTP, with their quirks, and `/_sim/`.
 
-The order of checks is the real one: subscription key (the API gateway), then credentials, then environment, then the
-request. Not here: Disbursement (refunds), consent (bc-authorize), invoices and preapprovals.
+Not here: who may call (`products`), what becomes of a request (`payments`, `refunds`); and of MTN: transfers and
+deposits, consent (bc-authorize), invoices and preapprovals.
 """
 
-import base64
-import binascii
-import secrets
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,15 +16,15 @@ from starlette.routing import Route
 
 from simulators import server
 from simulators.faults import Faults, Recorder, Wire, control_routes
-from simulators.mtn_momo.checks import BAD_REQUEST, body_fault, callback_fault, is_uuid4
+from simulators.mtn_momo.checks import BAD_REQUEST, body_fault, callback_fault, is_uuid4, refund_fault
 from simulators.mtn_momo.outcomes import HOLDERS, PAYERS, PAYS, Refusal, refusal
 from simulators.mtn_momo.payments import AlreadyFinalError, Ledger, RequestToPay
+from simulators.mtn_momo.products import ApiUser, Product, refused
+from simulators.mtn_momo.refunds import Refund, Refunds
 from simulators.server import Background, UrlMap
 
 CURRENCIES = {"sandbox": "EUR", "mtncameroon": "XAF"}
 TOKEN_SECONDS = 3600
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,11 @@ class MoMoConfig:
     subscription_key: str = "momo-collection-key"
     api_user: str = "8a3f3c52-6d1c-4c67-9f0a-2f6b1f2f9d11"
     api_key: str = "momo-api-key"
+    disbursement_key: str = "momo-disbursement-key"
+    disbursement_user: str = "5b1d9c34-7a0e-4f0b-8d57-3c9e2a6f4b20"
+    disbursement_api_key: str = "momo-disbursement-api-key"
+    disbursement_balance: int = 10_000_000
+    """What the account that refunds are paid from holds; collections do not fill it."""
     callback_host: str = "backup.example"
     """providerCallbackHost of the API user: the only host that X-Callback-Url may name."""
     url_map: Mapping[str, str] = field(default_factory=dict)
@@ -56,14 +57,6 @@ class MoMoConfig:
         return CURRENCIES[self.environment]
 
 
-@dataclass
-class ApiUser:
-    """A user of the API; without a key it cannot sign in yet."""
-
-    callback_host: str
-    key: str | None = None
-
-
 class MoMo:
     """All state of one simulated provider, and the routes on it."""
 
@@ -75,8 +68,10 @@ class MoMo:
         self.recorder = Recorder()
         self.background = Background()
         self.urls = UrlMap(config.url_map)
-        self._users = {config.api_user: ApiUser(config.callback_host, config.api_key)}
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self._collection = self._product(config.subscription_key, config.api_user, config.api_key)
+        self._disbursement = self._product(
+            config.disbursement_key, config.disbursement_user, config.disbursement_api_key
+        )
         self.ledger = Ledger(
             faults=self.faults,
             urls=self.urls,
@@ -86,19 +81,38 @@ class MoMo:
             callback_method=config.callback_method,
             reason_as_object=config.reason_as_object,
         )
+        self.refunds = Refunds(
+            self.ledger,
+            background=self.background,
+            delay=config.approval_delay,
+            balance=config.disbursement_balance,
+        )
+
+    def _product(self, subscription_key: str, user: str, api_key: str) -> Product:
+        return Product(
+            subscription_key=subscription_key,
+            environment=self._config.environment,
+            token_seconds=self._config.token_seconds,
+            users={user: ApiUser(self._config.callback_host, api_key)},
+        )
 
     def app(self) -> Wire:
         """The ASGI application, faults and recording around it."""
         collection = "/collection/v1_0"
+        guarded, refunding = self._collection.guarded, self._disbursement.guarded
         routes = [
-            Route("/collection/token/", self._token, methods=["POST"]),
-            Route(f"{collection}/requesttopay", self._guarded(self._request_to_pay), methods=["POST"]),
-            Route(f"{collection}/requesttopay/{{reference}}", self._guarded(self._status), methods=["GET"]),
-            Route(f"{collection}/account/balance", self._guarded(self._balance), methods=["GET"]),
-            Route(
-                f"{collection}/accountholder/{{kind}}/{{holder}}/active", self._guarded(self._active), methods=["GET"]
-            ),
+            Route("/collection/token/", self._collection.token, methods=["POST"]),
+            Route(f"{collection}/requesttopay", guarded(self._request_to_pay), methods=["POST"]),
+            Route(f"{collection}/requesttopay/{{reference}}", guarded(self._status), methods=["GET"]),
+            Route(f"{collection}/account/balance", guarded(self._balance), methods=["GET"]),
+            Route(f"{collection}/accountholder/{{kind}}/{{holder}}/active", guarded(self._active), methods=["GET"]),
+            Route("/disbursement/token/", self._disbursement.token, methods=["POST"]),
+            Route("/disbursement/v1_0/refund", refunding(self._refund), methods=["POST"]),
+            Route("/disbursement/v2_0/refund", refunding(self._refund), methods=["POST"]),
+            Route("/disbursement/v1_0/refund/{reference}", refunding(self._refund_status), methods=["GET"]),
+            Route("/disbursement/v1_0/account/balance", refunding(self._float), methods=["GET"]),
             Route("/_sim/decide", self._decide, methods=["POST"]),
+            Route("/_sim/disbursement", self._disbursements, methods=["GET", "PUT"]),
             Route("/_sim/map", self._map, methods=["PUT"]),
             *control_routes(self.faults, self.recorder),
         ]
@@ -113,163 +127,144 @@ class MoMo:
         app.router.redirect_slashes = False
         return Wire(app, self.faults, self.recorder)
 
-    # --- credentials -------------------------------------------------------------------------------------------
-
-    def _key_fault(self, request: Request) -> Response | None:
-        offered = request.headers.get("ocp-apim-subscription-key")
-        if offered == self._config.subscription_key:
-            return None
-        problem = "missing subscription key" if offered is None else "invalid subscription key"
-        message = f"Access denied due to {problem}. Make sure to provide a valid key for an active subscription."
-        return JSONResponse({"statusCode": 401, "message": message}, 401)
-
-    async def _token(self, request: Request) -> Response:
-        if (fault := self._key_fault(request)) is not None:
-            return fault
-        if await request.body():
-            return Response(status_code=400)
-        user, key = _basic(request.headers.get("authorization", ""))
-        known = self._users.get(user)
-        if known is None or known.key is None or not secrets.compare_digest(known.key, key):
-            # Wrong credentials are really answered 500, not 401.
-            return JSONResponse({"error": "login_failed"}, 500)
-        token = secrets.token_urlsafe(48)
-        self._tokens[token] = (user, time.monotonic() + self._config.token_seconds)
-        return JSONResponse(
-            {"access_token": token, "token_type": "access_token", "expires_in": self._config.token_seconds}
-        )
-
-    def _user(self, request: Request) -> ApiUser | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        user, ends = self._tokens.get(token.strip(), ("", 0.0))
-        return self._users[user] if scheme == "Bearer" and time.monotonic() < ends else None
-
-    def _guarded(self, handler: Handler) -> Handler:
-        async def guarded(request: Request) -> Response:
-            if (fault := self._key_fault(request)) is not None:
-                return fault
-            user = self._user(request)
-            if user is None:
-                return JSONResponse({"error": "invalid_token"}, 401)
-            if request.headers.get("x-target-environment") != self._config.environment:
-                return _refused(refusal(500, "NOT_ALLOWED_TARGET_ENVIRONMENT"))
-            request.state.user = user
-            return await handler(request)
-
-        return guarded
-
     # --- Collections -------------------------------------------------------------------------------------------
 
     async def _request_to_pay(self, request: Request) -> Response:
         reference = request.headers.get("x-reference-id")
         callback_url = request.headers.get("x-callback-url")
         if reference is None or not is_uuid4(reference):
-            return _refused(BAD_REQUEST)
+            return refused(BAD_REQUEST)
         try:
             body: Any = await request.json()
         except ValueError:
-            return _refused(BAD_REQUEST)
+            return refused(BAD_REQUEST)
         fault = body_fault(body, self._config.currency) or callback_fault(
             callback_url, request.state.user.callback_host
         )
         if fault is not None:
-            return _refused(fault)
+            return refused(fault)
         if self.ledger.find(reference) is not None:
-            return _refused(refusal(409, "RESOURCE_ALREADY_EXIST"))
+            return refused(refusal(409, "RESOURCE_ALREADY_EXIST"))
         course = PAYERS.get(body["payer"]["partyId"], PAYS)
         if isinstance(course, Refusal):
-            return _refused(course)
+            return refused(course)
         self.ledger.accept(RequestToPay(reference, body, callback_url), course)
         return Response(status_code=202)
 
     async def _status(self, request: Request) -> Response:
         reference = request.path_params["reference"]
         if not is_uuid4(reference):
-            return _refused(BAD_REQUEST)
+            return refused(BAD_REQUEST)
         found = self.ledger.find(reference)
         if found is None:
-            return _refused(refusal(404, "RESOURCE_NOT_FOUND"))
+            return refused(refusal(404, "RESOURCE_NOT_FOUND"))
         return JSONResponse(found.result(reason_as_object=self.ledger.reason_as_object))
 
     async def _balance(self, _: Request) -> Response:
         if not self._config.balance_allowed:
-            return _refused(refusal(500, "NOT_ALLOWED"))
+            return refused(refusal(500, "NOT_ALLOWED"))
         return JSONResponse({"availableBalance": str(self.ledger.balance), "currency": self._config.currency})
 
     async def _active(self, request: Request) -> Response:
         if request.path_params["kind"] != "msisdn":
-            return _refused(BAD_REQUEST)
+            return refused(BAD_REQUEST)
         answer = HOLDERS.get(request.path_params["holder"], True)
-        return _refused(answer) if isinstance(answer, Refusal) else JSONResponse({"result": answer})
+        return refused(answer) if isinstance(answer, Refusal) else JSONResponse({"result": answer})
+
+    # --- Disbursement ------------------------------------------------------------------------------------------
+
+    async def _refund(self, request: Request) -> Response:
+        reference = request.headers.get("x-reference-id")
+        if reference is None or not is_uuid4(reference):
+            return refused(BAD_REQUEST)
+        try:
+            body: Any = await request.json()
+        except ValueError:
+            return refused(BAD_REQUEST)
+        fault = refund_fault(body, self._config.currency) or callback_fault(
+            request.headers.get("x-callback-url"), request.state.user.callback_host
+        )
+        if fault is not None:
+            return refused(fault)
+        if self.refunds.find(reference) is not None:
+            return refused(refusal(409, "RESOURCE_ALREADY_EXIST"))
+        self.refunds.accept(reference, body)
+        return Response(status_code=202)
+
+    async def _refund_status(self, request: Request) -> Response:
+        reference = request.path_params["reference"]
+        if not is_uuid4(reference):
+            return refused(BAD_REQUEST)
+        found = self.refunds.find(reference)
+        if found is None:
+            return refused(refusal(404, "RESOURCE_NOT_FOUND"))
+        return JSONResponse(found.result(reason_as_object=self.ledger.reason_as_object))
+
+    async def _float(self, _: Request) -> Response:
+        return JSONResponse({"availableBalance": str(self.refunds.balance), "currency": self._config.currency})
 
     # --- sandbox provisioning ----------------------------------------------------------------------------------
 
     async def _create_user(self, request: Request) -> Response:
-        if (fault := self._key_fault(request)) is not None:
+        if (fault := self._collection.key_fault(request)) is not None:
             return fault
         user = request.headers.get("x-reference-id", "")
         try:
             host = (await request.json())["providerCallbackHost"]
         except (ValueError, KeyError, TypeError):
-            return _refused(BAD_REQUEST)
+            return refused(BAD_REQUEST)
         if not is_uuid4(user) or not isinstance(host, str) or not host or "/" in host:
-            return _refused(BAD_REQUEST)
-        if user in self._users:
-            return _refused(refusal(409, "RESOURCE_ALREADY_EXIST"))
-        self._users[user] = ApiUser(host)
+            return refused(BAD_REQUEST)
+        if user in self._collection.users:
+            return refused(refusal(409, "RESOURCE_ALREADY_EXIST"))
+        self._collection.users[user] = ApiUser(host)
         return Response(status_code=201)
 
     async def _create_key(self, request: Request) -> Response:
-        if (fault := self._key_fault(request)) is not None:
+        if (fault := self._collection.key_fault(request)) is not None:
             return fault
-        user = self._users.get(request.path_params["user"])
+        user = self._collection.users.get(request.path_params["user"])
         if user is None:
-            return _refused(refusal(404, "RESOURCE_NOT_FOUND"))
+            return refused(refusal(404, "RESOURCE_NOT_FOUND"))
         user.key = uuid.uuid4().hex
         return JSONResponse({"apiKey": user.key}, 201)
 
     async def _show_user(self, request: Request) -> Response:
-        if (fault := self._key_fault(request)) is not None:
+        if (fault := self._collection.key_fault(request)) is not None:
             return fault
-        user = self._users.get(request.path_params["user"])
+        user = self._collection.users.get(request.path_params["user"])
         if user is None:
-            return _refused(refusal(404, "RESOURCE_NOT_FOUND"))
+            return refused(refusal(404, "RESOURCE_NOT_FOUND"))
         return JSONResponse({"providerCallbackHost": user.callback_host, "targetEnvironment": self._config.environment})
 
     # --- control -----------------------------------------------------------------------------------------------
 
     async def _decide(self, request: Request) -> Response:
         wanted = await request.json()
-        found = self.ledger.find(str(wanted.get("reference")))
+        reference = str(wanted.get("reference"))
+        found = self.ledger.find(reference) or self.refunds.find(reference)
         if found is None:
             return JSONResponse({"error": "no such reference"}, 404)
         if wanted.get("status") not in ("SUCCESSFUL", "FAILED"):
             return JSONResponse({"error": "status is SUCCESSFUL or FAILED"}, 422)
         try:
-            self.ledger.decide(found, wanted["status"], wanted.get("reason"))
+            if isinstance(found, Refund):
+                self.refunds.decide(found, wanted["status"], wanted.get("reason"))
+            else:
+                self.ledger.decide(found, wanted["status"], wanted.get("reason"))
         except AlreadyFinalError:
             return JSONResponse({"error": f"already {found.status}"}, 409)
         return JSONResponse(found.result(reason_as_object=self.ledger.reason_as_object))
 
+    async def _disbursements(self, request: Request) -> Response:
+        """What refunds there are and what is left to pay them from; PUT says how much that is."""
+        if request.method == "PUT":
+            self.refunds.balance = int((await request.json())["balance"])
+        return JSONResponse({"balance": self.refunds.balance, "refunds": self.refunds.listed()})
+
     async def _map(self, request: Request) -> Response:
         self.urls.update(await request.json())
         return Response(status_code=204)
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """User and password of a Basic header; two empty texts where it is none."""
-    scheme, _, value = header.partition(" ")
-    try:
-        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return (user, password) if scheme == "Basic" else ("", "")
-
-
-def _refused(fault: Refusal) -> Response:
-    if not fault.code:
-        return Response(status_code=fault.status)
-    return JSONResponse({"code": fault.code, "message": fault.message}, fault.status)
 
 
 async def start(config: MoMoConfig) -> server.Running:

@@ -1,4 +1,4 @@
-"""What MTN refuses in a request to pay before anything happens. Pure: no state, no clock."""
+"""What MTN refuses in a request to pay or a refund before anything happens. Pure: no state, no clock."""
 
 import re
 import uuid
@@ -12,6 +12,7 @@ TEXT = re.compile(r"[A-Za-z0-9 ._,:/()#-]{1,128}")
 WHOLE_AMOUNT = re.compile(r"[1-9][0-9]{0,17}")
 MSISDN = re.compile(r"[1-9][0-9]{7,14}")
 FIELDS = {"amount", "currency", "externalId", "payer", "payerMessage", "payeeNote"}
+REFUND_FIELDS = {"amount", "currency", "externalId", "payerMessage", "payeeNote", "referenceIdToRefund"}
 BAD_REQUEST = Refusal(400, "", "")
 """MTN's 400 has an empty body."""
 
@@ -27,11 +28,23 @@ def is_uuid4(text: str | None) -> bool:
 
 def body_fault(body: Any, currency: str) -> Refusal | None:
     """Why `body` of a requesttopay is refused in an environment whose currency is `currency`; None where it is not."""
-    if not isinstance(body, dict) or set(body) != FIELDS:
+    if not isinstance(body, dict) or set(body) != FIELDS or not _is_payer(body["payer"]):
         return BAD_REQUEST
-    if not all(isinstance(value, str) for key, value in body.items() if key != "payer"):
+    return _money_fault({key: value for key, value in body.items() if key != "payer"}, currency)
+
+
+def refund_fault(body: Any, currency: str) -> Refusal | None:
+    """Why `body` of a refund is refused; which collection it names is looked at later."""
+    if not isinstance(body, dict) or set(body) != REFUND_FIELDS:
         return BAD_REQUEST
-    if not _is_payer(body["payer"]) or not body["externalId"] or not WHOLE_AMOUNT.fullmatch(body["amount"]):
+    fault = _money_fault(body, currency)
+    return fault if fault is not None else None if is_uuid4(body["referenceIdToRefund"]) else BAD_REQUEST
+
+
+def _money_fault(body: dict[str, Any], currency: str) -> Refusal | None:
+    if not all(isinstance(value, str) for value in body.values()):
+        return BAD_REQUEST
+    if not body["externalId"] or not WHOLE_AMOUNT.fullmatch(body["amount"]):
         return BAD_REQUEST
     if not (TEXT.fullmatch(body["payerMessage"]) and TEXT.fullmatch(body["payeeNote"])):
         return BAD_REQUEST

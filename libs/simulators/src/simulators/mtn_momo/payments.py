@@ -40,8 +40,13 @@ class RequestToPay:
         }
         answer["status"] = self.status
         if self.reason is not None:
-            answer["reason"] = {"code": self.reason, "message": self.reason} if reason_as_object else self.reason
+            answer["reason"] = reason_body(self.reason, as_object=reason_as_object)
         return answer
+
+
+def reason_body(code: str, *, as_object: bool) -> object:
+    """Why something failed, in one of the two shapes that MTN has for it."""
+    return {"code": code, "message": code} if as_object else code
 
 
 class AlreadyFinalError(Exception):

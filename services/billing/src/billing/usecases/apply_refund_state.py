@@ -16,6 +16,13 @@ async def _case(uow: UnitOfWork, payment: Payment, refund: Refund, kind: str, st
     await uow.cases.open(payment, kind, details, reference=str(refund.id))
 
 
+def _differs(refund: Refund, state: RefundState) -> str | None:
+    """Return which fact a provider states otherwise than we asked for it."""
+    if state.amount is not None and state.amount != refund.amount:
+        return "amount"
+    return "refund_id" if state.refund_id not in {None, refund.id} else None
+
+
 async def apply_refund_state(uow: UnitOfWork, refund_id: UUID, state: RefundState, *, issuer: Issuer) -> None:
     """Apply one observation of a refund; what cannot be taken as it is becomes a case for a person.
 
@@ -29,9 +36,9 @@ async def apply_refund_state(uow: UnitOfWork, refund_id: UUID, state: RefundStat
         return
     if state.needs_operator:
         await _case(uow, payment, refund, "refund_held", state)
-    if state.amount is not None and state.amount != refund.amount:
+    if (differs := _differs(refund, state)) is not None:
         await _case(uow, payment, refund, "refund_differs", state)
-        await uow.refunds.move(refund, RefundStatus.UNKNOWN, reason_code="amount")
+        await uow.refunds.move(refund, RefundStatus.UNKNOWN, reason_code=differs)
         return
     if state.status is ProviderStatus.COMPLETED:
         if not await complete(uow, order, payment, refund, issuer, reference=state.refund_reference):
