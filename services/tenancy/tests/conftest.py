@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from common.auth.internal_token import new_key
@@ -10,7 +11,6 @@ from common.testing import FrozenClock, ServiceDatabase, service_database, test_
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 from tenancy.adapters.passwords import Argon2Passwords
-from tenancy.api.dependencies import Tools
 from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, tools_of
 from tenancy.messaging.handlers import subscriptions
 from tenancy.settings import Settings
@@ -39,7 +39,7 @@ async def tenancy(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
     # A light hasher: these tests are about who gets in, not about how long argon2 takes.
     passwords = Argon2Passwords(2, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
     tools.passwords.close()
-    tools = Tools(settings, tools.store, passwords, tools.tokens, tools.sealer, tools.letters)
+    tools = replace(tools, passwords=passwords)
     yield Tenancy(tools, clock, database, InboxWorker(tools.store, subscriptions(tools.letters)))
     passwords.close()
     await opened.close()

@@ -17,6 +17,7 @@ from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
 
+from tenancy.adapters.key_hashing import HmacKeyHasher
 from tenancy.adapters.letters import TemplateLetters
 from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.adapters.sealing import AesSealer
@@ -51,6 +52,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
         ),
         sealer=AesSealer(settings.secret_key.get_secret_value()),
         letters=TemplateLetters(settings.link_base),
+        key_hasher=HmacKeyHasher(settings.secret_key.get_secret_value()),
     )
 
 

@@ -1,11 +1,13 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: WeakPassword · InvalidEmail
+├── Invalid: NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
-├── Forbidden: RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended · InvitationForAnotherAddress
-├── NotFound: OrganizationNotFound · SessionNotFound · TokenNotFound
-├── Conflict: OrganizationNotActive · AlreadyMember · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
+├── Forbidden: FeatureNotInPlan
+│ · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended · InvitationForAnotherAddress
+├── NotFound: ApiKeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
+├── Conflict: TooManyApiKeys
+│ · OrganizationNotActive · AlreadyMember · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken
 ├── Gone: TokenExpired
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
@@ -112,6 +114,38 @@ class TokenExpired(Gone):
     code = "token_expired"
     en = "This link has expired; ask for a new one."
     fr = "Ce lien a expiré ; demandez-en un nouveau."
+
+
+class FeatureNotInPlan(Forbidden):
+    """Field `feature`, by its name in plans."""
+
+    code = "feature_not_in_plan"
+    en = "Your plan does not include {feature}. The plans at /api/tenants/plans/ say which one does."
+    fr = "Votre plan ne comprend pas {feature}. Les plans : /api/tenants/plans/ indiquent lequel la comprend."
+
+
+class ApiKeyNotFound(NotFound):
+    code = "api_key_not_found"
+    en = "There is no such API key."
+    fr = "Cette clé d'API n'existe pas."
+
+
+class NetworkInvalid(Invalid):
+    code = "network_invalid"
+    en = "Allowed networks are IP addresses or networks such as 192.0.2.0/24."
+    fr = "Les réseaux autorisés sont des adresses IP ou des réseaux tels que 192.0.2.0/24."
+
+
+class ExpiryInvalid(Invalid):
+    code = "expiry_invalid"
+    en = "A key expires in the future, within 366 days."
+    fr = "Une clé expire dans le futur, sous 366 jours."
+
+
+class TooManyApiKeys(Conflict):
+    code = "too_many_api_keys"
+    en = "There are {limit} usable API keys already: revoke one first."
+    fr = "Il y a déjà {limit} clés d'API utilisables : révoquez-en une d'abord."
 
 
 class OrganizationNotActive(Conflict):

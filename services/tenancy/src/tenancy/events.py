@@ -178,6 +178,18 @@ class SessionRevoked(Fact):
         )
 
 
+class ApiKeyRevoked(Fact):
+    """A key works no more; who remembers that it did forgets it at once."""
+
+    name: ClassVar[str] = "api_key.revoked"
+
+    key_id: UUID
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(key_id=UUID("01980000-0000-7000-8000-000000000005"))
+
+
 FACTS: tuple[type[Fact], ...] = (
     OrgProvisioned,
     OrgPlanChanged,
@@ -187,4 +199,5 @@ FACTS: tuple[type[Fact], ...] = (
     MemberJoined,
     UserRegistered,
     SessionRevoked,
+    ApiKeyRevoked,
 )

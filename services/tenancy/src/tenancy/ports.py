@@ -24,6 +24,14 @@ class Sealer(Protocol):
     def open(self, sealed: bytes, owner: UUID) -> str: ...
 
 
+class KeyHasher(Protocol):
+    """Makes of an API key what may be stored, from the key or from its SHA-256."""
+
+    def of_key(self, key: str) -> bytes: ...
+
+    def of_digest(self, digest: bytes) -> bytes: ...
+
+
 class AccessTokens(Protocol):
     """Signs access tokens."""
 

@@ -86,6 +86,10 @@ class Tenancy:
         async with self.store.for_tenant(tenant_id) as uow:
             await uow.session.execute(update(entitlements).values(quotas=QUOTAS | {quota: limit}))
 
+    async def set_features(self, tenant_id: UUID, **features: bool) -> None:
+        async with self.store.for_tenant(tenant_id) as uow:
+            await uow.session.execute(update(entitlements).values(features=FEATURES | features))
+
     async def set_status(self, tenant_id: UUID, status: str) -> None:
         async with self.store.for_tenant(tenant_id) as uow:
             await uow.session.execute(update(organizations).values(status=status))

@@ -109,6 +109,8 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/usage/"),
         ("GET", f"{ORGANIZATION}/audit-log/"),
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
+        ("GET POST", "/api/tenants/api-keys/"),
+        ("GET DELETE", "/api/tenants/api-keys/{key_id}/"),
     ),
     *_routes("tenancy", Level.ORGANIZATION, ("POST", f"{ORGANIZATION}/invite_member/"), fresh=True),
 ]

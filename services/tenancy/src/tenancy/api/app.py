@@ -5,7 +5,7 @@ from common.web import create_app
 from fastapi import FastAPI
 
 from tenancy.api.dependencies import Tools
-from tenancy.api.routes import audit, auth, internal, organizations, sessions
+from tenancy.api.routes import api_keys, audit, auth, internal, organizations, sessions
 from tenancy.settings import NAME
 
 ROUTERS = (
@@ -13,6 +13,7 @@ ROUTERS = (
     sessions.router,
     organizations.router,
     audit.router,
+    api_keys.router,
     internal.router,
 )
 

@@ -14,7 +14,7 @@ from fastapi import Depends, Request
 from tenancy.domain.sessions import USER_AGENT_LENGTH, Device
 from tenancy.errors import OrganizationNotActive, OrganizationNotFound
 from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.ports import AccessTokens, Letters, Passwords, Sealer
+from tenancy.ports import AccessTokens, KeyHasher, Letters, Passwords, Sealer
 from tenancy.settings import Settings
 
 
@@ -28,6 +28,7 @@ class Tools:
     tokens: AccessTokens
     sealer: Sealer
     letters: Letters
+    key_hasher: KeyHasher
 
 
 def _tools(request: Request) -> Tools:

@@ -3,6 +3,7 @@
 Not here: which endpoint wants which role (the routes say so with `requires`).
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -28,3 +29,9 @@ def may_grant(granter: Role, wanted: Role) -> bool:
     if granter is Role.OWNER:
         return True
     return granter is Role.ADMIN and wanted is not Role.OWNER
+
+
+def highest(roles: Iterable[str]) -> Role:
+    """The role that allows most of those that a token names."""
+    named = frozenset(roles)
+    return next(role for role in Role if role.value in named)

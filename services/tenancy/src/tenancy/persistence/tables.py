@@ -222,3 +222,25 @@ audit_entries = Table(
     Index("ix_audit_entries_at", "tenant_id", "at", "id"),
 )
 """What other services' audit logs say; tenancy's own is beside it, and the owner reads both as one."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    tenant_id(),
+    Column("id", Uuid, nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("prefix", String(20), nullable=False),
+    Column("key_hmac", LargeBinary, nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    Column("scopes", ARRAY(String(40)), nullable=False),
+    Column("allowed_networks", ARRAY(String(50)), nullable=False),
+    Column("created_by", Uuid, nullable=False),
+    at("created_at"),
+    at("expires_at", nullable=True),
+    at("last_used_at", nullable=True),
+    at("revoked_at", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    CheckConstraint("role in ('admin','member','viewer')", name="role"),
+)
+"""Keys of programs; what is kept of the secret is an HMAC, whose key is not in the database."""

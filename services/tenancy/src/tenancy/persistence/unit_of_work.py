@@ -4,6 +4,7 @@ from common.clock import Clock
 from common.persistence import Scope, Transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from tenancy.persistence.api_keys import ApiKeys
 from tenancy.persistence.audit import AuditTrail
 from tenancy.persistence.links import Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
@@ -27,3 +28,4 @@ class UnitOfWork(Transaction):
         self.usage = UsageMetrics(session)
         self.invitations = Invitations(session)
         self.audit_trail = AuditTrail(session)
+        self.api_keys = ApiKeys(session)

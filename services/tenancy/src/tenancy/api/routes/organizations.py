@@ -18,7 +18,7 @@ from tenancy.api.schemas.organizations import (
     UsageOut,
 )
 from tenancy.domain.organization import Organization
-from tenancy.domain.roles import Role
+from tenancy.domain.roles import highest
 from tenancy.errors import OrganizationNotFound
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.accept_invitation import accept_invitation, find_invitation
@@ -88,7 +88,7 @@ async def invite(
             uow,
             tools.letters,
             inviter_id=who.user_id,
-            inviter_role=_highest(who.roles),
+            inviter_role=highest(who.roles),
             email=wanted.email,
             role=wanted.role,
             lifetime=tools.settings.invitation_lifetime,
@@ -125,7 +125,3 @@ async def _existing(uow: UnitOfWork) -> Organization:
     if found is None:
         raise OrganizationNotFound
     return found
-
-
-def _highest(roles: frozenset[str]) -> Role:
-    return next(role for role in Role if role.value in roles)
