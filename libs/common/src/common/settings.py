@@ -63,7 +63,9 @@ class DatabaseSettings(BaseSettings):
     database_owner_password: SecretStr | None = Field(
         None, description="Password of the owner role; only `migrate` needs it"
     )
-    database_pool_size: int = Field(4, ge=1, le=50, description="Connections of the tenant door; others have fewer")
+    database_pool_size: int = Field(
+        8, ge=1, le=50, description="Connections of the tenants' and the persons' door each"
+    )
     database_statement_cache_size: int = Field(
         100, ge=0, description="0 behind PgBouncer before 1.21 in transaction mode"
     )

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, func, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
@@ -18,10 +18,16 @@ from sqlalchemy.orm import Session, SessionTransaction
 from common.persistence.scope import Scope
 from common.settings import DatabaseSettings
 
-SYSTEM_POOL_SIZE = 2
-"""Connections of each door that is not the tenants': relay, inbox, timers run one statement at a time."""
+CUSTOMER_DOORS = frozenset({"app", "user"})
+"""Doors that requests go through; they share the work, so each has as many connections as the settings say."""
 
-_SET_CONFIG = text("select set_config(:name, :value, true)")
+SYSTEM_POOL_SIZE = 2
+"""Connections of each other door: relay, inbox, timers run one statement at a time."""
+
+PATIENCE_SECONDS = 25
+"""How long a request stands in line for a connection: somewhat less than the gateway waits for a service, so that a
+rush is served late, and is told so by the service itself where that is too late."""
+
 _READ_ONLY = text("set transaction read only")
 
 
@@ -34,8 +40,8 @@ def _apply_scope(session: Session, _transaction: SessionTransaction, connection:
     scope: Scope = session.info["scope"]
     if session.info["read_only"]:
         connection.execute(_READ_ONLY)
-    for name, value in scope.settings().items():
-        connection.execute(_SET_CONFIG, {"name": name, "value": value})
+    if settings := scope.settings():
+        connection.execute(select(*(func.set_config(name, value, True) for name, value in settings.items())))
 
 
 class Database:
@@ -63,12 +69,12 @@ class Database:
     def engine(self, door: str) -> AsyncEngine:
         """Return the engine of a door, made on first use."""
         if door not in self._engines:
-            size = self._settings.database_pool_size if door == "app" else SYSTEM_POOL_SIZE
+            size = self._settings.database_pool_size if door in CUSTOMER_DOORS else SYSTEM_POOL_SIZE
             self._engines[door] = create_async_engine(
                 self._login(door),
                 pool_size=size,
-                max_overflow=0 if door != "app" else size,
-                pool_timeout=10,
+                max_overflow=0,
+                pool_timeout=PATIENCE_SECONDS,
                 pool_pre_ping=True,
                 connect_args={
                     "statement_cache_size": self._settings.database_statement_cache_size,
