@@ -52,15 +52,41 @@ def test_after_the_pause_one_call_tries_and_the_pause_doubles_with_each_that_fai
         time.at += pause - timedelta(milliseconds=1)
         assert is_open(circuit)
         time.at += timedelta(milliseconds=1)
-        assert not is_open(circuit)  # this is the call that tries
+        assert circuit.enter()  # this is the call that tries
         assert is_open(circuit)
-        circuit.failed()
+        circuit.failed(tried=True)
         pause = min(2 * pause, LONGEST_PAUSE)
     time.at += pause
     circuit.enter()
     circuit.succeeded()
     assert not is_open(circuit)
     assert REGISTRY.get_sample_value("billing_provider_circuit_open", {"provider": "test"}) == 0
+
+
+def test_calls_that_were_under_way_when_it_opened_make_the_pause_no_longer() -> None:
+    time = Time()
+    circuit = Circuit("test", time)
+    under_way = [circuit.enter() for _ in range(4 * FAILURES_IN_A_ROW)]
+    for tried in under_way:
+        circuit.failed(tried=tried)
+    time.at += FIRST_PAUSE
+    assert not is_open(circuit)
+
+
+async def test_a_call_for_which_we_have_no_connection_says_nothing_about_the_provider() -> None:
+    def full(_request: httpx.Request) -> httpx.Response:
+        raise httpx.PoolTimeout("all in use")
+
+    async def token() -> Token:
+        return Token("t", Time()() + timedelta(hours=1))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(full)) as http:
+        circuit = Circuit("test", Time())
+        client = BearerClient(http, "https://provider.example", 1, token, Time(), circuit)
+        for _ in range(3 * FAILURES_IN_A_ROW):
+            with pytest.raises(ProviderUnavailable, match="no_connection_free"):
+                await client.send("GET", "/", {})
+        assert not is_open(circuit)
 
 
 @pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.ReadTimeout("late"), 502, 503, 504])

@@ -39,18 +39,22 @@ class Circuit:
         self._left_alone_until: datetime | None = None
         OPEN.labels(provider).set(0)
 
-    def enter(self) -> None:
+    def enter(self) -> bool:
         """Ask for the right to call; while it is open only one call a pause gets it.
+
+        Returns:
+            Whether this is that one call, by which it is decided how it goes on.
 
         Raises:
             ProviderUnavailable: The provider is left alone; nothing was sent.
         """
         if self._left_alone_until is None:
-            return
+            return False
         if self._now() < self._left_alone_until:
             CALLS.labels(self._provider, "spared").inc()
             raise ProviderUnavailable("circuit_open", self._provider)
         self._left_alone_until = self._now() + self._pause  # this call tries; the others go on waiting
+        return True
 
     def succeeded(self) -> None:
         """Note an answer, whatever it says: the provider is there."""
@@ -58,13 +62,17 @@ class Circuit:
         self._failures, self._pause, self._left_alone_until = 0, FIRST_PAUSE, None
         OPEN.labels(self._provider).set(0)
 
-    def failed(self) -> None:
-        """Note that no answer came, or one that only says that the provider is down."""
+    def failed(self, *, tried: bool = False) -> None:
+        """Note that no answer came, or one that only says that the provider is down.
+
+        Args:
+            tried: What `enter` returned. The calls that were under way when it opened fail too, and say nothing new.
+        """
         CALLS.labels(self._provider, "failed").inc()
         self._failures += 1
-        if self._failures < FAILURES_IN_A_ROW:
-            return
-        if self._left_alone_until is not None:
+        if tried:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        elif self._failures < FAILURES_IN_A_ROW or self._left_alone_until is not None:
+            return
         self._left_alone_until = self._now() + self._pause
         OPEN.labels(self._provider).set(1)

@@ -106,7 +106,7 @@ class BearerClient:
         Raises:
             ProviderUnavailable: no answer within the timeout, or not asked while the circuit is open.
         """
-        self._circuit.enter()
+        tries = self._circuit.enter()
         try:
             answer = await self._http.request(
                 method,
@@ -117,11 +117,14 @@ class BearerClient:
                 timeout=self._timeout_seconds,
                 follow_redirects=False,
             )
+        except httpx.PoolTimeout as error:
+            # Our own connections are all in use, which says nothing about the provider.
+            raise ProviderUnavailable("no_connection_free", type(error).__name__) from error
         except httpx.TransportError as error:
-            self._circuit.failed()
+            self._circuit.failed(tried=tries)
             raise ProviderUnavailable("no_answer", type(error).__name__) from error
         if answer.status_code in DOWN:
-            self._circuit.failed()
+            self._circuit.failed(tried=tries)
         else:
             self._circuit.succeeded()
         return answer
