@@ -1,6 +1,7 @@
 """The daily comparison with providers that lost, altered or invented something, and with a ledger that was tampered."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -78,7 +79,7 @@ async def test_what_a_provider_lost_altered_or_invented_becomes_a_case_and_the_r
     await world.faults(world.paypal, {"target": "delivery", "drop": "before"})
     gone = store.reverse(hidden, Decimal("5.00"))
     invented = store.captures[next(iter(store.captures))][1]
-    alien = type(invented)("INVENTED000000001", Decimal("13.00"), "EUR", datetime.now(UTC), "COMPLETED")
+    alien = replace(invented, id="INVENTED000000001", value=Decimal("13.00"), created=datetime.now(UTC), refunds=[])
     store.captures[alien.id] = (store.captures[invented.id][0], alien)
     day = await today(world, right)
     found = await billing.tools.reconciling.run(Method.PAYPAL, day)
