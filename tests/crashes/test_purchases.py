@@ -56,7 +56,7 @@ BOTH = ("paypal", "mtn_momo")
 
 ALL = [
     *_cases(("billing-api",), ["mtn_momo"], "billing.order.placed"),
-    *_cases(("billing-api",), BOTH, "billing.attempt.recorded", "billing.provider.started", "billing.start.scheduled"),
+    *_cases(("billing-api",), BOTH, "billing.attempt.recorded", "billing.provider.started"),
     *_cases(
         ASKING,
         BOTH,

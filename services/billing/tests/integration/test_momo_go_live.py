@@ -140,7 +140,10 @@ async def test_the_same_reference_twice_is_one_request_to_pay(world: Any) -> Non
     rows = await world.billing.rows(
         "select tenant_id, provider_reference from payments where id = $1", id=UUID(started["payment_id"])
     )
-    await world.billing.checkout.start(rows[0]["tenant_id"], UUID(started["payment_id"]))
+    async with world.billing.store.for_tenant(rows[0]["tenant_id"]) as uow:
+        payment = await uow.payments.find(UUID(started["payment_id"]))
+        kept = await uow.orders.find(UUID(order["id"]))
+    await world.billing.checkout.start(payment, kept)
     sent = await world.requests(world.momo, "/collection/v1_0/requesttopay")
     assert {entry["headers"]["x-reference-id"] for entry in sent} == {rows[0]["provider_reference"]}
     assert len(sent) == 2

@@ -1,9 +1,8 @@
-"""What `initiate_payment` checks for each method, and what it answers."""
+"""`initiate_payment` at the edge: what is checked for each method, and what is answered."""
 
 from uuid import UUID
 
 from common.crash_points import reach
-from common.idempotency import once
 
 from billing.api.dependencies import Tools
 from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
@@ -22,10 +21,10 @@ from billing.errors import (
     ReturnUrlMissing,
     ReturnUrlRefused,
 )
+from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import ForeignNumber
-from billing.usecases.open_attempt import WantedPayment, open_attempt
-from billing.usecases.pay_by_credit import pay_by_credit
-from billing.usecases.steps.mails import how_to_pay
+from billing.usecases.begin_payment import begin_payment
+from billing.usecases.open_attempt import WantedPayment
 
 _MESSAGES = {
     Method.PAYPAL: ("Continuez chez PayPal pour approuver le paiement.", "Go on at PayPal to approve the payment."),
@@ -41,10 +40,8 @@ _UNANSWERED = (
 )
 
 
-async def _method(tools: Tools, method_id: int) -> Method:
-    async with tools.store.for_system("catalogue") as uow:
-        methods = await uow.catalogue.methods()
-    found = next((method for method in methods if method.id == method_id), None)
+async def _method(uow: UnitOfWork, tools: Tools, method_id: int) -> Method:
+    found = next((method for method in await uow.catalogue.methods() if method.id == method_id), None)
     if found is None or found.name not in tools.settings.payment_methods:
         raise MethodUnknown
     return Method(found.name)
@@ -93,28 +90,6 @@ def _wish(tools: Tools, method: Method, wanted: InitiateIn, language: str) -> Wa
     )
 
 
-async def _attempt(
-    tools: Tools, order: Order, wish: WantedPayment, user_id: UUID, *, key: str | None, body: bytes
-) -> tuple[Payment, bool]:
-    """Commit the attempt, or find the one that this Idempotency-Key made; say whether its provider is to be called."""
-    opened: list[Payment] = []
-    async with tools.store.for_tenant(order.tenant_id, acting=user_id) as uow:
-
-        async def act() -> tuple[int, dict[str, str]]:
-            payment = await open_attempt(uow, order.id, wish, user_id=user_id)
-            opened.append(payment)
-            if wish.method is Method.BANK_TRANSFER:
-                await uow.send_mail(how_to_pay(order, payment, tools.settings.bank_details(), tools.issuer))
-            return 200, {"payment_id": str(payment.id)}
-
-        route = f"POST /api/tenants/orders/{order.id}/initiate_payment/"
-        _, kept = await once(uow, user_id, route, key, body, act)
-        payment = opened[0] if opened else await uow.payments.find(UUID(kept["payment_id"]))
-    assert payment is not None
-    unanswered = payment.method is Method.PAYPAL and payment.is_offered and payment.redirect_url is None
-    return payment, bool(opened) or unanswered
-
-
 async def initiate(
     tools: Tools,
     order: Order,
@@ -140,24 +115,22 @@ async def initiate(
         OrderPaidByCredit: The customer's credit has just paid it.
         MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
-    method = await _method(tools, wanted.payment_method_id)
-    wish = _wish(tools, method, wanted, language)
-    async with tools.store.for_tenant(order.tenant_id) as uow:
-        paid = await pay_by_credit(uow, order.id, tools.issuer)
-    if paid:
+    async with tools.store.for_tenant(order.tenant_id, acting=user_id) as uow:
+        method = await _method(uow, tools, wanted.payment_method_id)
+        wish = _wish(tools, method, wanted, language)
+        bank = tools.settings.bank_details()
+        begun = await begin_payment(uow, order, wish, tools.issuer, bank, user_id=user_id, key=key, body=body)
+    payment = begun.payment
+    if payment is None:
         raise OrderPaidByCredit
-    payment, to_start = await _attempt(tools, order, wish, user_id, key=key, body=body)
-    if method is Method.BANK_TRANSFER:
+    if payment.method is Method.BANK_TRANSFER:
         return _transfer(tools, payment, language)
     reach("billing.attempt.recorded")
-    if to_start:
-        state = await tools.checkout.start(order.tenant_id, payment.id)
+    if begun.is_to_start:
+        state, payment = await tools.checkout.start(payment, order)
         if state.needs_operator:
             raise MethodUnavailable(method=METHOD_LABELS[method])
-    async with tools.store.for_tenant(order.tenant_id) as uow:
-        started = await uow.payments.find(payment.id)
-    assert started is not None
-    return _started(started, language)
+    return _started(payment, language)
 
 
 def _transfer(tools: Tools, payment: Payment, language: str) -> InitiateOut:

@@ -90,6 +90,7 @@ class Payment:
     created_at: datetime
     completed_at: datetime | None
     settled: Money | None = None
+    last_poll_at: datetime | None = None
     trace: Mapping[str, str] = field(default_factory=dict)
     has_receipt: bool = field(default=False)
 
@@ -108,3 +109,9 @@ class Payment:
     @property
     def is_watched(self) -> bool:
         return self.status in WATCHED
+
+    def may_be_asked_about(self, now: datetime, gap: timedelta) -> bool:
+        """Whether somebody with news may have the provider asked; `Polling.claim` decides who of several it is."""
+        if self.next_poll_at is None:
+            return False
+        return self.next_poll_at <= now or self.last_poll_at is None or self.last_poll_at <= now - gap

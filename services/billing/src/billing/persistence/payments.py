@@ -48,6 +48,7 @@ def _payment(row: Row[Any]) -> Payment:
         trace=row.trace or {},
         polls=row.polls,
         next_poll_at=row.next_poll_at,
+        last_poll_at=row.last_poll_at,
         created_at=row.created_at,
         completed_at=row.completed_at,
     )

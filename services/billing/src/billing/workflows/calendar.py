@@ -110,19 +110,20 @@ class Calendar:
                 return True
         try:
             async with self._store.for_tenant(tenant_id) as uow:
-                payment = await self._attempt(uow)
+                renewal = await find_renewal(uow)
+                payment = await self._attempt(uow, renewal) if renewal is not None else None
                 await note_charge(uow, self._terms)
         except ChargeNotDue:
             return False
-        if payment is not None:
-            await self._checkout.start(tenant_id, payment.id)
+        if renewal is not None and payment is not None:
+            await self._checkout.start(payment, renewal)
         return True
 
-    async def _attempt(self, uow: UnitOfWork) -> Payment | None:
+    async def _attempt(self, uow: UnitOfWork, order: Order) -> Payment | None:
         """Open the attempt; ``None`` where the customer is paying already, or nothing can be asked for."""
-        subscription, order = await uow.subscriptions.find(uow.tenant_id), await find_renewal(uow)
+        subscription = await uow.subscriptions.find(uow.tenant_id)
         provider = self._checkout.provider(Method.MTN_MOMO)
-        if subscription is None or order is None or provider is None or not subscription.auto_renew_phone:
+        if subscription is None or provider is None or not subscription.auto_renew_phone:
             return None
         await uow.orders.lock(order.id)
         if any(attempt.is_offered for attempt in await uow.payments.of_order(order.id)):

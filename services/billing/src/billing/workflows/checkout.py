@@ -6,7 +6,7 @@ the janitor all end in `ask`; who may ask is decided by one UPDATE (``persistenc
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.clock import Clock
@@ -115,21 +115,21 @@ class Checkout:
         reach("billing.question.claimed")
         return claimed.tenant_id
 
-    async def start(self, tenant_id: UUID, payment_id: UUID) -> ProviderState:
+    async def start(self, payment: Payment, order: Order) -> tuple[ProviderState, Payment]:
         """Ask the provider for a payment whose row is committed. Repeating it makes no second payment.
 
+        Args:
+            payment: The attempt.
+            order: What it pays.
+
         Returns:
-            What is known after the call; it is applied already.
+            What the provider said, and the attempt after that was applied.
         """
-        payment, order = await self._load(tenant_id, payment_id)
         view = view_of(payment, order)
         state = await self._try_start(self._providers[payment.method], view)
-        await self._apply(payment, view, state)
-        if state.status is not ProviderStatus.FAILED:
-            async with self._store.for_tenant(tenant_id) as uow:
-                await uow.payments.schedule(payment_id, self._clock.now() + POLL_PAUSES[0])
-        reach("billing.start.scheduled")
-        return state
+        asks_at = None if state.status is ProviderStatus.FAILED else self._clock.now() + POLL_PAUSES[0]
+        started = await self._apply(payment, view, state, asks_at=asks_at)
+        return state, started
 
     async def _try_start(self, provider: PaymentProvider, view: AttemptView) -> ProviderState:
         try:
@@ -185,13 +185,20 @@ class Checkout:
             )
         return await self._try_start(provider, view)
 
-    async def _apply(self, payment: Payment, view: AttemptView, state: ProviderState) -> None:
+    async def _apply(
+        self, payment: Payment, view: AttemptView, state: ProviderState, *, asks_at: datetime | None = None
+    ) -> Payment:
         provider = self._providers[payment.method]
         async with self._store.for_tenant(payment.tenant_id) as uow:
             await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=provider.payee)
+            if asks_at is not None:
+                await uow.payments.schedule(payment.id, asks_at)
+            applied = await uow.payments.find(payment.id)
+            assert applied is not None
             reach("billing.state.applied")
         log.info("provider answered", extra={"payment_id": str(payment.id), "status": state.status.value})
         reach("billing.state.committed")
+        return applied
 
     async def _escalate(self, payment: Payment) -> None:
         if self._clock.now() - payment.created_at < ESCALATE_AFTER:

@@ -117,7 +117,7 @@ async def _place(
     order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer, holds=holds)
     if not order.amounts.total:
         await settle(uow, order, issuer, None)
-    else:
+    elif order.kind is not OrderKind.NEW:  # a new organization has no credit
         await pay_by_credit(uow, order.id, issuer)
     placed = await uow.orders.find(order.id)
     assert placed is not None

@@ -1,5 +1,6 @@
 """``/orders/``: place, read, cancel, pay, verify."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
 from billing.domain.order import PAID_FOR, Order, OrderKind
+from billing.domain.payment import Payment
 from billing.domain.reason import explain
 from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
@@ -112,13 +114,11 @@ async def initiate_payment(
 @router.post("/{order_id}/verify_payment/")
 async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language: LanguageDep) -> VerifyOut:
     order = await visible_order(tools.store, who, order_id)
-    await _ask_about(tools, order)
-    async with tools.store.for_tenant(order.tenant_id) as uow:
-        current = await uow.orders.find(order_id)
-        assert current is not None
-        attempts = await uow.payments.of_order(order_id)
-        organization = await uow.organizations.document(order.tenant_id)
-    last = attempts[-1].reason_code if attempts else None
+    standing = await _standing(tools, order)
+    if await _ask_about(tools, standing.attempts):
+        standing = await _standing(tools, order)
+    current, organization = standing.order, standing.organization
+    last = standing.attempts[-1].reason_code if standing.attempts else None
     paid = current.payment_status in PAID_FOR
     return VerifyOut(
         success=paid and organization is not None,
@@ -129,11 +129,31 @@ async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language:
     )
 
 
-async def _ask_about(tools: ToolsDep, order: Order) -> None:
-    """Ask the providers about the order's open attempts, where this request is the one that may."""
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Where an order stands; ``organization`` is tenancy's document, ``None`` until it is provisioned."""
+
+    order: Order
+    attempts: list[Payment]
+    organization: dict[str, Any] | None
+
+
+async def _standing(tools: ToolsDep, order: Order) -> _Standing:
     async with tools.store.for_tenant(order.tenant_id) as uow:
-        watched = [attempt for attempt in await uow.payments.of_order(order.id) if attempt.next_poll_at is not None]
-    for attempt in watched:
+        current = await uow.orders.find(order.id)
+        assert current is not None
+        attempts = await uow.payments.of_order(order.id)
+        return _Standing(current, attempts, await uow.organizations.document(order.tenant_id))
+
+
+async def _ask_about(tools: ToolsDep, attempts: list[Payment]) -> bool:
+    """Ask the providers about open attempts, where this request is the one that may; return whether any was asked."""
+    asked = False
+    for attempt in attempts:
+        if not attempt.may_be_asked_about(tools.store.clock.now(), ASK_GAP):
+            continue
         tenant_id = await tools.checkout.claim(attempt.id, attempt.method, gap=ASK_GAP)
         if tenant_id is not None:
             await tools.checkout.ask(tenant_id, attempt.id)
+            asked = True
+    return asked
