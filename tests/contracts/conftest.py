@@ -12,8 +12,8 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from billing.adapters import mtn_momo as our_momo
 from billing.adapters import paypal as our_paypal
 from billing.adapters.mtn_disbursement import MtnDisbursement
 from billing.adapters.mtn_wire import MtnAccount
+from billing.adapters.paypal_listeners import Listeners
 from billing.adapters.paypal_webhooks import OnlineVerifier
 from billing.domain.money import Money
 from billing.ports import AttemptView, ProviderError, ProviderStatus, RefundView, SignatureRejected
@@ -56,6 +57,7 @@ class Exchange:
     status: int
     answer_headers: dict[str, str]
     answer_body: bytes
+    query: dict[str, str] = field(default_factory=dict)
     by_hand: bool = False
     """Made wrong on purpose, to see the refusal: only the answer has to keep the contract."""
 
@@ -93,6 +95,10 @@ class Contract:
         if exchange.by_hand:
             return [f"{exchange} {fault}" for fault in self._part_faults(name, answer, parts[answer])]
         parts["request_headers"] = exchange.request_headers
+        if "request_query" in defined:
+            parts["request_query"] = exchange.query
+        elif exchange.query:
+            return [f"{exchange}: a query where none is expected"]
         if "request_body" in defined:
             parts["request_body"] = _content(exchange.request_body)
         elif exchange.request_body:
@@ -139,6 +145,7 @@ class Recording:
                 answer.status_code,
                 dict(answer.headers),
                 answer.content,
+                query=dict(request.url.params),
                 by_hand="x-by-hand" in request.headers,
             )
         )
@@ -268,6 +275,27 @@ class PayPalWalk:
             again = await self.ours.observe(replace(order, capture_request_id=key))
             assert again.status is ProviderStatus.COMPLETED
 
+    async def disputed(self) -> None:
+        paid = await self.ours.observe(await self.bought())
+        capture = f"{self.running.url}/_sim/captures/{paid.receipt_reference}/dispute"
+        opened = (await self.http.post(capture)).json()["dispute_id"]
+        asked = await self.ours.observe_dispute(opened)
+        assert asked is not None
+        assert asked.captures == (paid.receipt_reference,)
+        body = {"outcome": "RESOLVED_SELLER_FAVOUR"}
+        await self.http.post(f"{self.running.url}/_sim/disputes/{opened}", json=body)
+        assert (await self.ours.observe_dispute(opened) or asked).status is ProviderStatus.COMPLETED
+        assert await self.ours.observe_dispute("PP-D-NONE") is None
+        today = datetime.now(UTC)
+        assert await self.ours.movements(today - timedelta(hours=1), today + timedelta(hours=1))
+
+    async def listeners(self) -> None:
+        listeners, url = Listeners(self.ours), f"{PUBLIC}/another/"
+        made, _ = await listeners.ensure(url)
+        self.running.paypal.webhooks.listeners.find(made.id).events = ["PAYMENT.CAPTURE.PENDING"]
+        assert (await listeners.ensure(url))[1] == "updated"
+        assert await listeners.delete(made.id)
+
     def bearer(self) -> str:
         return next(
             one.request_headers["authorization"]
@@ -297,6 +325,8 @@ async def walk_paypal() -> list[Exchange]:
             await walk.purchase_and_refund()
             await walk.refusals()
             await walk.replayed_capture()
+            await walk.disputed()
+            await walk.listeners()
             await walk.webhooks()
         finally:
             await running.stop()

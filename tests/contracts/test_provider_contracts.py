@@ -36,6 +36,13 @@ def test_every_paypal_operation_and_answer_took_place(paypal_exchanges: Any, pay
         ("refund_capture", 404),
         ("refund_capture", 422),
         ("verify_webhook_signature", 200),
+        ("show_dispute", 200),
+        ("show_dispute", 404),
+        ("transaction_search", 200),
+        ("list_webhooks", 200),
+        ("create_webhook", 201),
+        ("patch_webhook", 200),
+        ("delete_webhook", 204),
         ("webhook", 200),
     }
 
@@ -85,6 +92,14 @@ def changed(body: bytes, change: Callable[[Any], Any]) -> bytes:
 def test_a_wrong_paypal_order_would_be_noticed(paypal_exchanges: Any, paypal_contract: Any, change: Any) -> None:
     order = next(one for one in paypal_exchanges if paypal_contract.operation(one) == "create_order")
     assert paypal_contract.faults(replace(order, request_body=changed(order.request_body, change))) != []
+
+
+@pytest.mark.parametrize("change", [{"page_size": "501"}, {"start_date": "2026-11-22"}, {"fields": "all"}])
+def test_a_wrong_transaction_search_would_be_noticed(
+    paypal_exchanges: Any, paypal_contract: Any, change: dict[str, str]
+) -> None:
+    asked = next(one for one in paypal_exchanges if paypal_contract.operation(one) == "transaction_search")
+    assert paypal_contract.faults(replace(asked, query=asked.query | change)) != []
 
 
 @pytest.mark.parametrize("header", ["authorization", "paypal-request-id", "content-type"])

@@ -22,11 +22,12 @@ Command = Callable[[Any, argparse.Namespace], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A command of a service's own."""
+    """A command of a service's own; ``settings`` where it needs others than the service's parts."""
 
     help: str
     run: Command
     arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+    settings: type[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def parser_of(program: Program) -> argparse.ArgumentParser:
 async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
     if arguments.command == "contracts":
         return _contracts(program, check=arguments.check)
-    settings = load(program.settings)
+    extra = program.extras.get(arguments.command)
+    settings = load(extra.settings if extra and extra.settings else program.settings)
     logs.configure(program.name, settings.log_level, stream=sys.stdout)
     crash_points.arm(settings.crash_points)
     if arguments.command in program.parts:

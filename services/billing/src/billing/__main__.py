@@ -1,4 +1,4 @@
-"""``python -m billing api | worker | migrate | create-database | contracts | create_plans``."""
+"""``python -m billing api | worker | migrate | create-database | contracts | create_plans | paypal_webhook``."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from common.cli import Extra, Program, main
 
 from billing.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
 from billing.contracts import documents
+from billing.operator_command import COMMANDS
 from billing.settings import NAME, Settings
 
 
@@ -25,7 +26,7 @@ PROGRAM = Program(
     parts=("api", "worker"),
     documents=documents,
     system_roles=SYSTEM_ROLES,
-    extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans)},
+    extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans), **COMMANDS},
 )
 
 if __name__ == "__main__":

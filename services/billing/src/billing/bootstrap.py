@@ -43,7 +43,7 @@ from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import PaymentProvider, RefundingProvider, WebhookVerifier
-from billing.settings import MOMO_CURRENCY, NAME, Settings
+from billing.settings import MOMO_CURRENCY, NAME, PayPalSettings, Settings
 from billing.usecases.seed_catalogue import seed_catalogue
 from billing.workflows.attaching import Attaching
 from billing.workflows.budget import Budget
@@ -87,7 +87,8 @@ def issuer_of(settings: Settings) -> Issuer:
     )
 
 
-def _paypal(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> PayPal:
+def paypal_of(settings: PayPalSettings, http: httpx.AsyncClient, clock: Clock) -> PayPal:
+    """Return the adapter of our PayPal application."""
     return PayPal(
         PayPalConfig(
             base_url=settings.paypal_url,
@@ -153,7 +154,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
     paypal = None
     verifier: WebhookVerifier | None = None
     if Method.PAYPAL in settings.payment_methods:
-        paypal = _paypal(settings, http, clock)
+        paypal = paypal_of(settings, http, clock)
         providers[Method.PAYPAL] = refunders[Method.PAYPAL] = paypal
         verifier = _verifier(settings, paypal, http, clock)
     if Method.MTN_MOMO in settings.payment_methods:

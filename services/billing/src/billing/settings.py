@@ -88,6 +88,12 @@ class PayPalSettings(ServiceSettings):
         return self.paypal_base_url or hosts[self.paypal_mode]
 
 
+class ListenerSettings(PayPalSettings, HttpSettings):
+    """What the command that manages PayPal's webhooks reads: the rest may not be there yet, as the webhook's id."""
+
+    model_config = service_config("BILLING_")
+
+
 class MoMoSettings(ServiceSettings):
     """MTN Mobile Money: host, environment and currency are one set."""
 

@@ -106,6 +106,11 @@ class PayPal:
             self._route("GET", "/v1/customer/disputes/{id}", self._show_dispute),
             self._route("GET", "/v1/reporting/transactions", self._list_transactions),
             self._route("GET", f"{notifications}/webhooks", self._list_webhooks),
+            self._route("POST", f"{notifications}/webhooks", self._create_webhook),
+            *(
+                self._route(method, f"{notifications}/webhooks/{{id}}", self._webhook)
+                for method in ("GET", "PATCH", "DELETE")
+            ),
             self._route("POST", f"{notifications}/verify-webhook-signature", self._verify),
             self._route("GET", f"{notifications}/webhooks-events", self._list_events),
             self._route("GET", f"{notifications}/webhooks-events/{{id}}", self._show_event),
@@ -232,15 +237,24 @@ class PayPal:
     # --- webhooks ----------------------------------------------------------------------------------------------
 
     async def _list_webhooks(self, _: Request) -> Response:
-        listed = [] if self.webhooks.webhook_url is None else [self.webhooks.webhook_url]
-        return JSONResponse(
-            {
-                "webhooks": [
-                    {"id": self.webhooks.webhook_id, "url": url, "event_types": [{"name": "*"}], "links": []}
-                    for url in listed
-                ]
-            }
-        )
+        return JSONResponse({"webhooks": [listener.body() for listener in self.webhooks.listeners.all()]})
+
+    async def _create_webhook(self, request: Request) -> Response:
+        wanted = requests.json_object(request.headers.get("content-type", ""), await request.body())
+        return JSONResponse(self.webhooks.listeners.create(wanted).body(), 201)
+
+    async def _webhook(self, request: Request) -> Response:
+        listeners = self.webhooks.listeners
+        listener = listeners.find(request.path_params["id"])
+        if request.method == "DELETE":
+            listeners.delete(listener.id)
+            return Response(status_code=204)
+        if request.method == "PATCH":
+            try:
+                listeners.patch(listener, await request.json())
+            except ValueError:
+                raise IssueError(400, "MALFORMED_REQUEST_JSON") from None
+        return JSONResponse(listener.body())
 
     async def _verify(self, request: Request) -> Response:
         raw = (await request.body()).decode("utf-8", "replace")

@@ -18,6 +18,7 @@ import httpx
 
 from simulators.faults import Faults
 from simulators.paypal.certificates import Signer
+from simulators.paypal.listeners import Listener, Listeners
 from simulators.server import Background, UrlMap
 
 DELIVERY_TIMEOUT_SECONDS = 30.0
@@ -47,7 +48,7 @@ class Event:
 
 
 class Webhooks:
-    """The listener of one REST app, and all events there were."""
+    """The listeners of one REST app, and all events there were."""
 
     def __init__(
         self,
@@ -61,8 +62,10 @@ class Webhooks:
         background: Background,
     ) -> None:
         self._signer = signer
-        self.webhook_id = webhook_id
-        self.webhook_url = webhook_url
+        self._webhook_id = webhook_id
+        self.listeners = Listeners()
+        if webhook_url is not None:
+            self.listeners.add(Listener(webhook_id, webhook_url, ["*"]))
         self._pauses = redelivery_seconds
         self._urls = urls
         self._faults = faults
@@ -102,12 +105,11 @@ class Webhooks:
 
     def deliver(self, event: Event) -> None:
         """Deliver in the background, as often as it takes or PayPal tries."""
-        if self.webhook_url is not None:
-            self._background.spawn(self._deliver(event), f"paypal {event.type}")
+        for listener in self.listeners.wanting(event.type):
+            self._background.spawn(self._deliver(event, listener), f"paypal {event.type}")
 
-    async def _deliver(self, event: Event) -> None:
-        assert self.webhook_url is not None
-        rule = self._faults.pick("delivery", event=event.type, url=self.webhook_url)
+    async def _deliver(self, event: Event, listener: Listener) -> None:
+        rule = self._faults.pick("delivery", event=event.type, url=listener.url)
         copies = 1
         if rule is not None:
             await asyncio.sleep(rule.delay)
@@ -121,33 +123,32 @@ class Webhooks:
         held, self._held = self._held, None
         async with asyncio.TaskGroup() as group:
             for _ in range(copies):
-                group.create_task(self._until_taken(event))
+                group.create_task(self._until_taken(event, listener))
         if held is not None:
-            await self._until_taken(held)
+            await self._until_taken(held, listener)
 
-    async def _until_taken(self, event: Event) -> None:
+    async def _until_taken(self, event: Event, listener: Listener) -> None:
         transmission_id = str(uuid.uuid4())
         for attempt in range(MAX_DELIVERIES):
-            if await self._send(event, transmission_id):
+            if await self._send(event, listener, transmission_id):
                 return
             await asyncio.sleep(self._pauses[min(attempt, len(self._pauses) - 1)])
 
-    async def _send(self, event: Event, transmission_id: str) -> bool:
-        assert self.webhook_url is not None
-        headers = self.headers(event.body, transmission_id) | {"Content-Type": "application/json"}
+    async def _send(self, event: Event, listener: Listener, transmission_id: str) -> bool:
+        headers = self.headers(event.body, transmission_id, listener.id) | {"Content-Type": "application/json"}
         async with httpx.AsyncClient(timeout=DELIVERY_TIMEOUT_SECONDS, trust_env=False) as client:
             try:
-                answer = await client.post(self._urls.local(self.webhook_url), content=event.body, headers=headers)
+                answer = await client.post(self._urls.local(listener.url), content=event.body, headers=headers)
             except httpx.HTTPError:
                 event.deliveries.append(0)
                 return False
         event.deliveries.append(answer.status_code)
         return answer.is_success
 
-    def headers(self, body: bytes, transmission_id: str) -> dict[str, str]:
-        """The five signature headers of one transmission of `body`."""
+    def headers(self, body: bytes, transmission_id: str, listener_id: str | None = None) -> dict[str, str]:
+        """The five signature headers of one transmission of `body` to a listener, by default the configured one."""
         time = now_text()
-        signature = self._signer.sign(signed_text(transmission_id, time, self.webhook_id, body))
+        signature = self._signer.sign(signed_text(transmission_id, time, listener_id or self._webhook_id, body))
         return {
             "PAYPAL-TRANSMISSION-ID": transmission_id,
             "PAYPAL-TRANSMISSION-TIME": time,
@@ -162,11 +163,14 @@ class Webhooks:
 
     def verifies(self, question: dict[str, Any], raw_event: bytes) -> bool:
         """PayPal's answer to verify-webhook-signature; `raw_event` is the event as it stood in the request."""
-        if question["webhook_id"] != self.webhook_id or question["auth_algo"] != "SHA256withRSA":
+        known = {self._webhook_id, *(one.id for one in self.listeners.all())}
+        if question["webhook_id"] not in known or question["auth_algo"] != "SHA256withRSA":
             return False
         if question["cert_url"] != self.certificate_url:
             return False
-        text = signed_text(question["transmission_id"], question["transmission_time"], self.webhook_id, raw_event)
+        text = signed_text(
+            question["transmission_id"], question["transmission_time"], question["webhook_id"], raw_event
+        )
         try:
             signature = base64.b64decode(question["transmission_sig"], validate=True)
         except ValueError:

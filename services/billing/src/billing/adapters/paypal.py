@@ -270,6 +270,19 @@ class PayPal:
             raise _refusal(answer)
         return str(_object(answer).get("verification_status"))
 
+    async def ask(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
+        """Make one call of another part of PayPal's API; ``None`` where its answer has no body.
+
+        Raises:
+            ProviderUnavailable: no answer.
+            ProviderMisconfigured: our credentials or rights.
+            ProviderRefused: the call itself.
+        """
+        answer = await self._client.call(method, path, JSON if body is not None else {}, body and _json(body))
+        if not answer.is_success:
+            raise _refusal(answer)
+        return _object(answer) if answer.content else None
+
     # --- calls -------------------------------------------------------------------------------------------------
 
     async def _fetch_token(self) -> Token:
@@ -378,7 +391,7 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _json(body: dict[str, Any]) -> bytes:
+def _json(body: Any) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode()
 
 
