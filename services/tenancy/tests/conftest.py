@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from common.auth.internal_token import new_key
@@ -32,6 +33,7 @@ async def tenancy(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
         secret_key=SecretStr("a secret of the tests, 32 characters"),
         email_host="127.0.0.1",
         app_base_url="https://app.exemple.cm",
+        even_answer=timedelta(milliseconds=60),
     )
     clock = FrozenClock()
     opened = database.open()

@@ -17,13 +17,13 @@ from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
 
+from tenancy.adapters.breaches import BreachedPasswordFile
 from tenancy.adapters.key_hashing import HmacKeyHasher
 from tenancy.adapters.letters import TemplateLetters
 from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.api.app import make_app
-from tenancy.api.dependencies import Tools
 from tenancy.domain.passwords import weakness
 from tenancy.domain.roles import StaffRole
 from tenancy.domain.totp import new_secret
@@ -32,6 +32,7 @@ from tenancy.messaging.handlers import subscriptions
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
+from tenancy.workflows.tools import Tools
 
 SYSTEM_ROLES = ("auth", "staff")
 PACKAGE_FOLDER = Path(__file__).parent
@@ -42,7 +43,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
     return Tools(
         settings=settings,
         store=Store(database, UnitOfWork, clock),
-        passwords=Argon2Passwords(settings.password_threads),
+        passwords=Argon2Passwords(settings.password_threads, queue=settings.password_queue),
         tokens=EdDsaAccessTokens(
             settings.token_private_keys.get_secret_value(),
             issuer=settings.token_issuer,
@@ -53,6 +54,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
         sealer=AesSealer(settings.secret_key.get_secret_value()),
         letters=TemplateLetters(settings.link_base),
         key_hasher=HmacKeyHasher(settings.secret_key.get_secret_value()),
+        breached=BreachedPasswordFile(settings.breached_passwords_file),
     )
 
 

@@ -3,21 +3,24 @@
 DomainError
 ├── Invalid: NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
-├── Forbidden: FeatureNotInPlan
-│ · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended · InvitationForAnotherAddress
+├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory
+│              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
+│              · InvitationForAnotherAddress
 ├── NotFound: ApiKeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
-├── Conflict: TooManyApiKeys
-│ · OrganizationNotActive · AlreadyMember · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
-│             · EmailTaken
+├── Conflict: TooManyApiKeys · OrganizationNotActive · AlreadyMember
+│             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
+│             · EmailTaken · SecondFactorMissing · SecondFactorExists
 ├── Gone: TokenExpired
+├── TooMany: TooManyTries
+├── Unavailable: PasswordsBusy
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
 
-from common.errors import Conflict, Forbidden, Gone, Invalid, NotFound, NotYet, Unauthenticated
+from common.errors import Conflict, Forbidden, Gone, Invalid, NotFound, NotYet, TooMany, Unauthenticated, Unavailable
 
 
 class WeakPassword(Invalid):
-    """Field `reason`: too_short, too_long, common or like_email."""
+    """Field `reason`: too_short, too_long, common, like_email or breached."""
 
     code = "weak_password"
     en = "The password is too weak ({reason}): use 10 characters or more, and none of the common ones."
@@ -39,7 +42,9 @@ class WrongCredentials(Unauthenticated):
 
 
 class TotpRequired(Unauthenticated):
-    """Only after the right password, so it reveals nothing to somebody without it."""
+    """Only after the right password, so it reveals nothing to somebody without it. Field `challenge`: the second step
+    sends it with the code, in the place of the password, within five minutes.
+    """
 
     code = "totp_required"
     en = "This account needs a one-time code: send it as totp_code."
@@ -50,6 +55,40 @@ class InvalidRefreshToken(Unauthenticated):
     code = "invalid_refresh_token"
     en = "The refresh token is not valid any more; sign in again."
     fr = "Le jeton de renouvellement n'est plus valable ; reconnectez-vous."
+
+
+class WrongPassword(Forbidden):
+    """Of somebody who is signed in and was asked again; 401 would end their session in their client."""
+
+    code = "wrong_password"
+    en = "This is not your password."
+    fr = "Ce n'est pas votre mot de passe."
+
+
+class WrongCode(Forbidden):
+    """Of somebody who is signed in."""
+
+    code = "wrong_code"
+    en = "The one-time code is wrong, or it was used already: wait for the next one."
+    fr = "Le code à usage unique est incorrect ou a déjà servi : attendez le suivant."
+
+
+class SecondFactorMissing(Conflict):
+    code = "second_factor_missing"
+    en = "This account has no second factor, or it was not begun: POST /api/auth/totp/ begins one."
+    fr = "Ce compte n'a pas de second facteur, ou il n'est pas commencé : POST /api/auth/totp/ en commence un."
+
+
+class SecondFactorExists(Conflict):
+    code = "second_factor_exists"
+    en = "This account has a second factor already; switch it off first."
+    fr = "Ce compte a déjà un second facteur ; désactivez-le d'abord."
+
+
+class SecondFactorObligatory(Forbidden):
+    code = "second_factor_obligatory"
+    en = "Your account may not be without a second factor."
+    fr = "Votre compte ne peut pas se passer d'un second facteur."
 
 
 class SessionEnded(Unauthenticated):
@@ -190,3 +229,17 @@ class BuyerNotYetKnown(NotYet):
 
 class OrganizationNotYetKnown(NotYet):
     code = "organization_not_yet_known"
+
+
+class TooManyTries(TooMany):
+    """Nobody is locked out for good: the answer says when to come again."""
+
+    code = "too_many_tries"
+    en = "There have been too many tries. Come back in a while; the time is in Retry-After."
+    fr = "Il y a eu trop d'essais. Revenez plus tard ; le délai est dans Retry-After."
+
+
+class PasswordsBusy(Unavailable):
+    code = "busy"
+    en = "Too many people sign in at this moment. Try again in a few seconds."
+    fr = "Trop de personnes se connectent en ce moment. Réessayez dans quelques secondes."

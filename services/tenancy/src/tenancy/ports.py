@@ -51,3 +51,9 @@ class Passwords(Protocol):
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]: ...
 
     def close(self) -> None: ...
+
+
+class BreachedPasswords(Protocol):
+    """Knows passwords that are in somebody's hands."""
+
+    def __contains__(self, password: str) -> bool: ...

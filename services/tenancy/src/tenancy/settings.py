@@ -1,6 +1,7 @@
 """Settings of tenancy; the prefix of the environment's names is `TENANCY_`."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from common.settings import (
     BrokerSettings,
@@ -12,6 +13,8 @@ from common.settings import (
     service_config,
 )
 from pydantic import AliasChoices, Field, SecretStr
+
+from tenancy.domain.attempts import MAIL_WINDOW, WINDOW, Limit, Limits
 
 NAME = "tenancy"
 
@@ -48,6 +51,45 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
         description="Where the links in mails lead; by default PUBLIC_BASE_URL",
     )
     password_threads: int = Field(2, ge=1, le=32, description="Passwords hashed at once, each with 64 MiB of memory")
+    password_queue: int = Field(
+        400, ge=1, description="Passwords that wait to be hashed; more are refused with Retry-After"
+    )
+    breached_passwords_file: Path | None = Field(
+        None,
+        description="SHA-1 hashes of breached passwords in upper-case hex, one a line, sorted, as haveibeenpwned.com "
+        "offers them for download (HASH:COUNT); none of them is accepted",
+    )
+    reset_lifetime: timedelta = Field(timedelta(hours=1), description="How long a link for a new password works")
+    email_change_lifetime: timedelta = Field(timedelta(days=1), description="How long a change of address waits")
+    even_answer: timedelta = Field(
+        timedelta(milliseconds=250),
+        description="How long answers take that must not tell whether an address has an account",
+    )
+    wrong_passwords_per_account: int = Field(
+        10, ge=1, description="Wrong passwords for one account in 15 minutes; addresses known to it count apart"
+    )
+    wrong_passwords_per_address: int | None = Field(
+        None, ge=1, description="The same from one address; 50 in production, 100 000 elsewhere unless set"
+    )
+    wrong_codes: int = Field(5, ge=1, description="Wrong one-time codes for one sign-in, or one person, in 15 minutes")
+    mails_per_account: int = Field(3, ge=1, description="Mails an hour to one address that anybody can ask for")
+    mails_per_address: int | None = Field(
+        None, ge=1, description="Such wishes an hour from one address; 20 in production, 100 000 elsewhere unless set"
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of tries."""
+        strict = self.environment == "production"
+        per_address = self.wrong_passwords_per_address or (50 if strict else 100_000)
+        mails_per_address = self.mails_per_address or (20 if strict else 100_000)
+        return Limits(
+            account=Limit("password_account", self.wrong_passwords_per_account, WINDOW),
+            address=Limit("password_address", per_address, WINDOW),
+            code=Limit("code", self.wrong_codes, WINDOW),
+            mail=Limit("mail", self.mails_per_account, MAIL_WINDOW),
+            mail_address=Limit("mail_address", mails_per_address, MAIL_WINDOW),
+        )
 
     @property
     def link_base(self) -> str:

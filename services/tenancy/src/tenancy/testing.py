@@ -16,13 +16,13 @@ from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_
 from sqlalchemy import Table, func, select, update
 
 from tenancy.api.app import make_app
-from tenancy.api.dependencies import Tools
 from tenancy.domain.people import Credentials, Language, User
 from tenancy.domain.roles import StaffRole
 from tenancy.persistence.tables import entitlements, organizations, users
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME
 from tenancy.usecases.create_staff import create_staff
+from tenancy.workflows.tools import Tools
 
 PASSWORD = "Une phrase de passe longue"  # noqa: S105
 FEATURES = {"has_replication": True, "has_api_access": False}

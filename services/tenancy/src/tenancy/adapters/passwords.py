@@ -7,19 +7,31 @@ made with older parameters is made anew at the next sign-in.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
+
+from tenancy.errors import PasswordsBusy
+
+BUSY = timedelta(seconds=5)
 
 A = TypeVarTuple("A")
 R = TypeVar("R")
 
 
 class Argon2Passwords:
-    """Hashes and checks passwords in threads of its own, so that a rush of sign-ins cannot stall the loop."""
+    """Hashes and checks passwords in threads of its own, so that a rush of sign-ins cannot stall the loop.
 
-    def __init__(self, threads: int, hasher: Argon2Hasher | None = None) -> None:
+    Args:
+        threads: hashed at once; the memory of so many is all that a rush can take.
+        hasher: another than the strong one, for tests.
+        queue: how many may wait; those that come after them would wait longer than anybody does.
+    """
+
+    def __init__(self, threads: int, hasher: Argon2Hasher | None = None, *, queue: int = 400) -> None:
+        self._room = threads + queue
         self._hash = PasswordHash((hasher or Argon2Hasher(),))
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._nobody = self._hash.hash("nobody has this password")
@@ -40,4 +52,10 @@ class Argon2Passwords:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, act: Callable[[Unpack[A]], R], *args: *A) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, act, *args)
+        if self._room == 0:
+            raise PasswordsBusy(retry_after=BUSY)
+        self._room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, act, *args)
+        finally:
+            self._room += 1

@@ -4,12 +4,14 @@ from common.auth import InternalTokenVerifier
 from common.web import create_app
 from fastapi import FastAPI
 
-from tenancy.api.dependencies import Tools
-from tenancy.api.routes import api_keys, audit, auth, internal, organizations, sessions
+from tenancy.api.routes import account, api_keys, audit, auth, internal, organizations, second_factor, sessions
 from tenancy.settings import NAME
+from tenancy.workflows.tools import Tools
 
 ROUTERS = (
     auth.router,
+    account.router,
+    second_factor.router,
     sessions.router,
     organizations.router,
     audit.router,

@@ -1,34 +1,17 @@
 """What routes work with: tools, and who may ask."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal
-from common.persistence import Store
 from common.web import Paging
 from common.web.pages import InvalidCursor
 from fastapi import Depends, Request
 
 from tenancy.domain.sessions import USER_AGENT_LENGTH, Device
 from tenancy.errors import OrganizationNotActive, OrganizationNotFound
-from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.ports import AccessTokens, KeyHasher, Letters, Passwords, Sealer
-from tenancy.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the routes work with; `bootstrap` fills it."""
-
-    settings: Settings
-    store: Store[UnitOfWork]
-    passwords: Passwords
-    tokens: AccessTokens
-    sealer: Sealer
-    letters: Letters
-    key_hasher: KeyHasher
+from tenancy.workflows.tools import Tools
 
 
 def _tools(request: Request) -> Tools:

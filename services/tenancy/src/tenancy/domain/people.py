@@ -51,6 +51,8 @@ class Credentials:
     password_hash: str
     totp_sealed: bytes | None = None
     totp_last_step: int | None = None
+    totp_pending: bytes | None = None
+    password_set_at: datetime | None = None
 
 
 def normalized_email(address: str) -> str | None:

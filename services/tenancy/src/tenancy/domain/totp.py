@@ -11,10 +11,18 @@ STEP_SECONDS = 30
 DRIFT_STEPS = 1
 """Steps before and after the current one that are accepted, for clocks that are off."""
 
+ISSUER = "ESXi Backup Manager"
+"""Under which name applications list the account."""
+
 
 def new_secret() -> str:
     """160 random bits in base32, as authenticator apps take them."""
     return pyotp.random_base32()
+
+
+def provisioning_uri(secret: str, account: str) -> str:
+    """What the QR code for an authenticator application says (the Key URI format)."""
+    return pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(name=account, issuer_name=ISSUER)
 
 
 def matching_step(secret: str, code: str, now: datetime, last_used: int | None) -> int | None:

@@ -186,6 +186,11 @@ class Memberships:
         rows = await self._session.execute(found.order_by(memberships.c.joined_at, memberships.c.user_id).limit(limit))
         return [_membership(row) for row in rows.mappings()]
 
+    async def describe(self, user_id: UUID, *, email: str, full_name: str) -> None:
+        """Write a member's address and name as they are now."""
+        mine = update(memberships).where(memberships.c.user_id == user_id)
+        await self._session.execute(mine.values(email=email, full_name=full_name))
+
     async def has_email(self, tenant_id: UUID, email: str) -> bool:
         found = select(func.count()).where(memberships.c.tenant_id == tenant_id, memberships.c.email == email)
         return bool(await self._session.scalar(found))

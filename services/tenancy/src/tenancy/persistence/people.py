@@ -4,12 +4,14 @@ Reading and writing across persons needs the door `for_system("auth")`; through 
 rows exist, and through `for_tenant` only the one person that `named` was asked for.
 """
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from common.persistence.scope import USER_SETTING
 from sqlalchemy import RowMapping, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.people import Credentials, Language, NamedPerson, User
@@ -69,10 +71,25 @@ class Users:
         """Change an account, within the columns that the door's role may update."""
         await self._session.execute(update(users).where(users.c.id == user_id).values(**values))
 
+    async def take_email(self, user_id: UUID, email: str, at: datetime) -> bool:
+        """Give an account another address, which counts as confirmed; False where another account has it."""
+        other = select(users.c.id).where(users.c.email == email)
+        if await self._session.scalar(other) is not None:
+            return False
+        try:
+            async with self._session.begin_nested():
+                await self.set(user_id, email=email, email_verified_at=at)
+        except IntegrityError:
+            return False
+        return True
+
     async def add_credentials(self, held: Credentials) -> None:
         await self._session.execute(
             insert(credentials).values(
-                user_id=held.user_id, password_hash=held.password_hash, totp_sealed=held.totp_sealed
+                user_id=held.user_id,
+                password_hash=held.password_hash,
+                totp_sealed=held.totp_sealed,
+                password_set_at=held.password_set_at,
             )
         )
 

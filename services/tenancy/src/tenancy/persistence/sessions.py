@@ -66,6 +66,11 @@ class Sessions:
         found = select(sessions).where(*_alive(user_id, now)).order_by(sessions.c.last_used_at.desc().nulls_last())
         return [_session(row) for row in (await self._session.execute(found.limit(MOST_LISTED))).mappings()]
 
+    async def knows(self, user_id: UUID, address: str) -> bool:
+        """Whether a person has signed in from an address before."""
+        found = select(sessions.c.id).where(sessions.c.user_id == user_id, sessions.c.address == address).limit(1)
+        return bool(address) and await self._session.scalar(found) is not None
+
     async def activate(self, session_id: UUID, tenant_id: UUID | None) -> None:
         await self._session.execute(
             update(sessions).where(sessions.c.id == session_id).values(active_tenant_id=tenant_id)

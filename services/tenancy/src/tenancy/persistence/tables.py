@@ -48,6 +48,8 @@ credentials = Table(
     Column("password_hash", String(500), nullable=False),
     Column("totp_sealed", LargeBinary),
     Column("totp_last_step", BigInteger),
+    Column("totp_pending", LargeBinary),
+    at("password_set_at", nullable=True),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
 )
 
@@ -67,6 +69,7 @@ sessions = Table(
     at("second_factor_at", nullable=True),
     UniqueConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
+    Index("ix_sessions_address", "user_id", "address"),
 )
 
 refresh_tokens = Table(
@@ -88,15 +91,52 @@ one_time_links = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("user_id", Uuid, nullable=False),
-    Column("purpose", String(20), nullable=False),  # verify_email
+    Column("purpose", String(20), nullable=False),
     Column("email", String(320), nullable=False),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     at("expires_at"),
     at("used_at", nullable=True),
+    Column("about_id", Uuid),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
     Index("ix_one_time_links_user", "user_id"),
 )
 """Links sent by mail to one person, bound to the address that they were sent to."""
+
+email_changes = Table(
+    "email_changes",
+    metadata,
+    Column("user_id", Uuid, primary_key=True),
+    Column("change_id", Uuid, nullable=False),
+    Column("new_email", String(320), nullable=False),
+    at("requested_at"),
+    at("left_at", nullable=True),
+    at("taken_at", nullable=True),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+)
+"""An address that a person wants instead; it is theirs when the old and the new one have both agreed."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", Uuid, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False),
+    at("used_at", nullable=True),
+    PrimaryKeyConstraint("user_id", "code_hash"),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+)
+"""Codes for whoever has lost their second factor, each good for one sign-in; only hashes are kept."""
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("kind", String(30), nullable=False),
+    Column("subject", LargeBinary, nullable=False),
+    Column("tries", Integer, nullable=False),
+    at("began_at"),
+    PrimaryKeyConstraint("kind", "subject"),
+    Index("ix_attempts_began_at", "began_at"),
+)
+"""How often something was tried, by a hash of the account or address that it was tried with."""
 
 organizations = Table(
     "organizations",

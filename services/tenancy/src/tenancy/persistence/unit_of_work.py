@@ -5,10 +5,12 @@ from common.persistence import Scope, Transaction
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.persistence.api_keys import ApiKeys
+from tenancy.persistence.attempts import Attempts
 from tenancy.persistence.audit import AuditTrail
-from tenancy.persistence.links import Links
+from tenancy.persistence.links import EmailChanges, Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
 from tenancy.persistence.people import NamedPeople, Users
+from tenancy.persistence.recovery_codes import RecoveryCodes
 from tenancy.persistence.sessions import Sessions
 
 
@@ -23,6 +25,9 @@ class UnitOfWork(Transaction):
         self.people = NamedPeople(session)
         self.sessions = Sessions(session)
         self.links = Links(session)
+        self.email_changes = EmailChanges(session)
+        self.recovery_codes = RecoveryCodes(session)
+        self.attempts = Attempts(session)
         self.organizations = Organizations(session)
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)

@@ -6,15 +6,12 @@ from uuid import UUID
 
 from common.ids import uuid7
 
-from tenancy.domain.passwords import weakness
 from tenancy.domain.people import Credentials, Language, User, normalized_email
-from tenancy.domain.secrets import digest, new_token
-from tenancy.errors import InvalidEmail, WeakPassword
+from tenancy.errors import InvalidEmail
 from tenancy.events import UserRegistered
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
-
-VERIFY_EMAIL = "verify_email"
+from tenancy.usecases.steps.verification import mail_verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +23,15 @@ class Registration:
     language: Language
 
 
-def checked_registration(email: str, password: str, full_name: str, language: Language) -> Registration:
+def checked_registration(email: str, full_name: str, language: Language) -> Registration:
     """Check what was submitted, before anything costs time.
 
     Raises:
         InvalidEmail: it is no address.
-        WeakPassword: see `tenancy.domain.passwords`.
     """
     normalized = normalized_email(email)
     if normalized is None:
         raise InvalidEmail
-    if reason := weakness(password, normalized):
-        raise WeakPassword(reason=reason)
     return Registration(normalized, " ".join(full_name.split()), language)
 
 
@@ -56,26 +50,7 @@ async def register_person(
         return user.id
     await uow.users.add_credentials(Credentials(user.id, password_hash))
     await uow.publish(UserRegistered(user_id=user.id, language=user.language.value), subject=str(user.id))
-    token = new_token()
-    link_id = uuid7()
-    await uow.links.add(
-        link_id=link_id,
-        user_id=user.id,
-        purpose=VERIFY_EMAIL,
-        email=user.email,
-        token_hash=digest(token),
-        expires_at=now + link_lifetime,
-    )
-    await uow.send_mail(
-        letters.write(
-            VERIFY_EMAIL,
-            to=user.email,
-            key=f"verify:{link_id}",
-            language=user.language,
-            person=user.full_name,
-            token=token,
-        )
-    )
+    await mail_verification(uow, letters, user, link_lifetime)
     return user.id
 
 

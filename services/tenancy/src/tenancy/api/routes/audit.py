@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
-from tenancy.api.dependencies import Tools, ToolsDep, only_active, position_in_time
+from tenancy.api.dependencies import ToolsDep, only_active, position_in_time
 from tenancy.api.schemas.audit import AuditEntryOut
 from tenancy.domain.audit import AuditFilter
+from tenancy.workflows.tools import Tools
 
 router = APIRouter(prefix="/api/tenants/organizations/{organization_id}/audit-log", tags=["audit log"])
 

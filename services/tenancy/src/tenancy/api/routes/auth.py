@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from common.auth import Principal, public, requires_person
 from common.web import LanguageDep
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
 from tenancy.api.dependencies import DeviceDep, ToolsDep
 from tenancy.api.schemas.auth import (
@@ -13,18 +13,21 @@ from tenancy.api.schemas.auth import (
     RefreshIn,
     RegisterIn,
     RegisterOut,
+    SecondStepIn,
     SwitchIn,
     TokensOut,
+    UserIn,
     UserOut,
-    VerifyEmailIn,
 )
 from tenancy.domain.people import Language
-from tenancy.errors import InvalidRefreshToken, SessionEnded, WrongCredentials
+from tenancy.errors import InvalidRefreshToken, SessionEnded
 from tenancy.usecases.refresh_session import refresh_session
 from tenancy.usecases.register_person import checked_registration, register_person
-from tenancy.usecases.sign_in import find_account, start_session
+from tenancy.usecases.second_factor import find_person
+from tenancy.usecases.steps.second_factor import Proof
 from tenancy.usecases.switch_organization import switch_organization
-from tenancy.usecases.verify_email import verify_email
+from tenancy.workflows.keeping_account import even_answer, good_password, spread_person
+from tenancy.workflows.signing_in import sign_in_by_code, sign_in_by_password
 
 router = APIRouter(tags=["auth"])
 
@@ -33,42 +36,30 @@ router = APIRouter(tags=["auth"])
 async def register(wanted: RegisterIn, tools: ToolsDep, preferred: LanguageDep) -> RegisterOut:
     """Open an account. A known address is answered alike, and its owner gets a mail."""
     language = wanted.language or Language(preferred)
-    checked = checked_registration(wanted.email, wanted.password, wanted.full_name, language)
-    password_hash = await tools.passwords.hash(wanted.password)
-    async with tools.store.for_system("auth") as uow:
-        account_id = await register_person(
-            uow, tools.letters, checked, password_hash, link_lifetime=tools.settings.verification_lifetime
-        )
+    checked = checked_registration(wanted.email, wanted.full_name, language)
+    good_password(tools, wanted.password, checked.email)
+    async with even_answer(tools.settings.even_answer):
+        password_hash = await tools.passwords.hash(wanted.password)
+        async with tools.store.for_system("auth") as uow:
+            account_id = await register_person(
+                uow, tools.letters, checked, password_hash, link_lifetime=tools.settings.verification_lifetime
+            )
     return RegisterOut(id=account_id, email=checked.email)
-
-
-@router.post("/api/auth/verify-email/", status_code=204, dependencies=[public()])
-async def verify(wanted: VerifyEmailIn, tools: ToolsDep) -> Response:
-    """Confirm an address by the mailed link."""
-    async with tools.store.for_system("auth") as uow:
-        await verify_email(uow, wanted.token)
-    return Response(status_code=204)
 
 
 @router.post("/api/auth/login/", dependencies=[public()])
 async def login(claimed: LoginIn, tools: ToolsDep, device: DeviceDep) -> TokensOut:
-    """Sign in. The password is checked between two transactions, for it takes a while."""
-    async with tools.store.for_system("auth") as uow:
-        account = await find_account(uow, claimed.email)
-    right, renewed = await tools.passwords.verify(claimed.password, account[1].password_hash if account else None)
-    if account is None or not right:
-        raise WrongCredentials
-    async with tools.store.for_system("auth") as uow:
-        pair = await start_session(
-            uow,
-            tools.tokens,
-            tools.sealer,
-            account[0],
-            device=device,
-            totp_code=claimed.totp_code,
-            renewed_hash=renewed,
-            lifetime=tools.settings.refresh_lifetime,
-        )
+    """Sign in: with a second factor either at once, or in a second step by the refusal's `challenge`."""
+    proof = Proof(claimed.totp_code, claimed.recovery_code)
+    pair = await sign_in_by_password(tools, device, claimed.email, claimed.password, proof)
+    return TokensOut.of(pair, _seconds(tools))
+
+
+@router.post("/api/auth/login/second-factor/", dependencies=[public()])
+async def second_step(claimed: SecondStepIn, tools: ToolsDep, device: DeviceDep) -> TokensOut:
+    """Sign in, second step: the code that was missing."""
+    proof = Proof(claimed.totp_code, claimed.recovery_code)
+    pair = await sign_in_by_code(tools, device, claimed.challenge, proof)
     return TokensOut.of(pair, _seconds(tools))
 
 
@@ -87,11 +78,19 @@ async def refresh(presented: RefreshIn, tools: ToolsDep, device: DeviceDep) -> T
 @router.get("/api/auth/user/")
 async def user(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> UserOut:
     """The caller."""
-    async with tools.store.for_user(who.user_id) as uow:
-        found = await uow.users.by_id(who.user_id)
-    if found is None:
-        raise SessionEnded
-    return UserOut.of(found, who.active_tenant_id, who.roles)
+    return await _shown(tools, who)
+
+
+@router.patch("/api/auth/user/")
+async def change_user(wanted: UserIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> UserOut:
+    """Change the caller's name or language; fellow members see the name at once."""
+    changes = wanted.model_dump(exclude_none=True, mode="json")
+    if changes:
+        async with tools.store.for_user(who.user_id, writes=True) as uow:
+            await uow.users.set(who.user_id, **changes)
+    if "full_name" in changes:
+        await spread_person(tools, who.user_id)
+    return await _shown(tools, who)
 
 
 @router.post("/api/auth/switch/")
@@ -108,6 +107,18 @@ async def switch(wanted: SwitchIn, tools: ToolsDep, who: Annotated[Principal, re
 async def jwks(tools: ToolsDep) -> dict[str, list[dict[str, Any]]]:
     """Public keys of access tokens (RFC 7517)."""
     return tools.tokens.jwks()
+
+
+async def _shown(tools: ToolsDep, who: Principal) -> UserOut:
+    async with tools.store.for_system("auth") as uow:
+        found = await find_person(uow, who.user_id)
+        held = await uow.users.credentials(found.id)
+    return UserOut.of(
+        found,
+        who.active_tenant_id,
+        who.roles,
+        has_second_factor=held is not None and held.totp_sealed is not None,
+    )
 
 
 def _seconds(tools: ToolsDep) -> int:

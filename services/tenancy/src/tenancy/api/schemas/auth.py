@@ -34,12 +34,27 @@ class RegisterOut(Answer):
     email: str
 
 
+TotpCode = Annotated[str, StringConstraints(pattern=r"^\d{6}$")]
+RecoveryCode = Annotated[str, StringConstraints(min_length=16, max_length=40)]
+
+
 class LoginIn(Body):
-    """`totp_code` is wanted where the account has a second factor."""
+    """`totp_code` or `recovery_code` is wanted where the account has a second factor: with the password, or in a
+    second step by the challenge that the refusal `totp_required` carries.
+    """
 
     email: Email
     password: Password
-    totp_code: str | None = Field(None, pattern=r"^\d{6}$")
+    totp_code: TotpCode | None = None
+    recovery_code: RecoveryCode | None = None
+
+
+class SecondStepIn(Body):
+    """The challenge of a first step, and one of the two codes."""
+
+    challenge: Token
+    totp_code: TotpCode | None = None
+    recovery_code: RecoveryCode | None = None
 
 
 class RefreshIn(Body):
@@ -75,10 +90,11 @@ class AccessOut(Answer):
     expires_in: int
 
 
-class VerifyEmailIn(Body):
-    """The token of the link that was mailed."""
+class UserIn(Body):
+    """What a person may change about themselves; what is left out stays."""
 
-    token: Token
+    full_name: str | None = Field(None, min_length=1, max_length=200)
+    language: Language | None = None
 
 
 class UserOut(Answer):
@@ -89,19 +105,21 @@ class UserOut(Answer):
     full_name: str
     language: str
     email_verified: bool
+    has_second_factor: bool
     staff_roles: list[str]
     organization: UUID | None
     roles: list[str]
     created_at: datetime
 
     @classmethod
-    def of(cls, user: User, organization: UUID | None, roles: frozenset[str]) -> Self:
+    def of(cls, user: User, organization: UUID | None, roles: frozenset[str], *, has_second_factor: bool) -> Self:
         return cls(
             id=user.id,
             email=user.email,
             full_name=user.full_name,
             language=user.language,
             email_verified=user.email_verified_at is not None,
+            has_second_factor=has_second_factor,
             staff_roles=sorted(user.staff_roles),
             organization=organization,
             roles=sorted(roles),

@@ -1,0 +1,99 @@
+"""`/api/auth/`: an account's address and password, by mailed links and by whoever is signed in."""
+
+from typing import Annotated
+
+from common.auth import Principal, public, requires_person
+from fastapi import APIRouter, Response
+
+from tenancy.api.dependencies import DeviceDep, ToolsDep
+from tenancy.api.schemas.account import EmailIn, NewEmailIn, PasswordIn, ResetIn, TokenIn
+from tenancy.domain.attempts import subject
+from tenancy.domain.sessions import Device
+from tenancy.usecases.change_email import confirm_email_change, request_email_change
+from tenancy.usecases.mail_on_request import request_password_reset, resend_verification
+from tenancy.usecases.verify_email import verify_email
+from tenancy.workflows.keeping_account import (
+    change_password,
+    even_answer,
+    finish_reset,
+    person_again,
+    spread_person,
+)
+from tenancy.workflows.signing_in import counted
+from tenancy.workflows.tools import Tools
+
+router = APIRouter(tags=["auth"])
+
+
+@router.post("/api/auth/verify-email/", status_code=204, dependencies=[public()])
+async def verify(wanted: TokenIn, tools: ToolsDep) -> Response:
+    """Confirm an address by the mailed link."""
+    async with tools.store.for_system("auth") as uow:
+        await verify_email(uow, wanted.token)
+    return Response(status_code=204)
+
+
+@router.post("/api/auth/verify-email/resend/", status_code=202, dependencies=[public()])
+async def resend(wanted: EmailIn, tools: ToolsDep, device: DeviceDep) -> Response:
+    """Send the link again, if the address has an account that is not confirmed; the answer does not tell."""
+    await _count(tools, device)
+    async with even_answer(tools.settings.even_answer), tools.store.for_system("auth") as uow:
+        await resend_verification(
+            uow,
+            tools.letters,
+            wanted.email,
+            tools.settings.limits,
+            lifetime=tools.settings.verification_lifetime,
+        )
+    return Response(status_code=202)
+
+
+@router.post("/api/auth/password-reset/", status_code=202, dependencies=[public()])
+async def ask_for_reset(wanted: EmailIn, tools: ToolsDep, device: DeviceDep) -> Response:
+    """Mail a link for a new password, if the address has an account; the answer does not tell."""
+    await _count(tools, device)
+    async with even_answer(tools.settings.even_answer), tools.store.for_system("auth") as uow:
+        await request_password_reset(
+            uow, tools.letters, wanted.email, tools.settings.limits, lifetime=tools.settings.reset_lifetime
+        )
+    return Response(status_code=202)
+
+
+@router.post("/api/auth/password-reset/confirm/", status_code=204, dependencies=[public()])
+async def reset(wanted: ResetIn, tools: ToolsDep) -> Response:
+    """Set a new password by the mailed link; every session ends."""
+    await finish_reset(tools, wanted.token, wanted.password)
+    return Response(status_code=204)
+
+
+@router.post("/api/auth/password/", status_code=204)
+async def password(wanted: PasswordIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
+    """Set a new password; every other session ends."""
+    await change_password(tools, who.user_id, who.session_id, wanted.current_password, wanted.password)
+    return Response(status_code=204)
+
+
+@router.post("/api/auth/email/", status_code=202)
+async def new_email(wanted: NewEmailIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
+    """Ask for another address; links go to the old and to the new one, and the account changes with the second."""
+    user = await person_again(tools, who.user_id, wanted.password)
+    await counted(tools, (tools.settings.limits.mail, subject("change", str(who.user_id))))
+    async with even_answer(tools.settings.even_answer), tools.store.for_system("auth") as uow:
+        await request_email_change(
+            uow, tools.letters, user, wanted.email, lifetime=tools.settings.email_change_lifetime
+        )
+    return Response(status_code=202)
+
+
+@router.post("/api/auth/email/confirm/", status_code=204, dependencies=[public()])
+async def confirm_email(wanted: TokenIn, tools: ToolsDep) -> Response:
+    """Confirm a change of address by one of the two mailed links."""
+    async with tools.store.for_system("auth") as uow:
+        changed = await confirm_email_change(uow, tools.letters, wanted.token)
+    if changed is not None:
+        await spread_person(tools, changed)
+    return Response(status_code=204)
+
+
+async def _count(tools: Tools, device: Device) -> None:
+    await counted(tools, (tools.settings.limits.mail_address, subject(device.address)))

@@ -1,0 +1,1 @@
+"""Several transactions with something slow between them: hashing a password, asking an identity provider."""

@@ -1,0 +1,29 @@
+"""What workflows and routes work with; `bootstrap` fills it."""
+
+from dataclasses import dataclass
+
+from common.persistence import Store
+
+from tenancy.domain.sessions import Device
+from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.ports import AccessTokens, BreachedPasswords, KeyHasher, Letters, Passwords, Sealer
+from tenancy.settings import Settings
+from tenancy.usecases.sign_in import Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The service's doors and adapters."""
+
+    settings: Settings
+    store: Store[UnitOfWork]
+    passwords: Passwords
+    tokens: AccessTokens
+    sealer: Sealer
+    letters: Letters
+    key_hasher: KeyHasher
+    breached: BreachedPasswords
+
+    def opening(self, device: Device) -> Opening:
+        """What a session on this device is begun with."""
+        return Opening(self.tokens, self.sealer, self.letters, self.settings.refresh_lifetime, device)
