@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ebm", deadline=None)
+settings.load_profile("ebm")
+"""How long one example takes says how busy the machine is, not whether the code is right."""
 
 KINDS = {"unit": "unit", "contract": "contract", "contracts": "contract", "e2e": "e2e", "architecture": "integration"}
 """Folder names that tell the kind; a test below none of them is an integration test: it may ask for any server."""

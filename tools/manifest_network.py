@@ -29,7 +29,7 @@ def wanted() -> set[Flow]:
         ("ns:ingress", "gateway-api", "http"),
         *(("gateway-api", f"{service}-api", "http") for service in SERVICES),
         *((pod, "ns:data", port) for pod in with_data for port in DATA_PORTS),
-        *(("gateway-api", "ns:data", port) for port in DATA_PORTS[1:]),
+        *(("gateway-api", "ns:data", port) for port in (*DATA_PORTS[1:], "6379")),
         *((pod, "ns:kube-system", port) for pod in pods for port in ("53/UDP", "53")),
         *(("ns:monitoring", pod, "ops") for pod in pods if not pod.endswith("-migrate")),
         *((f"{service}-worker", "world", "587") for service in ("tenancy", "billing")),

@@ -13,28 +13,34 @@ from common.web import HttpPart
 
 from gateway.errors import ServiceUnavailable
 from gateway.proxy.access_tokens import AccessTokens, Identity, KeySet
+from gateway.proxy.answers import Answers
 from gateway.proxy.api_document import ApiDocument
 from gateway.proxy.app import Gateway
+from gateway.proxy.callers import Callers
+from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
-from gateway.proxy.rate_limits import RateLimit
+from gateway.proxy.rate_limits import Counter, CounterOfProcess, RateLimits
 from gateway.proxy.revocations import HEARD, Revocations
 from gateway.proxy.routes import ROUTES, SERVICES, Route, RouteTable
 from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
+from gateway.proxy.shared_limits import CounterInRedis
 from gateway.settings import NAME, Settings
-
-BUCKETS = ("session", "sign_in", "public", "coupons")
-"""Limits by bucket. Webhooks have none: a provider's burst is money, and billing stores it at once."""
 
 
 def proxy_of(
-    settings: Settings, services: Services, broker: Broker | None = None, routes: tuple[Route, ...] = ROUTES
+    settings: Settings,
+    services: Services,
+    counter: Counter,
+    broker: Broker | None = None,
+    routes: tuple[Route, ...] = ROUTES,
 ) -> tuple[Gateway, KeySet]:
     """The application around a client of services, and the key set that its readiness depends on.
 
     Args:
         settings: Read from the environment.
         services: Client of the services.
+        counter: Counts requests against limits.
         broker: Tells of sessions that end; without it, tokens run out.
         routes: What is let through.
     """
@@ -64,12 +70,17 @@ def proxy_of(
     gateway = Gateway(
         table,
         services,
-        AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
-        sessions,
-        revocations,
-        {bucket: RateLimit(settings.per_minute(bucket)) for bucket in BUCKETS},
+        Callers(
+            AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
+            sessions,
+            revocations,
+            RateLimits(counter, settings.per_minute()),
+        ),
         Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), partial(key_set_check, keys)),
+        answers=Answers(settings.cors_origins, secure=settings.environment == "production"),
+        in_hand=InHand(settings.requests_at_once),
         idle_seconds=settings.idle_seconds,
+        trusted=settings.trusted_proxies,
     )
     return gateway, keys
 
@@ -103,12 +114,18 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         connect_seconds=settings.connect_seconds,
         connections=settings.connections_per_service,
     )
-    gateway, keys = proxy_of(settings, services, bus)
+    shared = CounterInRedis(settings.limits_url.get_secret_value(), CounterOfProcess()) if settings.limits_url else None
+    gateway, keys = proxy_of(settings, services, shared or CounterOfProcess(), bus)
     api = HttpPart("api", gateway, settings.http_host, settings.http_port)
+
+    async def close() -> None:
+        await services.close()
+        if shared is not None:
+            await shared.close()
 
     return Service(
         NAME,
         {"api": api if broker else connected("api", bus, [api], own=True)},
-        services.close,
+        close,
         {"key_set": partial(key_set_check, keys)},
     )

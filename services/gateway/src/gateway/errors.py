@@ -9,6 +9,8 @@ DomainError
 └── Unavailable: ServiceUnavailable
 """
 
+from datetime import timedelta
+
 from common.errors import Forbidden, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 
 
@@ -59,9 +61,15 @@ class HeadersTooLarge(TooLarge):
 
 
 class TooManyRequests(TooMany):
+    """Field `limit`, its name."""
+
     code = "too_many_requests"
     en = "Too many requests; wait for as long as Retry-After says."
     fr = "Trop de requêtes ; patientez le temps indiqué par Retry-After."
+
+    def __init__(self, headers: list[tuple[bytes, bytes]], *, limit: str, retry_after: timedelta) -> None:
+        self.headers = headers
+        super().__init__(retry_after=retry_after, limit=limit)
 
 
 class ServiceUnavailable(Unavailable):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from common.settings import BrokerSettings, HttpSettings, ServiceSettings, service_config
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 
 NAME = "gateway"
 
@@ -31,7 +31,12 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     idle_seconds: float = Field(30.0, gt=0, description="How long a client or a service may be silent")
     connections_per_service: int = Field(256, ge=1, description="Open connections to one service at most")
     requests_per_minute: int | None = Field(
-        None, ge=1, description="Requests a minute of one session; 600 in production, 60 000 elsewhere unless set"
+        None, ge=1, description="Requests a minute of one person; 600 in production, 60 000 elsewhere unless set"
+    )
+    organization_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Requests a minute of one organization; 3 000 in production, 300 000 elsewhere unless set",
     )
     sign_ins_per_minute: int | None = Field(
         None, ge=1, description="Sign-ins a minute from one address; 10 in production, 6 000 elsewhere unless set"
@@ -39,18 +44,36 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     public_per_minute: int | None = Field(
         None, ge=1, description="Public requests a minute from one address; 300 in production, 60 000 elsewhere"
     )
-
     coupons_per_minute: int | None = Field(
         None, ge=1, description="Coupon codes that a person may try a minute; 10 in production, 6 000 elsewhere"
     )
+    refused_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens that one address may present in vain a minute; 60 in production, 6 000 elsewhere",
+    )
+    requests_at_once: int = Field(
+        64, ge=1, description="Requests of one organization that a replica answers at the same time, streams included"
+    )
+    cors_origins: list[str] = Field(
+        [], description='JSON list of origins whose pages may call from a browser, such as ["https://console.example"]'
+    )
+    limits_url: SecretStr | None = Field(
+        None, description="redis://… where replicas count requests together; without it each counts for itself"
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description='JSON list of the networks of load balancers before the gateway, such as ["10.0.0.0/8"]'
+    )
 
-    def per_minute(self, bucket: str) -> int:
-        """The limit of a bucket: `session`, `sign_in`, `public` or `coupons`."""
+    def per_minute(self) -> dict[str, int]:
+        """Requests a minute by the name of the limit. Webhooks have none: a provider's burst is money."""
         strict = self.environment == "production"
-        chosen = {
-            "session": (self.requests_per_minute, 600, 60_000),
+        wanted = {
+            "person": (self.requests_per_minute, 600, 60_000),
+            "organization": (self.organization_per_minute, 3_000, 300_000),
             "sign_in": (self.sign_ins_per_minute, 10, 6_000),
             "public": (self.public_per_minute, 300, 60_000),
             "coupons": (self.coupons_per_minute, 10, 6_000),
-        }[bucket]
-        return chosen[0] or (chosen[1] if strict else chosen[2])
+            "refused": (self.refused_per_minute, 60, 6_000),
+        }
+        return {name: chosen or (tight if strict else loose) for name, (chosen, tight, loose) in wanted.items()}

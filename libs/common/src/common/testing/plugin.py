@@ -30,3 +30,14 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object
     folder = Path(tmp_path_factory.mktemp("rabbitmq"))
     with servers.RabbitNode(folder, throw_away=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis of this run's own: installed, or unpacked from Debian's package."""
+    debian, programs = (importlib.import_module(f"devstack.servers.{name}") for name in ("debian", "programs"))
+    try:
+        with programs.redis(tmp_path_factory.mktemp("redis")) as url:
+            yield url
+    except debian.PackagesUnavailable as error:
+        pytest.skip(f"no redis-server here: {error}")

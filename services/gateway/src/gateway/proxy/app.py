@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,17 +17,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.errors import BodyTooLarge, HeadersTooLarge, NoRoute, ServiceUnavailable, TokenMissing
+from gateway.errors import BodyTooLarge, HeadersTooLarge, NoRoute, ServiceUnavailable, TooManyRequests
 from gateway.proxy import headers as fields
-from gateway.proxy.access_tokens import AccessTokens, Identity
+from gateway.proxy.access_tokens import Identity
+from gateway.proxy.answers import Answers
 from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody, discard_rest
+from gateway.proxy.callers import Callers
+from gateway.proxy.clients import Network, client_address
+from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
-from gateway.proxy.rate_limits import RateLimit
-from gateway.proxy.revocations import Revocations
-from gateway.proxy.routes import Level, Route, RouteTable
+from gateway.proxy.routes import Route, RouteTable
 from gateway.proxy.services import Services
-from gateway.proxy.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -42,34 +43,34 @@ class Gateway:
     Args:
         table: what is let through.
         services: where it goes.
-        tokens: verifies access tokens.
-        sessions: finds the organization that a token does not name, and asks again where a route is fresh.
-        revocations: what ended before its token did.
-        limits: rate limits by bucket.
+        callers: finds out who asks.
         pages: what the gateway answers itself.
+        answers: what every answer says to browsers.
+        in_hand: how many requests an organization may have at once.
         idle_seconds: how long either side may be silent, where the route does not say.
+        trusted: networks of load balancers before us.
     """
 
     def __init__(
         self,
         table: RouteTable,
         services: Services,
-        tokens: AccessTokens,
-        sessions: Sessions,
-        revocations: Revocations,
-        limits: Mapping[str, RateLimit],
+        callers: Callers,
         pages: Pages,
         *,
+        answers: Answers,
+        in_hand: InHand,
         idle_seconds: float,
+        trusted: Sequence[Network] = (),
     ) -> None:
+        self._trusted = trusted
         self._table = table
         self._services = services
-        self._tokens = tokens
-        self._sessions = sessions
-        self._revocations = revocations
-        self._limits = limits
+        self._callers = callers
         self._pages = pages
         self._idle_seconds = idle_seconds
+        self._answers = answers
+        self._in_hand = in_hand
         self._observed = RequestContext(self._answer, service="gateway")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,8 +82,14 @@ class Gateway:
         elif scope["type"] == "http":
             offered = scope["headers"]
             # From here on nothing sees what the client said about itself, not even the access log.
-            cleaned = dict(scope, headers=fields.passing(offered), state=dict(scope.get("state", {}), offered=offered))
-            await self._observed(cleaned, receive, send)
+            peer, port = scope.get("client") or ("unknown", 0)
+            cleaned = dict(
+                scope,
+                headers=fields.passing(offered),
+                client=(client_address(peer, offered, self._trusted), port),
+                state=dict(scope.get("state", {}), offered=offered, told=[]),
+            )
+            await self._observed(cleaned, receive, self._answers.completed(offered, send))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -108,6 +115,8 @@ class Gateway:
 
     def _problem(self, scope: Scope, refused: DomainError) -> Response:
         response = of_domain_error(Request(scope), refused)
+        for name, value in refused.headers if isinstance(refused, TooManyRequests) else scope["state"]["told"]:
+            response.headers[name.decode()] = value.decode()
         if refused.kind.value == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
         if isinstance(refused, BodyTooLarge):
@@ -133,40 +142,25 @@ class Gateway:
         scope["route"] = rows[0]
         route = next((row for row in rows if scope["method"] in row.methods), None)
         if route is None:
-            await self._wrong_method(scope, rows)(scope, receive, send)
+            methods = set().union(*(row.methods for row in rows))
+            asked = self._answers.preflight(scope["method"], offered, methods)
+            await (asked or self._wrong_method(scope, methods))(scope, receive, send)
             return
         scope["route"] = route
-        identity = await self._identity(route, scope)
+        identity, left = await self._callers.admit(route, offered, scope["client"][0])
+        if identity is not None and identity.tenant_id is not None:
+            structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
+        scope["state"]["told"] = left
         target = raw_path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-        await self._forward(route, identity, target, scope, receive, send)
+        with self._in_hand.one_of(identity.tenant_id if identity else None):
+            await self._forward(route, identity, target, scope, receive, send)
 
     @staticmethod
-    def _wrong_method(scope: Scope, rows: list[Route]) -> Response:
-        allowed = sorted(set().union(*(row.methods for row in rows)))
+    def _wrong_method(scope: Scope, allowed: set[str]) -> Response:
         request = Request(scope)
         language = language_of(request.headers.get("accept-language"))
-        headers = {"Allow": ", ".join(allowed), "Content-Language": language}
+        headers = {"Allow": ", ".join(sorted(allowed)), "Content-Language": language}
         return problem(request, 405, "method_not_allowed", METHOD_TEXTS[language], headers=headers)
-
-    async def _identity(self, route: Route, scope: Scope) -> Identity | None:
-        """Whom the gateway vouches for; counts the request against its limit on the way."""
-        address = scope["client"][0] if scope.get("client") else "unknown"
-        limit = self._limits.get(route.bucket)
-        if route.level is Level.PUBLIC:
-            if limit:
-                limit.take(address)
-            return None
-        token = fields.bearer(scope["state"]["offered"])
-        if token is None:
-            raise TokenMissing
-        identity = await self._tokens.verify(token)
-        self._revocations.refuse(identity)
-        if limit:
-            limit.take(str(identity.user_id if route.bucket == "coupons" else identity.session_id))
-        identity = await (self._sessions.renew if route.fresh else self._sessions.resolve)(identity)
-        if identity.tenant_id is not None:
-            structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
-        return identity
 
     async def _forward(
         self, route: Route, identity: Identity | None, target: str, scope: Scope, receive: Receive, send: Send
@@ -208,8 +202,7 @@ class Gateway:
         send: Send,
         idle_seconds: float,
     ) -> None:
-        client = scope["client"][0] if scope.get("client") else ""
-        passing = [*scope["headers"], (b"x-forwarded-for", client.encode("latin-1"))]
+        passing = [*scope["headers"], (b"x-forwarded-for", scope["client"][0].encode("latin-1"))]
         sending = self._services.send(
             route.service,
             scope["method"],
@@ -223,16 +216,15 @@ class Gateway:
         try:
             async with sending as answer:
                 reach("gateway.answer.received")
-                await _stream_back(answer, route.service, send)
+                await _stream_back(answer, route.service, scope["state"]["told"], send)
         except ServiceUnavailable:
             if body.refused is not None:
                 raise body.refused from None
             raise
 
 
-async def _stream_back(answer: aiohttp.ClientResponse, service: str, send: Send) -> None:
-    returning = fields.returning(answer.raw_headers)
-    returning.append((b"x-content-type-options", b"nosniff"))
+async def _stream_back(answer: aiohttp.ClientResponse, service: str, told: fields.Headers, send: Send) -> None:
+    returning = [*fields.returning(answer.raw_headers), *told]
     await send({"type": "http.response.start", "status": answer.status, "headers": returning})
     try:
         async for piece in answer.content.iter_any():

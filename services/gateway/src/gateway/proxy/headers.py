@@ -45,7 +45,15 @@ OURS = frozenset(
 
 OUR_PREFIXES = (b"x-", b"internal-", b"proxy-", b"remote-")
 
-ANSWER_DROPPED = CONNECTION_BOUND | {b"x-request-id", b"date", b"server", b"x-tenant-id", b"x-content-type-options"}
+ANSWER_DROPPED = CONNECTION_BOUND | {
+    b"x-request-id",
+    b"date",
+    b"server",
+    b"x-tenant-id",
+    b"x-content-type-options",
+    b"ratelimit",
+    b"ratelimit-policy",
+}
 """Fields of an answer that stay behind; the gateway sets its own."""
 
 

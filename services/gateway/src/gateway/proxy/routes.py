@@ -54,7 +54,7 @@ class Route:
     level: Level
     body_bytes: int = JSON_BYTES
     idle_seconds: float | None = None
-    bucket: str = "session"
+    bucket: str = "person"
     fresh: bool = False
 
 
@@ -66,7 +66,7 @@ def _routes(
     body_bytes: int = JSON_BYTES,
     fresh: bool = False,
 ) -> list[Route]:
-    chosen = bucket or ("public" if level is Level.PUBLIC else "session")
+    chosen = bucket or ("public" if level is Level.PUBLIC else "person")
     return [
         Route(path, frozenset(methods.split()), service, level, body_bytes=body_bytes, bucket=chosen, fresh=fresh)
         for methods, path in rows

@@ -17,6 +17,7 @@ from yarl import URL
 
 from gateway.errors import ServiceUnavailable
 from gateway.proxy.access_tokens import Identity
+from gateway.proxy.fairness import Breaker
 from gateway.proxy.headers import Headers
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Services:
         self._signer = signer
         self._connect_seconds = connect_seconds
         self._connections = connections
+        self._breakers = {name: Breaker(name) for name in urls}
         self._client: aiohttp.ClientSession | None = None
 
     @property
@@ -113,6 +115,8 @@ class Services:
             fields += [("traceparent", parent)]
         if length not in {CHUNKED, "0"}:
             fields += [("content-length", length)]
+        breaker = self._breakers[service]
+        breaker.check()
         try:
             answer = await self.client.request(
                 method,
@@ -124,7 +128,10 @@ class Services:
             )
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             log.warning("%s does not answer: %s", service, type(error).__name__)
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                breaker.failed()
             raise ServiceUnavailable(service=service) from error
+        breaker.connected()
         try:
             yield answer
         finally:
