@@ -6,12 +6,13 @@ DomainError
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory
 │              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
 │              · InvitationForAnotherAddress
-├── NotFound: ApiKeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
-├── Conflict: TooManyApiKeys · OrganizationNotActive · AlreadyMember
+├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound
+│             · OrganizationNotFound · SessionNotFound · TokenNotFound
+├── Conflict: LastOwner · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists
 ├── Gone: TokenExpired
-├── TooMany: TooManyTries
+├── TooMany: TooManyTries · InvitationJustSent
 ├── Unavailable: PasswordsBusy
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
@@ -161,6 +162,30 @@ class FeatureNotInPlan(Forbidden):
     code = "feature_not_in_plan"
     en = "Your plan does not include {feature}. The plans at /api/tenants/plans/ say which one does."
     fr = "Votre plan ne comprend pas {feature}. Les plans : /api/tenants/plans/ indiquent lequel la comprend."
+
+
+class MemberNotFound(NotFound):
+    code = "member_not_found"
+    en = "There is no such member."
+    fr = "Ce membre n'existe pas."
+
+
+class InvitationNotFound(NotFound):
+    code = "invitation_not_found"
+    en = "There is no such open invitation."
+    fr = "Cette invitation n'existe pas ou n'est plus ouverte."
+
+
+class InvitationJustSent(TooMany):
+    code = "invitation_just_sent"
+    en = "This invitation was sent a moment ago; wait before you send it again."
+    fr = "Cette invitation vient d'être envoyée ; attendez avant de la renvoyer."
+
+
+class LastOwner(Conflict):
+    code = "last_owner"
+    en = "An organization has at least one owner: make somebody else owner first."
+    fr = "Une organisation a au moins un propriétaire : nommez-en d'abord un autre."
 
 
 class ApiKeyNotFound(NotFound):

@@ -103,6 +103,12 @@ class OrgPlanChanged(OrganizationState):
     name: ClassVar[str] = "org.plan_changed"
 
 
+class OrgUpdated(OrganizationState):
+    """Name, address or owner of an organization have changed."""
+
+    name: ClassVar[str] = "org.updated"
+
+
 class OrgSuspended(OrganizationState):
     """Nobody has paid, or the money is disputed: reading, paying, exporting and restoring go on, nothing else does."""
 
@@ -178,6 +184,35 @@ class SessionRevoked(Fact):
         )
 
 
+class MemberRoleChanged(Fact):
+    """A member has another role; access tokens that say the former one run out within ten minutes."""
+
+    name: ClassVar[str] = "member.role_changed"
+
+    user_id: UUID
+    role: str
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(user_id=UUID("01980000-0000-7000-8000-000000000004"), role="viewer")
+
+
+class MemberRemoved(Fact):
+    """A person left or was removed; the gateway refuses his access tokens for this organization at once."""
+
+    name: ClassVar[str] = "member.removed"
+
+    user_id: UUID
+    removed_by: UUID
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            user_id=UUID("01980000-0000-7000-8000-000000000004"),
+            removed_by=UUID("01980000-0000-7000-8000-000000000002"),
+        )
+
+
 class ApiKeyRevoked(Fact):
     """A key works no more; who remembers that it did forgets it at once."""
 
@@ -193,10 +228,13 @@ class ApiKeyRevoked(Fact):
 FACTS: tuple[type[Fact], ...] = (
     OrgProvisioned,
     OrgPlanChanged,
+    OrgUpdated,
     OrgSuspended,
     OrgReactivated,
     OrgExpired,
     MemberJoined,
+    MemberRoleChanged,
+    MemberRemoved,
     UserRegistered,
     SessionRevoked,
     ApiKeyRevoked,

@@ -59,6 +59,12 @@ async def plan_changed(event: Organization, uow: UnitOfWork, envelope: Envelope)
     await _apply(event, uow, envelope)
 
 
+@subscriptions.on("org.updated", source=TENANCY)
+async def updated(event: Organization, uow: UnitOfWork, envelope: Envelope) -> None:
+    """A name or an owner says nothing here, but the version that it brings is the newest."""
+    await _apply(event, uow, envelope)
+
+
 @subscriptions.on("org.suspended", source=TENANCY)
 async def suspended(event: Organization, uow: UnitOfWork, envelope: Envelope) -> None:
     await _apply(event, uow, envelope)

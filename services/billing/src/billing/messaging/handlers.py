@@ -94,6 +94,12 @@ async def learn_plan(event: OrganizationFact, uow: UnitOfWork, envelope: Envelop
     await _learn(event, uow, envelope)
 
 
+@subscriptions.on("org.updated", source="tenancy")
+async def learn_particulars(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep name, address and owner for answers and for what only an owner may do."""
+    await _learn(event, uow, envelope)
+
+
 @subscriptions.on("org.suspended", source="tenancy")
 async def learn_suspension(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
     """Keep the state for answers."""

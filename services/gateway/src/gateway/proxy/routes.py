@@ -121,10 +121,25 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/usage/"),
         ("GET", f"{ORGANIZATION}/audit-log/"),
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
-        ("GET POST", "/api/tenants/api-keys/"),
-        ("GET DELETE", "/api/tenants/api-keys/{key_id}/"),
+        ("GET", "/api/tenants/api-keys/"),
+        ("GET", "/api/tenants/api-keys/{key_id}/"),
+        ("GET", f"{ORGANIZATION}/settings/"),
+        ("GET", f"{ORGANIZATION}/invitations/"),
     ),
-    *_routes("tenancy", Level.ORGANIZATION, ("POST", f"{ORGANIZATION}/invite_member/"), fresh=True),
+    *_routes(
+        "tenancy",
+        Level.ORGANIZATION,
+        ("POST", f"{ORGANIZATION}/invite_member/"),
+        ("PATCH", f"{ORGANIZATION}/settings/"),
+        ("PATCH DELETE", f"{ORGANIZATION}/members/{{user_id}}/"),
+        ("POST", f"{ORGANIZATION}/leave/"),
+        ("POST", f"{ORGANIZATION}/transfer_ownership/"),
+        ("POST", f"{ORGANIZATION}/invitations/{{invitation_id}}/resend/"),
+        ("DELETE", f"{ORGANIZATION}/invitations/{{invitation_id}}/"),
+        ("POST", "/api/tenants/api-keys/"),
+        ("DELETE", "/api/tenants/api-keys/{key_id}/"),
+        fresh=True,
+    ),
 ]
 
 BILLING = [

@@ -4,7 +4,17 @@ from common.auth import InternalTokenVerifier
 from common.web import create_app
 from fastapi import FastAPI
 
-from tenancy.api.routes import account, api_keys, audit, auth, internal, organizations, second_factor, sessions
+from tenancy.api.routes import (
+    account,
+    api_keys,
+    audit,
+    auth,
+    internal,
+    members,
+    organizations,
+    second_factor,
+    sessions,
+)
 from tenancy.settings import NAME
 from tenancy.workflows.tools import Tools
 
@@ -14,6 +24,7 @@ ROUTERS = (
     second_factor.router,
     sessions.router,
     organizations.router,
+    members.router,
     audit.router,
     api_keys.router,
     internal.router,

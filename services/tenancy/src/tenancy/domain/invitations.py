@@ -1,10 +1,13 @@
 """Invitations to join an organization."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from tenancy.domain.roles import Role
+
+RESEND_AFTER = timedelta(minutes=5)
+"""Pause between two mails of one invitation: nobody's mailbox is filled by a button."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Invitation:
     invited_by: UUID
     created_at: datetime
     expires_at: datetime
+    sent_at: datetime
     accepted_at: datetime | None = None
     revoked: bool = False
 
@@ -27,3 +31,7 @@ class Invitation:
 
     def expired(self, now: datetime) -> bool:
         return now >= self.expires_at
+
+    def renewed(self, now: datetime, lifetime: timedelta) -> "Invitation":
+        """The same invitation, sent now."""
+        return replace(self, sent_at=now, expires_at=now + lifetime)

@@ -35,3 +35,8 @@ def highest(roles: Iterable[str]) -> Role:
     """The role that allows most of those that a token names."""
     named = frozenset(roles)
     return next(role for role in Role if role.value in named)
+
+
+def may_change(changer: Role, current: Role) -> bool:
+    """Who may change or end a membership of this role: owners all, admins all but owners', nobody else any."""
+    return may_grant(changer, current)

@@ -121,7 +121,10 @@ class RecordedAct(BaseModel):
 
 
 KEPT = {
-    "tenancy": ("member.joined", "user.registered", "session.revoked", "api_key.revoked"),
+    "tenancy": (
+        "member.joined", "member.role_changed", "member.removed", "user.registered", "session.revoked",
+        "api_key.revoked",
+    ),
     "billing": (
         "subscription.renewal_due", "subscription.past_due", "subscription.deletion_due", "payment.refunded",
         "payment.disputed",

@@ -1,11 +1,11 @@
 """Organizations and what belongs to them, as rows; through `for_tenant` unless a method says otherwise."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import RowMapping, delete, func, insert, literal, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenancy.domain.invitations import Invitation
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
+from tenancy.domain.particulars import Particulars
 from tenancy.domain.roles import Role
 from tenancy.domain.slug import candidates
 from tenancy.domain.usage import FIGURES, Usage, UsageMonth
@@ -77,16 +78,32 @@ class Organizations:
         return organization.with_slug(slug)
 
     async def save(self, organization: Organization) -> None:
-        """Write what may change: name, status, version and entitlements."""
+        """Write what may change: name, address, owner, status, version and entitlements."""
         await self._session.execute(
             update(organizations)
             .where(organizations.c.tenant_id == organization.id)
-            .values(name=organization.name, status=organization.status.value, version=organization.version)
+            .values(
+                name=organization.name,
+                email=organization.email,
+                owner_user_id=organization.owner_user_id,
+                status=organization.status.value,
+                version=organization.version,
+            )
         )
         await self._session.execute(
             update(entitlements)
             .where(entitlements.c.tenant_id == organization.id)
             .values(**asdict(organization.entitlements))
+        )
+
+    async def particulars(self, tenant_id: UUID) -> Particulars:
+        columns = [organizations.c[field.name] for field in fields(Particulars)]
+        row = await self._session.execute(select(*columns).where(organizations.c.tenant_id == tenant_id))
+        return Particulars(**row.mappings().one())
+
+    async def set_particulars(self, tenant_id: UUID, particulars: Particulars) -> None:
+        await self._session.execute(
+            update(organizations).where(organizations.c.tenant_id == tenant_id).values(**asdict(particulars))
         )
 
     async def advance_subscription(self, tenant_id: UUID, version: int) -> bool:
@@ -191,6 +208,34 @@ class Memberships:
         mine = update(memberships).where(memberships.c.user_id == user_id)
         await self._session.execute(mine.values(email=email, full_name=full_name))
 
+    async def get(self, tenant_id: UUID, user_id: UUID) -> Membership | None:
+        found = select(memberships).where(memberships.c.tenant_id == tenant_id, memberships.c.user_id == user_id)
+        row = (await self._session.execute(found)).mappings().one_or_none()
+        return None if row is None else _membership(row)
+
+    async def owners(self, tenant_id: UUID) -> list[Membership]:
+        """The owners, longest a member first; the caller holds the organization's lock."""
+        rows = await self._session.execute(
+            select(memberships)
+            .where(memberships.c.tenant_id == tenant_id, memberships.c.role == Role.OWNER.value)
+            .order_by(memberships.c.joined_at, memberships.c.user_id)
+        )
+        return [_membership(row) for row in rows.mappings()]
+
+    async def set_role(self, membership: Membership, role: Role) -> None:
+        await self._session.execute(
+            update(memberships)
+            .where(memberships.c.tenant_id == membership.tenant_id, memberships.c.user_id == membership.user_id)
+            .values(role=role.value)
+        )
+
+    async def remove(self, membership: Membership) -> None:
+        await self._session.execute(
+            delete(memberships).where(
+                memberships.c.tenant_id == membership.tenant_id, memberships.c.user_id == membership.user_id
+            )
+        )
+
     async def has_email(self, tenant_id: UUID, email: str) -> bool:
         found = select(func.count()).where(memberships.c.tenant_id == tenant_id, memberships.c.email == email)
         return bool(await self._session.scalar(found))
@@ -291,6 +336,40 @@ class Invitations:
             invitations.c.expires_at > now,
         )
         return int(await self._session.scalar(found) or 0)
+
+    async def get(self, tenant_id: UUID, invitation_id: UUID) -> Invitation | None:
+        found = select(*(c for c in invitations.c if c.name != "token_hash")).where(
+            invitations.c.tenant_id == tenant_id, invitations.c.id == invitation_id
+        )
+        row = (await self._session.execute(found)).mappings().one_or_none()
+        return None if row is None else Invitation(**(dict(row) | {"role": Role(row["role"])}))
+
+    async def open_ones(self, tenant_id: UUID, *, after: UUID | None, limit: int) -> list[Invitation]:
+        """Invitations that nobody accepted or revoked, newest first; expired ones can be sent again."""
+        found = select(*(c for c in invitations.c if c.name != "token_hash")).where(
+            invitations.c.tenant_id == tenant_id,
+            invitations.c.accepted_at.is_(None),
+            invitations.c.revoked.is_(False),
+        )
+        if after is not None:
+            found = found.where(invitations.c.id < after)
+        rows = await self._session.execute(found.order_by(invitations.c.id.desc()).limit(limit))
+        return [Invitation(**(dict(row) | {"role": Role(row["role"])})) for row in rows.mappings()]
+
+    async def renew(self, invitation: Invitation, token_hash: bytes) -> None:
+        """Give an invitation a new link; the former one stops working."""
+        await self._session.execute(
+            update(invitations)
+            .where(invitations.c.tenant_id == invitation.tenant_id, invitations.c.id == invitation.id)
+            .values(token_hash=token_hash, expires_at=invitation.expires_at, sent_at=invitation.sent_at)
+        )
+
+    async def revoke(self, invitation: Invitation) -> None:
+        await self._session.execute(
+            update(invitations)
+            .where(invitations.c.tenant_id == invitation.tenant_id, invitations.c.id == invitation.id)
+            .values(revoked=True)
+        )
 
     async def accept(self, invitation: Invitation, at: datetime) -> None:
         await self._session.execute(

@@ -12,6 +12,7 @@ from tenancy.domain.secrets import digest, new_token
 from tenancy.errors import AlreadyMember, EmailNotVerified, InvalidEmail, RoleNotGrantable
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.invitation_letter import send_invitation
 from tenancy.usecases.steps.room import count_users, writable_organization
 
 
@@ -46,21 +47,9 @@ async def invite_member(
     invited = await uow.invitations.count_open(organization.id, now, but_for=address)
     await count_users(uow, organization, invited=invited)
     token = new_token()
-    invitation = Invitation(uuid7(), organization.id, address, role, inviter_id, now, now + lifetime)
+    invitation = Invitation(uuid7(), organization.id, address, role, inviter_id, now, now + lifetime, now)
     await uow.invitations.replace_open(organization.id, address)
     await uow.invitations.add(invitation, digest(token))
-    await uow.send_mail(
-        letters.write(
-            "invitation",
-            to=address,
-            key=f"invitation:{invitation.id}",
-            language=inviter.language,
-            inviter=inviter.full_name,
-            organization=organization.name,
-            role=role.value,
-            until=f"{invitation.expires_at:%Y-%m-%d}",
-            token=token,
-        )
-    )
+    await send_invitation(uow, letters, invitation, organization, inviter, token)
     await uow.audit("member.invited", str(invitation.id), actor=inviter_id, details={"role": role.value})
     return invitation

@@ -1,7 +1,7 @@
 """Bodies and answers of `/api/tenants/organizations/`."""
 
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from common.web import Answer, Body
@@ -79,11 +79,57 @@ class InvitationOut(Answer):
     id: UUID
     email: str
     role: str
+    invited_by: UUID
+    created_at: datetime
+    sent_at: datetime
     expires_at: datetime
 
     @classmethod
     def of(cls, invitation: Invitation) -> Self:
-        return cls(id=invitation.id, email=invitation.email, role=invitation.role, expires_at=invitation.expires_at)
+        return cls.model_validate(invitation)
+
+
+class RoleIn(Body):
+    """The role that a member shall have."""
+
+    role: Role
+
+
+class NewOwnerIn(Body):
+    """The member to whom the organization is handed over."""
+
+    user_id: UUID
+
+
+Line = Annotated[str, Field(max_length=300)]
+
+
+class SettingsOut(Answer):
+    """Who the organization is on its invoices, and whom to reach (`email` about money, `technical_email` otherwise)."""
+
+    name: str
+    email: str
+    phone: str | None
+    address: str | None
+    rccm: str | None
+    niu: str | None
+    technical_email: str | None
+
+
+class SettingsIn(Body):
+    """What is named changes, the rest stays; null takes an optional one away."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    email: Email = ""
+    phone: Annotated[str, Field(max_length=40, pattern=r"^\+?[0-9 ().-]{4,}$")] | None = None
+    address: Line | None = None
+    rccm: Annotated[str, Field(max_length=60)] | None = None
+    niu: Annotated[str, Field(max_length=60)] | None = None
+    technical_email: Email | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What the caller named."""
+        return self.model_dump(exclude_unset=True)
 
 
 class AcceptedOut(Answer):

@@ -1,0 +1,50 @@
+"""End a membership: one's own, or another's. A suspended organization may do it too, for it takes access away."""
+
+from uuid import UUID
+
+from tenancy.domain.membership import Membership
+from tenancy.domain.organization import Organization
+from tenancy.domain.roles import Role, may_change
+from tenancy.domain.usage import UsageMonth
+from tenancy.errors import MemberNotFound, OrganizationNotFound, RoleNotGrantable
+from tenancy.events import ApiKeyRevoked, MemberRemoved
+from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.owners import keep_an_owner
+
+
+async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
+    """Remove a member; whoever removes himself leaves. The keys that he made end with it.
+
+    Raises:
+        MemberNotFound: there is no such member.
+        RoleNotGrantable: the actor may not touch a member of that role.
+        LastOwner: nobody would own the organization.
+    """
+    organization = await uow.organizations.get(uow.tenant_id, lock=True)
+    if organization is None:
+        raise OrganizationNotFound
+    member = await uow.memberships.get(organization.id, user_id)
+    if member is None:
+        raise MemberNotFound
+    acting = await uow.memberships.get(organization.id, actor)
+    if actor != user_id and (acting is None or not may_change(acting.role, member.role)):
+        raise RoleNotGrantable(role=member.role.value)
+    if member.role is Role.OWNER:
+        organization = await keep_an_owner(uow, organization, without=member)
+    await uow.memberships.remove(member)
+    await _end_what_was_his(uow, member)
+    await _count(uow, organization)
+    await uow.publish(MemberRemoved(user_id=user_id, removed_by=actor), subject=str(user_id))
+    action = "member.left" if actor == user_id else "member.removed"
+    await uow.audit(action, str(user_id), actor=actor, before={"role": member.role.value})
+
+
+async def _end_what_was_his(uow: UnitOfWork, member: Membership) -> None:
+    for key in await uow.api_keys.made_by(member.tenant_id, member.user_id):
+        await uow.api_keys.revoke(key, uow.clock.now())
+        await uow.publish(ApiKeyRevoked(key_id=key.id), subject=str(key.id))
+
+
+async def _count(uow: UnitOfWork, organization: Organization) -> None:
+    month = UsageMonth.at(organization.subscription_start.date(), uow.clock.now())
+    await uow.usage.set_users(organization.id, month, await uow.memberships.count(organization.id))
