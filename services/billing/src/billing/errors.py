@@ -273,8 +273,8 @@ class DowngradeNotNow(Conflict):
 
 class RenewalOfAnotherPlan(Conflict):
     code = "renewal_of_another_plan"
-    en = "A renewal is of the plan that is running. Order a change for another plan."
-    fr = "Un renouvellement porte sur le forfait en cours. Commandez un changement pour un autre forfait."
+    en = "A renewal is of the plan that is running and paid ahead. Order a change for another plan."
+    fr = "Un renouvellement porte sur le forfait en cours et payé d'avance. Commandez un changement pour un autre forfait."
 
 
 class OrderOutdated(Conflict):

@@ -5,7 +5,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from billing.testing import ORDERS, PAYMENTS, Billing, by_momo, initiate, order_body, place, until_paid
+from billing.testing import (
+    ORDERS,
+    PAYMENTS,
+    Billing,
+    by_momo,
+    initiate,
+    order_body,
+    pay_by_transfer,
+    place,
+    subscribed,
+    until_paid,
+)
 from common.ids import uuid7
 from common.testing import eventually
 
@@ -113,3 +124,33 @@ async def test_the_buyer_of_an_order_does_not_approve_a_colleagues_transfer_for_
 async def test_a_name_has_one_line_so_that_no_mail_gains_a_header_or_loses_its_subject(billing: Billing) -> None:
     order = await place(billing.client(), customer_name="XYZ\r\nBcc: all@xyz.example\x85 SARL ")
     assert order["customer_name"] == "XYZ Bcc: all@xyz.example SARL"
+
+
+@pytest.mark.invariant("S16")
+async def test_what_was_refunded_is_not_credited_by_an_upgrade(world: Any) -> None:
+    billing = world.billing
+    owner, tenant_id = await subscribed(billing, billing_cycle="yearly")
+    paid = (await billing.rows("select id from payments where tenant_id = $1", t=tenant_id))[0]["id"]
+    open_before = await place(owner, plan_id=3, billing_cycle="yearly")
+    maker, checker = (billing.client(staff=["finance"]) for _ in range(2))
+    body = {"amount": "400000", "reason": "a gesture"}
+    refund = (await maker.post(f"/api/admin/payments/{paid}/refunds/", json=body)).json()["id"]
+    for who, verb, more in ((checker, "approve", {}), (maker, "record", {"reference": str(uuid4())})):
+        done = await who.post(f"/api/admin/refunds/{refund}/{verb}/", json={"reason": "a gesture"} | more)
+        assert done.status_code == 200, done.text
+    after = await place(owner, plan_id=3, billing_cycle="yearly", customer_name="Autre nom")
+    assert int(open_before["credit_amount"]) > 490_000
+    assert 90_000 < int(after["credit_amount"]) <= 100_000
+    stale = await owner.post(f"{ORDERS}{open_before['id']}/initiate_payment/", json={"payment_method_id": 3})
+    assert stale.status_code == 409
+
+
+@pytest.mark.invariant("S16")
+async def test_a_renewal_beyond_a_scheduled_smaller_plan_is_of_that_plan(billing: Billing) -> None:
+    owner, _ = await subscribed(billing)
+    await pay_by_transfer(billing, owner, await place(owner, plan_id=1))
+    dearer = await owner.post(ORDERS, json=order_body(plan_id=2, kind="renewal"))
+    assert (dearer.status_code, dearer.json()["code"]) == (409, "renewal_of_another_plan")
+    further = await place(owner, plan_id=1)
+    assert (further["kind"], further["total_amount"]) == ("change", "25000")
+    assert further["effective_at"] is not None

@@ -68,6 +68,11 @@ def test_xaf_is_charged_in_euros_at_the_parity_and_whole_euros_where_wanted() ->
     assert (same.amount, same.rate_numerator, same.rate_denominator) == (Money(25_000, "XAF"), 1, 1)
 
 
+@pytest.mark.parametrize(("francs", "cents"), [(1, 1), (3, 1), (7, 1), (9, 1), (10, 2)])
+def test_a_rest_of_a_few_francs_is_charged_at_least_a_cent(francs: int, cents: int) -> None:
+    assert charge_for(Money(francs, "XAF"), "EUR", whole_units=False).amount == Money(cents, "EUR")
+
+
 def test_there_is_no_rate_but_the_parity() -> None:
     with pytest.raises(MoneyError, match="no fixed rate"):
         charge_for(Money(25_000, "XAF"), "USD", whole_units=False)

@@ -32,5 +32,6 @@ def charge_for(due: Money, currency: str | None, *, whole_units: bool) -> Charge
         return Charge(due.ceil_to_major() if whole_units else due, 1, 1)
     if (due.currency, currency) != ("XAF", "EUR"):
         raise MoneyError(f"no fixed rate from {due.currency} to {currency}")
-    euros = xaf_to_eur(due)
+    # Of a few francs the half-up cent is none at all, and no provider takes nothing.
+    euros = max(xaf_to_eur(due), Money(1, "EUR")) if due else xaf_to_eur(due)
     return Charge(euros.ceil_to_major() if whole_units else euros, *PARITY_XAF_PER_EUR)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, literal, select, update
+from sqlalchemy import Row, and_, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,7 @@ from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BillingCycle, BoughtPlan
 from billing.domain.subscription import BoughtPeriod, Reason, Subscription, SubscriptionStatus
-from billing.persistence.tables import subscription_periods, subscriptions
+from billing.persistence.tables import orders, refunds, subscription_periods, subscriptions
 
 CLAIM = timedelta(minutes=5)
 """How long a subscription is left to the process that took it: longer than its step may take."""
@@ -65,14 +65,25 @@ class Subscriptions:
         return _subscription(row) if row else None
 
     async def periods_ahead(self, at: datetime) -> list[tuple[Period, Money]]:
-        """Return the periods that are not over at ``at``, with what was paid for each before tax."""
+        """Return the periods that are not over at ``at``, and what of the money for each, before tax, is still ours."""
         rows = await self._session.execute(
-            select(subscription_periods)
+            select(subscription_periods, orders.c.total_minor, orders.c.refunded_minor)
+            .join(
+                orders,
+                and_(
+                    orders.c.tenant_id == subscription_periods.c.tenant_id,
+                    orders.c.id == subscription_periods.c.order_id,
+                ),
+            )
             .where(subscription_periods.c.ends_at > at, subscription_periods.c.replaced_at.is_(None))
             .order_by(subscription_periods.c.starts_at)
         )
         return [
-            (Period(row.starts_at, row.ends_at, row.anchor_day), Money(row.paid_minor, row.currency)) for row in rows
+            (
+                Period(row.starts_at, row.ends_at, row.anchor_day),
+                Money(row.paid_minor, row.currency).share(row.total_minor - row.refunded_minor, row.total_minor or 1),
+            )
+            for row in rows
         ]
 
     async def add_period(self, order: Order, period: Period) -> bool:
@@ -111,6 +122,23 @@ class Subscriptions:
         """Say whether an upgrade has cut a period short after ``at``."""
         found = await self._session.scalar(
             select(subscription_periods.c.order_id).where(subscription_periods.c.replaced_at >= at).limit(1)
+        )
+        return found is not None
+
+    async def paid_ahead_is_of(self, plan_id: int) -> bool:
+        """Say whether the period that ends last is of a plan; True where nothing is paid for."""
+        last = await self._session.scalar(
+            select(subscription_periods.c.plan)
+            .where(subscription_periods.c.replaced_at.is_(None))
+            .order_by(subscription_periods.c.ends_at.desc())
+            .limit(1)
+        )
+        return last is None or BoughtPlan.of(last).id == plan_id
+
+    async def refunded_since(self, at: datetime) -> bool:
+        """Say whether money of any period went back after ``at``."""
+        found = await self._session.scalar(
+            select(refunds.c.id).where(refunds.c.completed_at >= at, refunds.c.from_order_minor > 0).limit(1)
         )
         return found is not None
 

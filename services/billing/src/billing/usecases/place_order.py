@@ -94,7 +94,8 @@ async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Pl
         raise SubscriptionMissing
     if wanted.kind is OrderKind.RENEWAL:
         # It sets the plan of all that is paid ahead: a month of a dearer plan must not turn a cheap year into it.
-        if running.plan.id != plan.id:
+        # And where a smaller plan waits for its day, what follows it is of that plan: by a change, not a renewal.
+        if running.plan.id != plan.id or not await uow.subscriptions.paid_ahead_is_of(plan.id):
             raise RenewalOfAnotherPlan
         return _Terms(nothing, None)
     return await _change(uow, wanted, running, plan)

@@ -77,9 +77,12 @@ async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | Non
     if running is None or order.kind is OrderKind.NEW:
         return False
     if order.kind is OrderKind.RENEWAL:
-        return running.plan.id != order.plan.id
-    too_late = bool(order.amounts.credit) and uow.clock.now() - order.created_at > CHANGE_HOLDS
-    return too_late or await uow.subscriptions.replaced_since(order.created_at)
+        return running.plan.id != order.plan.id or not await uow.subscriptions.paid_ahead_is_of(order.plan.id)
+    placed = order.created_at
+    if await uow.subscriptions.replaced_since(placed):
+        return True
+    too_late = uow.clock.now() - placed > CHANGE_HOLDS
+    return bool(order.amounts.credit) and (too_late or await uow.subscriptions.refunded_since(placed))
 
 
 async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -> Period | None:

@@ -1,0 +1,344 @@
+"""What a customer was promised and what became of his money, in plain Python; nothing of billing is imported.
+
+It is told what happened (an order was placed, a provider's money was taken in, money went back, time passed) and says
+what must be in the books: the ledger's accounts, the periods, the subscription, invoices and credit notes.
+Amounts are francs; what PayPal takes is in cents.
+"""
+
+import calendar
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+GRACE, SUSPENSION, CHANGE_HOLDS = timedelta(days=7), timedelta(days=30), timedelta(days=5)
+
+
+def half_up(amount: Fraction) -> int:
+    return int(amount + Fraction(1, 2))
+
+
+def in_cents(francs: int) -> int:
+    """Return what PayPal takes for so many francs, 655.957 of which are a euro: a cent at the least."""
+    return max(half_up(Fraction(francs * 100_000, 655_957)), 1)
+
+
+def months_later(start: datetime, months: int, anchor: int) -> datetime:
+    year, month = start.year, start.month
+    for _ in range(months):
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+    return start.replace(year=year, month=month, day=min(anchor, calendar.monthrange(year, month)[1]))
+
+
+@dataclass
+class Purchase:
+    """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``."""
+
+    id: str
+    kind: str
+    plan: int
+    months: int
+    total: int
+    credit: int
+    placed_at: datetime
+    scheduled: bool
+    paid: int = 0
+    by_credit: int = 0
+    returned: int = 0
+    settled: bool = False
+
+
+@dataclass
+class Span:
+    """A paid period; ``struck_at`` where something replaced it or it was taken back before it began."""
+
+    purchase: Purchase
+    starts: datetime
+    ends: datetime
+    struck_at: datetime | None = None
+
+
+@dataclass
+class Attempt:
+    """A payment: what it asks for in francs, and what its provider is told to take."""
+
+    id: str
+    purchase: Purchase
+    method: str
+    due: int
+    charged: int
+    currency: str
+    worth: int = 0
+    to_purchase: int = 0
+    taken: int = 0
+    gone: int = 0
+    gone_from_purchase: int = 0
+    gone_from_credit: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.taken - self.gone
+
+
+@dataclass
+class GivenBack:
+    """A refund that was asked for; both parts are in francs, ``amount`` is in what was charged."""
+
+    attempt: Attempt
+    amount: int
+    from_purchase: int
+    from_credit: int
+
+
+@dataclass
+class PlainBooks:
+    """One customer's books."""
+
+    now: datetime
+    prices: dict[tuple[int, int], int]
+    purchases: dict[str, Purchase] = field(default_factory=dict)
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    returns: dict[str, GivenBack] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    status: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    ends: datetime | None = None
+    anchor: int = 0
+    plan: int = 0
+    cancelled: bool = False
+    credit: int = 0
+    reserved: int = 0
+    cash: Counter[tuple[str, str]] = field(default_factory=Counter)
+    exchanged: int = 0
+    invoices: list[int] = field(default_factory=list)
+    notes: list[int] = field(default_factory=list)
+    owed: int = 0
+    went_back_at: datetime | None = None
+    against_us: dict[str, str] = field(default_factory=dict)
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def live(self) -> list[Span]:
+        return [span for span in self.spans if span.struck_at is None]
+
+    def expected_credit(self, plan: int) -> tuple[int, bool]:
+        """Return what an order for another plan is credited now, and whether it waits for the end of what is paid."""
+        assert self.ends is not None
+        if self.ends <= self.now:
+            return 0, False
+        if self.prices[plan, 1] < self.prices[self.plan, 1]:
+            return 0, True
+        unused = 0
+        for span in self.live():
+            if span.ends > self.now:
+                ahead = int((span.ends - max(self.now, span.starts)).total_seconds())
+                whole = int((span.ends - span.starts).total_seconds())
+                kept = span.purchase.total - span.purchase.returned
+                unused += half_up(Fraction(kept * ahead, whole))
+        return unused, False
+
+    def place(self, purchase: Purchase, *, made_now: bool) -> None:
+        self.purchases[purchase.id] = purchase
+        if made_now and (purchase.total == 0 or self.credit >= purchase.total):
+            self.pay_by_credit(purchase)
+
+    def outdated(self, purchase: Purchase) -> bool:
+        if self.status is None or purchase.kind == "new":
+            return False
+        if purchase.kind == "renewal":
+            last = max(self.live(), key=lambda span: span.ends, default=None)
+            return purchase.plan != self.plan or (last is not None and last.purchase.plan != purchase.plan)
+        old = self.now - purchase.placed_at > CHANGE_HOLDS
+        poorer = self.went_back_at is not None and self.went_back_at >= purchase.placed_at
+        return (purchase.credit > 0 and (old or poorer)) or any(
+            span.struck_at is not None and span.struck_at >= purchase.placed_at for span in self.spans
+        )
+
+    def pay_by_credit(self, purchase: Purchase) -> bool:
+        """Credit pays all that is missing, or nothing."""
+        missing = purchase.total - purchase.paid
+        if purchase.settled or self.outdated(purchase) or self.credit < missing:
+            return False
+        self.spend(purchase, missing)
+        self.settle(purchase)
+        return True
+
+    def spend(self, purchase: Purchase, amount: int) -> None:
+        self.credit -= amount
+        self.owed -= amount
+        purchase.paid += amount
+        purchase.by_credit += amount
+
+    def asks_for(self, purchase: Purchase) -> int:
+        missing = purchase.total - purchase.paid
+        return missing - self.credit if 0 < self.credit < missing else missing
+
+    # --- money -------------------------------------------------------------------------------------------------
+
+    def take_in(self, attempt: Attempt, arrived: int | None = None) -> None:
+        """A provider's money, or a transfer's, is ours: to its order as far as that needs it, else his credit."""
+        purchase = attempt.purchase
+        attempt.taken = attempt.charged if arrived is None else arrived
+        attempt.worth = attempt.due if arrived is None else arrived
+        self.cash[attempt.method, attempt.currency] += attempt.taken
+        if attempt.currency != "XAF":
+            self.exchanged += attempt.worth
+        attempt.to_purchase = min(attempt.worth, purchase.total - purchase.paid)
+        purchase.paid += attempt.to_purchase
+        self.owed -= attempt.to_purchase
+        self.credit += attempt.worth - attempt.to_purchase
+        missing = purchase.total - purchase.paid
+        if not purchase.settled and 0 < missing <= self.credit:
+            self.spend(purchase, missing)
+        if not purchase.settled and purchase.paid == purchase.total and not self.outdated(purchase):
+            self.settle(purchase)
+
+    def settle(self, purchase: Purchase) -> None:
+        """What was bought is given: a period, an invoice, and the subscription stands."""
+        now = self.now
+        purchase.settled = True
+        self.invoices.append(purchase.total)
+        self.owed += purchase.total
+        at_once = purchase.kind == "change" and not purchase.scheduled
+        starts, anchor = now, now.day
+        if self.ends is not None and not at_once and self.status != "ended":
+            unserved = self.status == "suspended" and self.ends <= now
+            if not unserved and months_later(self.ends, purchase.months, self.anchor) > now:
+                starts, anchor = self.ends, self.anchor
+        span = Span(purchase, starts, months_later(starts, purchase.months, anchor))
+        waits = self.ends is not None and purchase.kind == "change" and starts > now
+        if at_once:
+            for other in self.live():
+                if other.ends > now:
+                    other.struck_at = now
+        self.spans.append(span)
+        self.ends, self.cancelled = span.ends, False
+        if waits:
+            return
+        self.anchor, self.plan = anchor, purchase.plan
+        self.status, self.reason, self.since = "active", None, now
+
+    # --- money that goes back ----------------------------------------------------------------------------------
+
+    def ask_back(self, attempt: Attempt, amount: int | None) -> GivenBack | None:
+        """Return how a refund falls into what paid the order and what is credit; ``None`` where it is too much."""
+        amount = attempt.left if amount is None else amount
+        if not 0 < amount <= attempt.left:
+            return None
+        still = attempt.worth - attempt.gone_from_purchase - attempt.gone_from_credit
+        worth = (
+            still if amount == attempt.left else min(half_up(Fraction(attempt.worth * amount, attempt.taken)), still)
+        )
+        surplus = attempt.worth - attempt.to_purchase - attempt.gone_from_credit
+        from_credit = min(worth, surplus, self.credit)
+        if worth - from_credit > attempt.to_purchase - attempt.gone_from_purchase:
+            return None
+        return GivenBack(attempt, amount, worth - from_credit, from_credit)
+
+    def count(self, back: GivenBack, sign: int = 1) -> None:
+        """It counts from now on; with ``sign`` -1 it was rejected, or failed, and counts no more."""
+        back.attempt.gone += sign * back.amount
+        back.attempt.gone_from_purchase += sign * back.from_purchase
+        back.attempt.gone_from_credit += sign * back.from_credit
+        self.credit -= sign * back.from_credit
+        self.reserved += sign * back.from_credit
+
+    def give_back(self, back: GivenBack, *, keeps_period: bool = False) -> None:
+        """The money has left."""
+        attempt, purchase = back.attempt, back.attempt.purchase
+        self.cash[attempt.method, attempt.currency] -= back.amount
+        if attempt.currency != "XAF":
+            self.exchanged -= back.from_purchase + back.from_credit
+        self.reserved -= back.from_credit
+        self.owed += back.from_purchase
+        if not back.from_purchase:
+            return
+        self.went_back_at = self.now
+        if not purchase.settled:
+            purchase.paid -= back.from_purchase
+            return
+        of_credit = (
+            purchase.by_credit if purchase.returned + back.from_purchase == purchase.paid - purchase.by_credit else 0
+        )
+        purchase.returned += back.from_purchase + of_credit
+        self.credit += of_credit
+        self.owed += of_credit
+        self.notes.append(back.from_purchase + of_credit)
+        self.owed -= back.from_purchase + of_credit
+        if purchase.returned == purchase.paid and not keeps_period:
+            self._withdraw(purchase)
+
+    def _withdraw(self, purchase: Purchase) -> None:
+        now = self.now
+        span = next((span for span in self.live() if span.purchase is purchase and span.ends > now), None)
+        if span is None:
+            return
+        assert self.ends is not None
+        unused = span.ends - max(now, span.starts)
+        for later in self.live():
+            if later.starts > span.starts:
+                later.starts, later.ends = later.starts - unused, later.ends - unused
+        if span.starts <= now:
+            span.ends = now
+        else:
+            span.struck_at = now
+        self.ends = max(self.ends - unused, now)
+        if self.ends <= now and self.status != "ended":
+            self.status, self.reason, self.since = "ended", "refunded", now
+
+    def dispute(self, reference: str, status: str) -> None:
+        """A dispute or reversal is ``open``, ``won`` or ``lost``."""
+        known = self.against_us.get(reference)
+        self.against_us[reference] = status
+        if known is None and self.status not in {"suspended", "ended"}:
+            self.status, self.reason, self.since = "suspended", "dispute", self.now
+        held = any(other != "won" for other in self.against_us.values())
+        if status == "won" and not held and (self.status, self.reason) == ("suspended", "dispute"):
+            self.status, self.reason, self.since = "active", None, self.now
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def pass_time(self, now: datetime) -> None:
+        self.now = now
+
+    def look_at_the_calendar(self) -> None:
+        """What is due, all of it: the plan is the one of the period that runs, and the subscription goes on its way."""
+        for span in self.live():
+            if span.starts <= self.now < span.ends:
+                self.plan = span.purchase.plan
+        while (step := self._next()) is not None:
+            self.status, self.reason, self.since = *step, self.now
+
+    def _next(self) -> tuple[str, str | None] | None:
+        if self.status is None or self.status == "ended":
+            return None
+        assert self.ends is not None
+        assert self.since is not None
+        if self.cancelled:
+            due = {"active": self.ends, "past_due": self.since, "suspended": max(self.since, self.ends)}[self.status]
+            return ("ended", "cancelled") if due <= self.now else None
+        due, status, reason = {
+            "active": (self.ends, "past_due", "unpaid"),
+            "past_due": (self.since + GRACE, "suspended", "unpaid"),
+            "suspended": (max(self.since, self.ends + GRACE) + SUSPENSION, "ended", self.reason),
+        }[self.status]
+        return (status, reason) if due <= self.now else None
+
+    # --- what must be in the books -----------------------------------------------------------------------------
+
+    def accounts(self) -> dict[tuple[str, str], int]:
+        """Every account of the ledger by its currency; those of nothing are left out."""
+        sold = sum(self.invoices) - sum(self.notes)
+        said = {
+            ("receivable", "XAF"): self.owed,
+            ("customer_credit", "XAF"): -self.credit,
+            ("refund_payable", "XAF"): -self.reserved,
+            ("revenue", "XAF"): -sold,
+            ("exchange", "XAF"): self.exchanged,
+        }
+        for (method, currency), amount in self.cash.items():
+            said[f"clearing:{method}", currency] = amount
+            if currency != "XAF":
+                said["exchange", currency] = -amount
+        return {account: amount for account, amount in said.items() if amount}
