@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bootstrap import ROOT
-from mutating import Verdict, read_mutations, test_files, try_all
+from mutating import Verdict, read_killers, read_mutations, test_files, try_all, write_killers
 from pytest_numbers import NUMBERS_SETTING
 from testing_run import WORKERS, Outcome, end_on_signals, run_pytest, servers
 
@@ -61,7 +61,9 @@ def main() -> int:
     mutations = [] if asked.no_mutations else [one for one in every if one.number in wanted]
     with servers() as found:
         plain = run_pytest(_plain(asked, wanted), found)
-        verdicts = asyncio.run(try_all(mutations, ROOT, found, plain)) if mutations else []
+        verdicts = asyncio.run(try_all(mutations, ROOT, found, plain, read_killers(MUTATIONS)))
+    if asked.remember:
+        write_killers(MUTATIONS, every, verdicts)
     whole = not (asked.only or asked.mutations_only)
     sound = report(plain, asked.require) if whole else _passed(plain)
     if not asked.no_mutations:
@@ -75,6 +77,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--require", default="", help="numbers, or a file of them, that must be proven")
     parser.add_argument("--only", type=required, help="these numbers' tests and mutations, such as S1,D10 or S44-S47")
+    parser.add_argument(
+        "--remember", action="store_true", help="write which test noticed each mutation, for it to be tried first"
+    )
     some = parser.add_mutually_exclusive_group()
     some.add_argument("--no-mutations", action="store_true", help="run the tests only")
     some.add_argument(

@@ -2,6 +2,9 @@
 
 The list is `tools/mutations/*.toml`: under a number, the mechanism that is switched off in a few words, the file, the
 text that must occur in it exactly once, and the text in its place. The work tree is never changed.
+
+Beside it, `tools/mutations/killers.json` tells which test noticed each when `make invariants ARGS=--remember` last
+wrote it. That one is tried by itself first; only where it does not notice any more are the others of the number run.
 """
 
 import asyncio
@@ -13,7 +16,7 @@ import signal
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,7 @@ AT_ONCE = 2
 """Mutations tried at a time: one per core of the smallest machine that we run on."""
 PATIENCE_SECONDS = 240
 """For one mutation; its tests take seconds, and each has a time-out of its own."""
+KILLERS = "killers.json"
 PARTS = ("libs", "services", "tests/architecture")
 """Where unit and integration tests are; to import what starts a whole stack costs more than most mutations' tests."""
 SOURCES = re.compile(r"(libs|services)/[a-z-]+/src/.+")
@@ -43,6 +47,10 @@ class Mutation:
     file: str
     old: str
     new: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.number} {self.off}"
 
     def apply(self, root: Path) -> None:
         """Change the copy under `root`.
@@ -85,6 +93,22 @@ class Verdict:
             "broken": f"BROKEN: {self.reason}",
         }
         return f"{self.mutation.number:<5} {self.mutation.off}: {told[self.result]}"
+
+
+def read_killers(folder: Path) -> dict[str, str]:
+    """Which test noticed each mutation, by `Mutation.name`; nothing where that was never written."""
+    path = folder / KILLERS
+    found: dict[str, str] = json.loads(path.read_text())["noticed_by"] if path.is_file() else {}
+    return found
+
+
+def write_killers(folder: Path, every: Iterable[Mutation], verdicts: Iterable[Verdict]) -> None:
+    """Write which test noticed each mutation; what was not tried now keeps the test it has."""
+    killed = {verdict.mutation.name: verdict.test for verdict in verdicts if verdict.result == "killed"}
+    known = read_killers(folder) | killed
+    noticed = {mutation.name: known[mutation.name] for mutation in every if mutation.name in known}
+    text = {"generated_by": "make invariants ARGS=--remember", "noticed_by": dict(sorted(noticed.items()))}
+    (folder / KILLERS).write_text(json.dumps(text, indent=1) + "\n")
 
 
 def read_mutations(folder: Path) -> list[Mutation]:
@@ -133,8 +157,8 @@ class Tree:
     def import_path(self) -> list[Path]:
         return [self.root / "tools", *self.root.glob("libs/*/src"), *self.root.glob("services/*/src")]
 
-    async def run(self, mutation: Mutation, found: Servers, plain: Outcome) -> Verdict:
-        """Try one mutation; the copy is as before when this returns."""
+    async def run(self, mutation: Mutation, found: Servers, plain: Outcome, killer: str | None = None) -> Verdict:
+        """Try one mutation, on its killer first; the copy is as before when this returns."""
         started = time.monotonic()
         path = self.root / mutation.file
         try:
@@ -143,20 +167,24 @@ class Tree:
         except NotApplicable as error:
             return Verdict(mutation, "broken", reason=str(error))
         try:
-            verdict = judge(mutation, await self._pytest(mutation, found, plain), plain)
+            verdict = Verdict(mutation, "survived")
+            if killer is not None and killer in plain.proofs:
+                verdict = judge(mutation, await self._pytest(mutation, found, plain, [killer]), plain)
+            if verdict.result != "killed":
+                files = test_files(self.root, [mutation.number])
+                verdict = judge(mutation, await self._pytest(mutation, found, plain, files), plain)
         finally:
             _write(path, before)
         return Verdict(mutation, verdict.result, verdict.test, verdict.reason, time.monotonic() - started)
 
-    async def _pytest(self, mutation: Mutation, found: Servers, plain: Outcome) -> Outcome:
+    async def _pytest(self, mutation: Mutation, found: Servers, plain: Outcome, tests: list[str]) -> Outcome:
         with tempfile.TemporaryDirectory(prefix="ebm-mutation-") as name:
             record, seconds = Path(name) / "record.json", Path(name) / "seconds.json"
             seconds.write_text(json.dumps({test: proof.seconds for test, proof in plain.proofs.items()}))
             environment = pytest_environment(found, record, self.import_path())
             environment |= {NUMBERS_SETTING: mutation.number, SECONDS_SETTING: str(seconds)}
-            files = test_files(self.root, [mutation.number])
-            command = [*PYTEST, "-p", "pytest_numbers", "-p", "no:cacheprovider", "-q", "-x", "--tb=short", *files]
-            if not files:
+            command = [*PYTEST, "-p", "pytest_numbers", "-p", "no:cacheprovider", "-q", "-x", "--tb=short", *tests]
+            if not tests:
                 return Outcome(exit_code=5)
             return read_outcome(await _call(command, self.root, environment, Path(name) / "output"), record)
 
@@ -186,15 +214,26 @@ def _write(path: Path, text: str) -> None:
         compiled.unlink()
 
 
-async def try_all(mutations: list[Mutation], original: Path, found: Servers, plain: Outcome) -> list[Verdict]:
-    """Try every mutation, a few at a time, and print each verdict as it comes; return them in the list's order."""
+async def try_all(
+    mutations: list[Mutation], original: Path, found: Servers, plain: Outcome, killers: Mapping[str, str] | None = None
+) -> list[Verdict]:
+    """Try every mutation, a few at a time, and print each verdict as it comes; return them in the list's order.
+
+    Args:
+        mutations: What is tried.
+        original: The tree that is copied.
+        found: The servers that the tests use.
+        plain: How the tests went without a mutation.
+        killers: The test that noticed a mutation before, by the mutation's name.
+    """
+    known = killers or {}
     waiting = list(reversed(mutations))
     verdicts: dict[Mutation, Verdict] = {}
 
     async def work(tree: Tree) -> None:
         while waiting:
             mutation = waiting.pop()
-            verdicts[mutation] = await tree.run(mutation, found, plain)
+            verdicts[mutation] = await tree.run(mutation, found, plain, known.get(mutation.name))
             print(verdicts[mutation], flush=True)
 
     with tempfile.TemporaryDirectory(prefix="ebm-mutations-") as folder:

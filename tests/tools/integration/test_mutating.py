@@ -6,7 +6,7 @@ from pathlib import Path
 
 import invariants
 import pytest
-from mutating import Mutation, Verdict, try_all
+from mutating import Mutation, Verdict, read_killers, try_all, write_killers
 from testing_run import Outcome, Proof, Servers
 
 FILE = "libs/thing/src/thing/guard.py"
@@ -49,10 +49,11 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-async def tried(project: Path, mutation: Mutation, *slow: str) -> Verdict:
+async def tried(project: Path, mutation: Mutation, *slow: str, killer: str | None = None) -> Verdict:
     tests = ["test_a_stranger_may_not_pass", "test_a_child_process_refuses_too", "test_a_friend_may_pass"]
     proofs = {f"{HERE}::{test}": Proof([], "passed", 9.0 if test in slow else 0.1) for test in tests}
-    (verdict,) = await try_all([mutation], project, Servers(), Outcome(0, proofs=proofs))
+    killers = {mutation.name: f"{HERE}::{killer}"} if killer else {}
+    (verdict,) = await try_all([mutation], project, Servers(), Outcome(0, proofs=proofs), killers)
     assert (project / FILE).read_text() == GUARD, "the work tree is never changed"
     return verdict
 
@@ -69,6 +70,25 @@ async def test_a_mechanism_whose_test_fails_without_it_is_killed_by_that_test(pr
 async def test_child_processes_run_the_mutated_code_and_the_quickest_test_comes_first(project: Path) -> None:
     verdict = await tried(project, mutation("S1", "return False", "return True"), "test_a_stranger_may_not_pass")
     assert (verdict.result, verdict.test) == ("killed", f"{HERE}::test_a_child_process_refuses_too")
+
+
+async def test_the_test_that_noticed_it_before_is_tried_first(project: Path) -> None:
+    killer = "test_a_child_process_refuses_too"
+    verdict = await tried(project, mutation("S1", "return False", "return True"), killer=killer)
+    assert (verdict.result, verdict.test) == ("killed", f"{HERE}::{killer}")
+
+
+@pytest.mark.parametrize("killer", ["test_a_friend_may_pass", "test_that_is_gone"])
+async def test_where_that_one_notices_nothing_any_more_the_others_are_run(project: Path, killer: str) -> None:
+    verdict = await tried(project, mutation("S1", "return False", "return True"), killer=killer)
+    assert (verdict.result, verdict.test) == ("killed", f"{HERE}::test_a_stranger_may_not_pass")
+
+
+def test_what_noticed_a_mutation_is_kept_until_another_does_or_the_mutation_is_gone(tmp_path: Path) -> None:
+    one, two, gone = (Mutation("S1", name, FILE, "a", "b") for name in ("one", "two", "gone"))
+    write_killers(tmp_path, [one, two, gone], [Verdict(each, "killed", "t1") for each in (one, two, gone)])
+    write_killers(tmp_path, [one, two], [Verdict(one, "killed", "t2"), Verdict(two, "survived")])
+    assert read_killers(tmp_path) == {"S1 one": "t2", "S1 two": "t1"}
 
 
 async def test_a_mutation_that_no_test_of_its_number_notices_survives(project: Path) -> None:
