@@ -95,7 +95,14 @@ async def momo_world(http: httpx.AsyncClient) -> AsyncIterator[World]:
     running = await mtn_momo.start(simulated)
 
     def adapter(key: str) -> MtnMoMo:
-        config = MoMoConfig(running.url, simulated.subscription_key, simulated.api_user, key, "mtncameroon", "XAF")
+        config = MoMoConfig(
+            base_url=running.url,
+            subscription_key=simulated.subscription_key,
+            api_user=simulated.api_user,
+            api_key=key,
+            target_environment="mtncameroon",
+            currency="XAF",
+        )
         return MtnMoMo(config, http, lambda: dt.datetime.now(dt.UTC))
 
     async def decide(attempt: AttemptView, pays: bool) -> None:
