@@ -119,8 +119,8 @@ class SettingsOut(Answer):
 class SettingsIn(Body):
     """What is named changes, the rest stays; null takes an optional one away."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
-    email: Email = ""
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=str)
+    email: Email = Field(default_factory=str)
     phone: Annotated[str, Field(max_length=40, pattern=r"^\+?[0-9 ().-]{4,}$")] | None = None
     address: Line | None = None
     rccm: Annotated[str, Field(max_length=60)] | None = None
