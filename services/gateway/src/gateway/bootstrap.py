@@ -15,6 +15,7 @@ from gateway.errors import ServiceUnavailable
 from gateway.proxy.access_tokens import AccessTokens, Identity, KeySet
 from gateway.proxy.answers import Answers
 from gateway.proxy.api_document import ApiDocument
+from gateway.proxy.api_keys import ApiKeys
 from gateway.proxy.app import Gateway
 from gateway.proxy.callers import Callers
 from gateway.proxy.fairness import InHand
@@ -57,14 +58,22 @@ def proxy_of(
     async def document(service: str) -> Mapping[str, Any] | None:
         return await services.ask(service, "/openapi.json")
 
+    async def key(digest: str) -> Mapping[str, Any] | None:
+        return await services.ask("tenancy", f"/internal/api-keys/{digest}")
+
     sessions, revocations = Sessions(session, settings.session_lifetime.total_seconds()), Revocations()
+    api_keys = ApiKeys(key, settings.api_key_lifetime.total_seconds())
+
+    def forget() -> None:
+        sessions.forget()
+        api_keys.forget()
 
     def hear(envelope: Envelope) -> None:
         revocations.hear(envelope)
-        sessions.forget()
+        forget()
 
     if broker is not None:
-        broker.listen([(fact.source, fact.type) for fact in HEARD.all()], hear, sessions.forget)
+        broker.listen([(fact.source, fact.type) for fact in HEARD.all()], hear, forget)
     keys = KeySet(key_set, settings.key_set_lifetime.total_seconds())
     table = RouteTable(routes)
     gateway = Gateway(
@@ -72,6 +81,7 @@ def proxy_of(
         services,
         Callers(
             AccessTokens(keys, issuer=settings.token_issuer, audience=settings.token_audience),
+            api_keys,
             sessions,
             revocations,
             RateLimits(counter, settings.per_minute()),

@@ -6,6 +6,7 @@ from common.contracts import asyncapi
 
 from gateway.proxy.revocations import HEARD
 from gateway.proxy.routes import ROUTES
+from gateway.proxy.scopes import area_of
 from gateway.settings import NAME
 
 
@@ -21,6 +22,7 @@ def documents() -> dict[str, Any]:
             "idle_seconds": route.idle_seconds,
             "bucket": route.bucket,
             "fresh": route.fresh,
+            "area": area_of(route.path),
         }
         for route in ROUTES
     ]

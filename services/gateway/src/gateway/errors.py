@@ -1,8 +1,8 @@
 """Refusals of the gateway itself; everything else is the service's own answer.
 
 DomainError
-├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded
-├── Forbidden: SecondFactorRequired
+├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded · ApiKeyInvalid
+├── Forbidden: SecondFactorRequired · AddressNotAllowed · ScopeMissing · ApiAccessNotInPlan
 ├── NotFound: NoRoute
 ├── TooLarge: BodyTooLarge · HeadersTooLarge
 ├── TooMany: TooManyRequests
@@ -38,6 +38,36 @@ class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
     en = "Confirm your second factor first: sign in again with a code. It then counts for 15 minutes."
     fr = "Confirmez d'abord votre second facteur : reconnectez-vous avec un code. Il vaut ensuite pour 15 minutes."
+
+
+class ApiKeyInvalid(Unauthenticated):
+    """Unknown, revoked, expired: the answer does not say which."""
+
+    code = "api_key_invalid"
+    en = "The API key is not valid."
+    fr = "La clé d'API n'est pas valable."
+
+
+class AddressNotAllowed(Forbidden):
+    """Field `address`."""
+
+    code = "address_not_allowed"
+    en = "This API key may not be used from {address}."
+    fr = "Cette clé d'API ne peut pas être utilisée depuis {address}."
+
+
+class ScopeMissing(Forbidden):
+    """Field `scope`: the least that would do; empty where no key does."""
+
+    code = "scope_missing"
+    en = "This API key does not open this route (scope: «{scope}»); without a scope only a person may do this."
+    fr = "Cette clé d'API n'ouvre pas cette route (portée : « {scope} ») ; sans portée, seule une personne le peut."
+
+
+class ApiAccessNotInPlan(Forbidden):
+    code = "api_access_not_in_plan"
+    en = "The organization's plan has no API access now. Change the plan, or sign in as a person."
+    fr = "Le forfait de l'organisation n'a pas d'accès API actuellement. Changez de forfait ou connectez-vous."
 
 
 class NoRoute(NotFound):

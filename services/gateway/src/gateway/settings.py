@@ -27,6 +27,9 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     session_lifetime: timedelta = Field(
         timedelta(seconds=10), le=timedelta(seconds=10), description="How long a session's organization is remembered"
     )
+    api_key_lifetime: timedelta = Field(
+        timedelta(seconds=30), le=timedelta(seconds=30), description="How long what tenancy says of an API key is used"
+    )
     connect_seconds: float = Field(2.0, gt=0, description="How long to wait for a connection to a service")
     idle_seconds: float = Field(30.0, gt=0, description="How long a client or a service may be silent")
     connections_per_service: int = Field(256, ge=1, description="Open connections to one service at most")
@@ -37,6 +40,9 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
         None,
         ge=1,
         description="Requests a minute of one organization; 3 000 in production, 300 000 elsewhere unless set",
+    )
+    api_key_per_minute: int | None = Field(
+        None, ge=1, description="Requests a minute with one API key; 600 in production, 60 000 elsewhere unless set"
     )
     sign_ins_per_minute: int | None = Field(
         None, ge=1, description="Sign-ins a minute from one address; 10 in production, 6 000 elsewhere unless set"
@@ -70,6 +76,7 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
         strict = self.environment == "production"
         wanted = {
             "person": (self.requests_per_minute, 600, 60_000),
+            "api_key": (self.api_key_per_minute, 600, 60_000),
             "organization": (self.organization_per_minute, 3_000, 300_000),
             "sign_in": (self.sign_ins_per_minute, 10, 6_000),
             "public": (self.public_per_minute, 300, 60_000),

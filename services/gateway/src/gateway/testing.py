@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from common.auth import InternalTokenVerifier, RequestBinding
 from common.auth.errors import InvalidInternalToken
 from common.auth.internal_token import Claims, new_key, public_part
 from common.ids import uuid7
+from common.messaging import Envelope
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 from starlette.applications import Starlette
@@ -126,6 +128,8 @@ class TenancyStandIn:
     keys: list[dict[str, Any]] = field(default_factory=lambda: [new_key("one")])
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
     session_questions: int = 0
+    api_keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    key_questions: int = 0
     failing: bool = False
 
     def token(self, *, key: dict[str, Any] | None = None, header: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -153,6 +157,15 @@ class TenancyStandIn:
         named: dict[str, Any] = {"tenant": str(tenant), "roles": ["owner"]} if tenant else {}
         return {"authorization": f"Bearer {self.token(**named, **claims)}"}
 
+    async def api_key(self, request: Request) -> Response:
+        self.key_questions += 1
+        found = self.api_keys.get(request.path_params["digest"])
+        if self.failing:
+            return Response(status_code=500)
+        if self.upstream.claims(request) is None or found is None:
+            return Response(status_code=404)
+        return JSONResponse(found)
+
     async def key_set(self, request: Request) -> Response:
         if self.upstream.claims(request) is None:
             return Response(status_code=401)
@@ -172,7 +185,9 @@ class TenancyStandIn:
 
     def app(self) -> Starlette:
         return self.upstream.app(
-            Route("/.well-known/jwks.json", self.key_set), Route("/internal/sessions/{sid}", self.session)
+            Route("/.well-known/jwks.json", self.key_set),
+            Route("/internal/sessions/{sid}", self.session),
+            Route("/internal/api-keys/{digest}", self.api_key),
         )
 
 
@@ -192,3 +207,18 @@ async def raw_exchange(port: int, request: bytes) -> tuple[int, dict[str, Any] |
         return status, json.loads(body), answer
     except ValueError:
         return status, None, answer
+
+
+def told(event: str, tenant: UUID | None = None, **data: Any) -> Envelope:
+    """A fact as tenancy tells it."""
+    return Envelope(
+        id=uuid7(),
+        source="tenancy",
+        type=f"{event}.v1",
+        time=datetime.now(UTC),
+        subject="1",
+        tenantid=tenant,
+        dataschema=f"events/{event}.v1.json",
+        aggregateversion=1,
+        data={name: str(value) for name, value in data.items()},
+    )

@@ -6,25 +6,11 @@ from uuid import UUID
 
 import pytest
 from common.ids import uuid7
-from common.messaging import Envelope
+from gateway.testing import told
 
 pytestmark = pytest.mark.integration
 JOBS = "/api/backup-jobs/"
 FRESH = f"/api/backup-configs/{uuid7()}/"
-
-
-def told(event: str, tenant: UUID | None = None, **data: Any) -> Envelope:
-    return Envelope(
-        id=uuid7(),
-        source="tenancy",
-        type=f"{event}.v1",
-        time=datetime.now(UTC),
-        subject="1",
-        tenantid=tenant,
-        dataschema=f"events/{event}.v1.json",
-        aggregateversion=1,
-        data={name: str(value) for name, value in data.items()},
-    )
 
 
 class Person:

@@ -45,15 +45,16 @@ FetchKeySet = Callable[[], Awaitable[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom an access token speaks for."""
+    """Whom an access token or an API key speaks for; a key takes the place of a person."""
 
     user_id: UUID
-    session_id: UUID
+    session_id: UUID | None
     tenant_id: UUID | None
     roles: frozenset[str]
     staff_roles: frozenset[str]
     expires_at: int
     issued_at: int = 0
+    key_id: UUID | None = None
 
 
 class KeySet:

@@ -147,7 +147,7 @@ class Gateway:
             await (asked or self._wrong_method(scope, methods))(scope, receive, send)
             return
         scope["route"] = route
-        identity, left = await self._callers.admit(route, offered, scope["client"][0])
+        identity, left = await self._callers.admit(route, scope["method"], offered, scope["client"][0])
         if identity is not None and identity.tenant_id is not None:
             structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
         scope["state"]["told"] = left

@@ -1,8 +1,9 @@
 """Who asks: the caller of a request, counted against the limits that are his."""
 
-from gateway.errors import TokenInvalid, TokenMissing
+from gateway.errors import ApiKeyInvalid, TokenInvalid, TokenMissing
 from gateway.proxy import headers as fields
 from gateway.proxy.access_tokens import AccessTokens, Identity
+from gateway.proxy.api_keys import ApiKeys, is_key
 from gateway.proxy.rate_limits import Headers, RateLimits
 from gateway.proxy.revocations import Revocations
 from gateway.proxy.routes import Level, Route
@@ -14,28 +15,34 @@ class Callers:
 
     Args:
         tokens: verifies access tokens.
+        keys: resolves API keys.
         sessions: finds the organization that a token does not name, and asks again where a route is fresh.
         revocations: what ended before its token did.
         limits: rate limits.
     """
 
-    def __init__(self, tokens: AccessTokens, sessions: Sessions, revocations: Revocations, limits: RateLimits) -> None:
+    def __init__(
+        self, tokens: AccessTokens, keys: ApiKeys, sessions: Sessions, revocations: Revocations, limits: RateLimits
+    ) -> None:
         self._tokens = tokens
+        self._keys = keys
         self._sessions = sessions
         self._revocations = revocations
         self._limits = limits
 
-    async def admit(self, route: Route, offered: Headers, address: str) -> tuple[Identity | None, Headers]:
+    async def admit(self, route: Route, method: str, offered: Headers, address: str) -> tuple[Identity | None, Headers]:
         """The caller, None on public routes, and fields that tell him what is left of his limits.
 
         Args:
             route: what is asked for.
+            method: how.
             offered: the request's fields as they came.
             address: whose it is.
 
         Raises:
             TokenMissing: the route is not public and there is no token.
-            TokenInvalid: the token is not tenancy's, or not valid any more.
+            TokenInvalid, ApiKeyInvalid: the token is not tenancy's, or not valid any more.
+            AddressNotAllowed, ScopeMissing, ApiAccessNotInPlan: the key does not open this, here or now.
             SessionEnded: the session was revoked.
             SecondFactorRequired: the route is fresh, and it was not confirmed lately.
             TooManyRequests: a limit is used up.
@@ -46,20 +53,30 @@ class Callers:
         token = fields.bearer(offered)
         if token is None:
             raise TokenMissing
-        try:
-            identity = await self._tokens.verify(token)
-        except TokenInvalid:
-            await self._limits.take(refused=address)
-            raise
+        identity = await self._identified(token, route, method, address)
         self._revocations.refuse(identity)
         left = await self._count(route, identity)
+        if identity.key_id is not None:
+            return identity, left
         found = await (self._sessions.renew if route.fresh else self._sessions.resolve)(identity)
         if identity.tenant_id is None and found.tenant_id is not None:
             left = await self._limits.take(organization=str(found.tenant_id))
         return found, left
 
+    async def _identified(self, token: str, route: Route, method: str, address: str) -> Identity:
+        try:
+            if is_key(token):
+                return await self._keys.identify(token, route, method, address)
+            return await self._tokens.verify(token)
+        except (TokenInvalid, ApiKeyInvalid):
+            await self._limits.take(refused=address)
+            raise
+
     async def _count(self, route: Route, identity: Identity) -> Headers:
-        keys = {"person": str(identity.user_id), route.bucket: str(identity.user_id)}
+        who = "api_key" if identity.key_id is not None else "person"
+        keys = {who: str(identity.user_id), route.bucket: str(identity.user_id)}
+        if who == "api_key":
+            keys.pop("person", None)
         if identity.tenant_id is not None:
             keys["organization"] = str(identity.tenant_id)
         return await self._limits.take(**keys)

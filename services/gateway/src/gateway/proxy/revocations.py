@@ -13,7 +13,7 @@ from uuid import UUID
 from common.messaging import Envelope, Subscriptions
 from pydantic import BaseModel
 
-from gateway.errors import SessionEnded, TokenInvalid
+from gateway.errors import ApiKeyInvalid, SessionEnded, TokenInvalid
 from gateway.proxy.access_tokens import Identity
 
 KEPT_FOR = timedelta(minutes=11)
@@ -26,6 +26,12 @@ class EndedSession(BaseModel):
     session_id: UUID
 
 
+class RevokedKey(BaseModel):
+    """What is read of `api_key.revoked`."""
+
+    key_id: UUID
+
+
 class RemovedMember(BaseModel):
     """What is read of `member.removed`, whose envelope names the organization."""
 
@@ -35,6 +41,7 @@ class RemovedMember(BaseModel):
 HEARD = Subscriptions("gateway")
 """The facts that each replica listens to."""
 HEARD.keep("session.revoked", source="tenancy", reader=EndedSession)
+HEARD.keep("api_key.revoked", source="tenancy", reader=RevokedKey)
 HEARD.keep("member.removed", source="tenancy", reader=RemovedMember)
 
 
@@ -53,6 +60,8 @@ class Revocations:
         """Take one fact in."""
         if envelope.type == "session.revoked.v1":
             self._keep(EndedSession.model_validate(envelope.data).session_id)
+        elif envelope.type == "api_key.revoked.v1":
+            self._keep(RevokedKey.model_validate(envelope.data).key_id)
         elif envelope.type == "member.removed.v1" and envelope.tenantid is not None:
             self._keep((RemovedMember.model_validate(envelope.data).user_id, envelope.tenantid))
 
@@ -61,12 +70,15 @@ class Revocations:
 
         Raises:
             SessionEnded: his session was ended.
+            ApiKeyInvalid: the key was revoked.
             TokenInvalid: he was a member of the token's organization, when it was issued and now is not.
         """
         if not self._ended:
             return
-        if identity.session_id in self._ended:
+        if identity.session_id is not None and identity.session_id in self._ended:
             raise SessionEnded
+        if identity.key_id is not None and identity.key_id in self._ended:
+            raise ApiKeyInvalid
         if identity.tenant_id is not None:
             removed_at = self._ended.get((identity.user_id, identity.tenant_id))
             if removed_at is not None and identity.issued_at <= removed_at:

@@ -37,7 +37,7 @@ class Sessions:
         self._ask = ask
         self._lifetime = lifetime_seconds
         self._now = now
-        self._found: OrderedDict[tuple[UUID, UUID], tuple[UUID, frozenset[str], float]] = OrderedDict()
+        self._found: OrderedDict[tuple[UUID, UUID | None], tuple[UUID, frozenset[str], float]] = OrderedDict()
 
     async def resolve(self, identity: Identity) -> Identity:
         """The identity with its session's active organization and roles, if it has one.
