@@ -20,6 +20,7 @@ from common.web import HttpPart
 from tenancy.adapters.breaches import BreachedPasswordFile
 from tenancy.adapters.key_hashing import HmacKeyHasher
 from tenancy.adapters.letters import TemplateLetters
+from tenancy.adapters.passkeys import WebAuthnPasskeys
 from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
@@ -55,6 +56,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
         letters=TemplateLetters(settings.link_base),
         key_hasher=HmacKeyHasher(settings.secret_key.get_secret_value()),
         breached=BreachedPasswordFile(settings.breached_passwords_file),
+        passkeys=WebAuthnPasskeys(settings.passkey_domain, settings.passkey_pages),
     )
 
 

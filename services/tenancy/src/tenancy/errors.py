@@ -3,14 +3,15 @@
 DomainError
 ├── Invalid: NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
-├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory
+├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused
 │              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
 │              · InvitationForAnotherAddress
 ├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound
-│             · OrganizationNotFound · SessionNotFound · TokenNotFound
+│             · PasskeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
 ├── Conflict: LastOwner · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
-│             · EmailTaken · SecondFactorMissing · SecondFactorExists
+│             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
+│             · TooManyPasskeys
 ├── Gone: TokenExpired
 ├── TooMany: TooManyTries · InvitationJustSent
 ├── Unavailable: PasswordsBusy
@@ -72,6 +73,34 @@ class WrongCode(Forbidden):
     code = "wrong_code"
     en = "The one-time code is wrong, or it was used already: wait for the next one."
     fr = "Le code à usage unique est incorrect ou a déjà servi : attendez le suivant."
+
+
+class PasskeyRefused(Forbidden):
+    """Another challenge, page, domain or key than ours, or its holder was not verified."""
+
+    code = "passkey_refused"
+    en = "This passkey cannot be used here, or it took too long: begin again."
+    fr = "Cette clé d'accès ne peut pas servir ici, ou le délai est passé : recommencez."
+
+
+class PasskeyNotFound(NotFound):
+    code = "passkey_not_found"
+    en = "There is no such passkey."
+    fr = "Cette clé d'accès n'existe pas."
+
+
+class PasskeyExists(Conflict):
+    code = "passkey_exists"
+    en = "This passkey is registered already."
+    fr = "Cette clé d'accès est déjà enregistrée."
+
+
+class TooManyPasskeys(Conflict):
+    """Field `limit`."""
+
+    code = "too_many_passkeys"
+    en = "You have {limit} passkeys: remove one first."
+    fr = "Vous avez {limit} clés d'accès : retirez-en une d'abord."
 
 
 class SecondFactorMissing(Conflict):

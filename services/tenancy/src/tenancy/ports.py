@@ -1,5 +1,7 @@
 """What tenancy needs and does not own."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -7,6 +9,7 @@ from uuid import UUID
 from common.persistence import MailMessage
 
 from tenancy.domain.membership import Membership
+from tenancy.domain.passkeys import Passkey
 from tenancy.domain.people import Language, User
 
 
@@ -51,6 +54,29 @@ class Passwords(Protocol):
     async def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewPasskey:
+    """What a device says of a passkey that it made."""
+
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+
+
+class PasskeyCeremonies(Protocol):
+    """Options for browsers and checks of their answers (WebAuthn); refusals are `PasskeyRefused`."""
+
+    def registration(self, user: User, existing: Sequence[Passkey]) -> tuple[bytes, dict[str, Any]]: ...
+
+    def registered(self, credential: dict[str, Any], challenge: bytes) -> NewPasskey: ...
+
+    def authentication(self) -> tuple[bytes, dict[str, Any]]: ...
+
+    def credential_id(self, credential: dict[str, Any]) -> bytes: ...
+
+    def signed(self, credential: dict[str, Any], challenge: bytes, passkey: Passkey) -> int: ...
 
 
 class BreachedPasswords(Protocol):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from common.settings import (
     BrokerSettings,
@@ -76,6 +77,20 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     mails_per_address: int | None = Field(
         None, ge=1, description="Such wishes an hour from one address; 20 in production, 100 000 elsewhere unless set"
     )
+
+    passkey_rp_id: str = Field("", description="Domain that passkeys are made for; by default that of APP_BASE_URL")
+    passkey_origins: list[str] = Field(
+        [], description="JSON list of the pages that may ask for passkeys; by default APP_BASE_URL's origin alone"
+    )
+
+    @property
+    def passkey_domain(self) -> str:
+        return self.passkey_rp_id or urlsplit(self.link_base).hostname or ""
+
+    @property
+    def passkey_pages(self) -> list[str]:
+        page = urlsplit(self.link_base)
+        return self.passkey_origins or [f"{page.scheme}://{page.netloc}"]
 
     @property
     def limits(self) -> Limits:

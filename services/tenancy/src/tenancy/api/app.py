@@ -12,6 +12,7 @@ from tenancy.api.routes import (
     internal,
     members,
     organizations,
+    passkeys,
     second_factor,
     sessions,
 )
@@ -22,6 +23,7 @@ ROUTERS = (
     auth.router,
     account.router,
     second_factor.router,
+    passkeys.router,
     sessions.router,
     organizations.router,
     members.router,

@@ -126,6 +126,33 @@ recovery_codes = Table(
 )
 """Codes for whoever has lost their second factor, each good for one sign-in; only hashes are kept."""
 
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("credential_id", LargeBinary, nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", String(100), nullable=False),
+    at("created_at"),
+    at("last_used_at", nullable=True),
+    ForeignKeyConstraint(["user_id"], ["users.id"]),
+    Index("ix_passkeys_user", "user_id"),
+)
+"""Public halves of passkeys (WebAuthn)."""
+
+passkey_challenges = Table(
+    "passkey_challenges",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid),
+    Column("challenge", LargeBinary, nullable=False),
+    at("expires_at"),
+    Index("ix_passkey_challenges_expires_at", "expires_at"),
+)
+"""What a passkey has to sign, once; without a person while nobody has said who it is."""
+
 attempts = Table(
     "attempts",
     metadata,

@@ -9,6 +9,7 @@ from tenancy.persistence.attempts import Attempts
 from tenancy.persistence.audit import AuditTrail
 from tenancy.persistence.links import EmailChanges, Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
+from tenancy.persistence.passkeys import Passkeys
 from tenancy.persistence.people import NamedPeople, Users
 from tenancy.persistence.recovery_codes import RecoveryCodes
 from tenancy.persistence.sessions import Sessions
@@ -28,6 +29,7 @@ class UnitOfWork(Transaction):
         self.email_changes = EmailChanges(session)
         self.recovery_codes = RecoveryCodes(session)
         self.attempts = Attempts(session)
+        self.passkeys = Passkeys(session)
         self.organizations = Organizations(session)
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)

@@ -6,7 +6,7 @@ from common.persistence import Store
 
 from tenancy.domain.sessions import Device
 from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.ports import AccessTokens, BreachedPasswords, KeyHasher, Letters, Passwords, Sealer
+from tenancy.ports import AccessTokens, BreachedPasswords, KeyHasher, Letters, PasskeyCeremonies, Passwords, Sealer
 from tenancy.settings import Settings
 from tenancy.usecases.sign_in import Opening
 
@@ -23,6 +23,7 @@ class Tools:
     letters: Letters
     key_hasher: KeyHasher
     breached: BreachedPasswords
+    passkeys: PasskeyCeremonies
 
     def opening(self, device: Device) -> Opening:
         """What a session on this device is begun with."""
