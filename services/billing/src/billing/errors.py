@@ -8,7 +8,7 @@ DomainError
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
-│            DowngradeNotNow · DowngradeOverUsage · CreditExceedsPrice · CouponCodeTaken · ReceiptNotWanted
+│            DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
 │            SubscriptionEnded · OrderPaidByCredit
@@ -239,12 +239,6 @@ class SubscriptionMissing(Conflict):
     fr = "L'organisation n'a pas encore d'abonnement : commandez avec kind « new »."
 
 
-class CreditExceedsPrice(Conflict):
-    code = "credit_exceeds_price"
-    en = "The rest of your subscription ({credit}) is worth more than this plan costs ({price}). Take it for a year."
-    fr = "Le reste de votre abonnement ({credit}) vaut plus que ce plan ne coûte ({price}). Prenez-le pour un an."
-
-
 class SubscriptionNotFound(NotFound):
     code = "subscription_not_found"
     en = "This organization has no subscription."
@@ -263,12 +257,6 @@ class DowngradeOverUsage(Conflict):
     code = "downgrade_over_usage"
     en = "More is used than this plan allows ({resources}). Free it first, or renew the plan that you have."
     fr = "L'utilisation dépasse ce plan ({resources}). Libérez d'abord la différence, ou renouvelez votre plan actuel."
-
-
-class DowngradeNotNow(Conflict):
-    code = "downgrade_at_period_end"
-    en = "A smaller plan takes effect at the end of the paid period ({effective_at}): order it without «effective»."
-    fr = "Un plan inférieur prend effet à la fin de la période payée ({effective_at}) : commandez sans « effective »."
 
 
 class RenewalOfAnotherPlan(Conflict):

@@ -21,7 +21,7 @@ class CreditNote:
     id: UUID
     invoice_id: UUID
     invoice_number: str
-    refund_id: UUID
+    refund_id: UUID | None
     issuer: dict[str, str]
     series: str
     year: int

@@ -21,6 +21,7 @@ class EntryKind(StrEnum):
     CREDIT_USED = "credit_used"
     CREDIT_RETURNED = "credit_returned"
     CREDIT_NOTE = "credit_note"
+    UNUSED_KEPT = "unused_kept"
     REFUND_RESERVED = "refund_reserved"
     REFUND_RELEASED = "refund_released"
     REFUND = "refund"
@@ -104,6 +105,18 @@ def returned_credit(order_id: UUID, amount: Money) -> Entry:
     """Book credit that a fully refunded order gives back."""
     postings = (Posting(Account.RECEIVABLE, amount), Posting(Account.CUSTOMER_CREDIT, -amount))
     return Entry(EntryKind.CREDIT_RETURNED, order_id, postings)
+
+
+def kept_unused(note_id: UUID, total: Money) -> Entry:
+    """Book that what a credit note takes back of an invoice stays the customer's credit."""
+    postings = (Posting(Account.RECEIVABLE, total), Posting(Account.CUSTOMER_CREDIT, -total))
+    return Entry(EntryKind.UNUSED_KEPT, note_id, postings)
+
+
+def kept_unused_rest(order_id: UUID, rest: Money) -> Entry:
+    """Book unused time as credit that no invoice has left to take back."""
+    postings = (Posting(Account.REVENUE, rest), Posting(Account.CUSTOMER_CREDIT, -rest))
+    return Entry(EntryKind.UNUSED_KEPT, order_id, postings)
 
 
 def reserved_for_refund(refund_id: UUID, credit: Money) -> Entry:

@@ -11,6 +11,7 @@ from uuid import UUID
 from billing.domain.money import Money
 from billing.domain.plan import BillingCycle, BoughtPlan
 from billing.domain.pricing import Amounts
+from billing.domain.proration import Proration
 
 SAME_ORDER_WINDOW = timedelta(hours=1)
 """An unpaid order that is the same in every submitted field is the same order for this long: a reload, not a wish."""
@@ -104,11 +105,18 @@ class Order:
     effective_at: datetime | None
     created_at: datetime
     refunded_minor: int = 0
+    proration: Proration | None = None
 
     @property
     def outstanding(self) -> Money:
         """What is still to pay."""
         return Money(max(self.amounts.total.amount_minor - self.allocated_minor, 0), self.amounts.currency)
+
+    @property
+    def unspent(self) -> Money:
+        """What the unused time that a change replaces is worth beyond what the change costs."""
+        currency = self.amounts.currency
+        return self.proration.credit(currency) - self.amounts.credit if self.proration else Money.zero(currency)
 
     @property
     def is_covered(self) -> bool:

@@ -54,6 +54,11 @@ class Amounts:
         return self.total.currency
 
     @property
+    def worth(self) -> Money:
+        """What is bought costs before tax, whether by money or by credit for a former period."""
+        return self.subtotal - self.discount
+
+    @property
     def net(self) -> Money:
         """What the taxes are on."""
         return self.subtotal - self.discount - self.credit

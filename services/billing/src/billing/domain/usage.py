@@ -1,6 +1,6 @@
 """What an organization uses, as the backup engine last counted it, against the quotas of a plan.
 
-Only what can be freed is compared: backups of a month end with it, and members are tenancy's to count.
+Only what can be freed is compared: the backups of a month end with it. Members are counted from tenancy's facts.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,12 @@ from datetime import datetime
 GIGABYTE = 10**9
 """Quotas of storage are in these."""
 
-FIGURES = {"max_esxi_servers": "esxi_servers_count", "max_vms": "vms_count", "max_storage_gb": "storage_bytes"}
+FIGURES = {
+    "max_esxi_servers": "esxi_servers_count",
+    "max_vms": "vms_count",
+    "max_storage_gb": "storage_bytes",
+    "max_users": "users_count",
+}
 """Which figure counts against which quota."""
 
 

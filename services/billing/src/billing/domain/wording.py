@@ -5,6 +5,7 @@ from datetime import date, datetime
 from babel.dates import format_date
 
 from billing.domain.money import Money
+from billing.domain.order import Order
 
 LANGUAGES = ("fr", "en")
 
@@ -33,3 +34,39 @@ def amount_text(money: Money, language: str) -> str:
 def day_text(day: date | datetime, language: str) -> str:
     """Return the day, written out: «22 novembre 2026», «November 22, 2026»; of an instant, its day in UTC."""
     return str(format_date(day, "long", locale=spoken(language)))
+
+
+def explain_proration(order: Order, language: str) -> str:
+    """Return in one sentence how much of what was paid is left, what the change costs, and what is to pay."""
+    found = order.proration
+    assert found is not None
+    lang = spoken(language)
+    point = "," if lang == "fr" else "."
+    spans = ", ".join(
+        _SPANS[lang].format(
+            left=one.days_left(found.at).replace(".", point),
+            days=one.days.replace(".", point),
+            cost=amount_text(one.cost, lang),
+            credit=amount_text(one.credit, lang),
+        )
+        for one in found.unused
+    )
+    amounts = order.amounts
+    said = _CHANGE[lang].format(
+        spans=spans,
+        plan=order.plan.display_name,
+        price=amount_text(amounts.worth, lang),
+        due=amount_text(amounts.total, lang),
+    )
+    return said + (_LEFT[lang].format(left=amount_text(order.unspent, lang)) if order.unspent else "")
+
+
+_SPANS = {
+    "fr": "{left} jours sur {days} payés {cost} restent, soit {credit}",
+    "en": "{left} of {days} days that cost {cost} are left, which is {credit}",
+}
+_CHANGE = {
+    "fr": "Avoir : {spans}. {plan} coûte {price} hors taxe ; à payer : {due}.",
+    "en": "Credit: {spans}. {plan} costs {price} before tax; to pay: {due}.",
+}
+_LEFT = {"fr": " {left} restent à votre avoir.", "en": " {left} stay as your credit."}

@@ -84,6 +84,20 @@ async def learn_usage(event: ReportedUsage, uow: UnitOfWork, _envelope: Envelope
     await uow.usage.learn(uow.tenant_id, event.figures())
 
 
+class Member(BaseModel):
+    """Who came; only that one did is counted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_id: UUID
+
+
+@subscriptions.on("member.joined", source="tenancy")
+async def count_member(_event: Member, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Count one more member, beside the owner whom an organization begins with."""
+    await uow.usage.count(uow.tenant_id, "users_count", +1, first=1, at=envelope.time)
+
+
 async def _learn(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
     await learn_organization(uow, event.told(), owner_id=event.owner_id(), version=envelope.aggregateversion)
 

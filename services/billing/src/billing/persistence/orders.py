@@ -19,6 +19,7 @@ from billing.domain.order import (
 )
 from billing.domain.plan import BillingCycle, BoughtPlan
 from billing.domain.pricing import Amounts, TaxLine, TaxRate
+from billing.domain.proration import Proration
 from billing.domain.transitions import order_may_become
 from billing.persistence.paging import newest_first
 from billing.persistence.tables import orders
@@ -101,6 +102,7 @@ def _order(row: Row[Any]) -> Order:
         effective_at=row.effective_at,
         created_at=row.created_at,
         refunded_minor=row.refunded_minor,
+        proration=Proration.read(row.proration) if row.proration else None,
     )
 
 
@@ -137,6 +139,7 @@ class Orders:
                 payment_status=order.payment_status,
                 allocated_minor=0,
                 refunded_minor=0,
+                proration=order.proration.document() if order.proration else None,
                 fingerprint=order.fingerprint,
                 effective_at=order.effective_at,
                 expires_at=expires_at,

@@ -41,6 +41,13 @@ def _subscription(row: Row[Any]) -> Subscription:
     )
 
 
+def _still_ours(row: Row[Any]) -> Money:
+    """Return what of a period's price has not gone back; a refund takes its share of the money, never of the credit."""
+    credit = Money(row.credit_minor, row.currency)
+    paid = Money(row.paid_minor, row.currency) - credit
+    return credit + paid.share(row.total_minor - row.refunded_minor, row.total_minor or 1)
+
+
 class Subscriptions:
     """The tenant's subscription. Whatever moves its end has its calendar looked at again soon."""
 
@@ -65,9 +72,11 @@ class Subscriptions:
         return _subscription(row) if row else None
 
     async def periods_ahead(self, at: datetime) -> list[tuple[Period, Money]]:
-        """Return the periods that are not over at ``at``, and what of the money for each, before tax, is still ours."""
+        """Return the periods that are not over at ``at``, and what each cost before tax, by money that is still ours or by
+        credit for a former period.
+        """
         rows = await self._session.execute(
-            select(subscription_periods, orders.c.total_minor, orders.c.refunded_minor)
+            select(subscription_periods, orders.c.credit_minor, orders.c.total_minor, orders.c.refunded_minor)
             .join(
                 orders,
                 and_(
@@ -78,13 +87,7 @@ class Subscriptions:
             .where(subscription_periods.c.ends_at > at, subscription_periods.c.replaced_at.is_(None))
             .order_by(subscription_periods.c.starts_at)
         )
-        return [
-            (
-                Period(row.starts_at, row.ends_at, row.anchor_day),
-                Money(row.paid_minor, row.currency).share(row.total_minor - row.refunded_minor, row.total_minor or 1),
-            )
-            for row in rows
-        ]
+        return [(Period(row.starts_at, row.ends_at, row.anchor_day), _still_ours(row)) for row in rows]
 
     async def add_period(self, order: Order, period: Period) -> bool:
         """Record the period that an order bought; False where it has one already."""
@@ -95,7 +98,7 @@ class Subscriptions:
                 order_id=order.id,
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
-                paid_minor=order.amounts.net.amount_minor,
+                paid_minor=order.amounts.worth.amount_minor,
                 currency=order.amounts.currency,
                 starts_at=period.starts_at,
                 ends_at=period.ends_at,

@@ -27,15 +27,27 @@ class UsageFigures:
             for name, figure in (document or {}).items()
         }
 
+    async def count(self, tenant_id: UUID, name: str, by: int, *, first: int, at: datetime) -> None:
+        """Move a figure that is counted from facts, each of which comes once; it begins at ``first``."""
+        await self._open(tenant_id)
+        known = await self.known(tenant_id, lock=True)
+        before = known[name].value if name in known else first
+        await self._keep(tenant_id, {**known, name: Figure(max(before + by, 0), at)})
+
     async def learn(self, tenant_id: UUID, told: Mapping[str, Figure]) -> None:
         """Keep a report; of each figure the one that was measured last stays."""
+        await self._open(tenant_id)
+        await self._keep(tenant_id, newer(await self.known(tenant_id, lock=True), told))
+
+    async def _open(self, tenant_id: UUID) -> None:
         await self._session.execute(
             insert(usage_figures).values(tenant_id=tenant_id, figures={}).on_conflict_do_nothing()
         )
-        merged = newer(await self.known(tenant_id, lock=True), told)
+
+    async def _keep(self, tenant_id: UUID, figures: Mapping[str, Figure]) -> None:
         document = {
             name: {"value": figure.value, "measured_at": figure.measured_at.isoformat()}
-            for name, figure in merged.items()
+            for name, figure in figures.items()
         }
         await self._session.execute(
             update(usage_figures).where(usage_figures.c.tenant_id == tenant_id).values(figures=document)

@@ -14,16 +14,14 @@ from billing.domain.coupon import Coupon, CouponRefusal
 from billing.domain.invoice import Issuer
 from billing.domain.money import Money
 from billing.domain.order import Customer, Order, OrderKind, OrderPaymentStatus, OrderStatus
-from billing.domain.period import unused_part
 from billing.domain.plan import BillingCycle, Plan
 from billing.domain.pricing import amounts
+from billing.domain.proration import Proration
 from billing.domain.subscription import Subscription
 from billing.domain.usage import over_quota
 from billing.errors import (
     CouponRefused,
-    CreditExceedsPrice,
     CurrencyNotSold,
-    DowngradeNotNow,
     DowngradeOverUsage,
     PlanNotFound,
     RenewalOfAnotherPlan,
@@ -81,14 +79,16 @@ async def _coupon(uow: UnitOfWork, wanted: WantedOrder, user_id: UUID, price: Mo
 class _Terms:
     """What an existing subscription means for a new order."""
 
-    credit: Money
-    effective_at: datetime | None
+    proration: Proration | None = None
+    effective_at: datetime | None = None
+
+    def credit(self, currency: str) -> Money:
+        return self.proration.credit(currency) if self.proration else Money.zero(currency)
 
 
 async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Plan) -> _Terms:
-    nothing = Money.zero(CATALOGUE_CURRENCY)
     if wanted.kind is OrderKind.NEW:
-        return _Terms(nothing, None)
+        return _Terms()
     running = await uow.subscriptions.find(tenant_id)
     if running is None:
         raise SubscriptionMissing
@@ -97,7 +97,7 @@ async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Pl
         # And where a smaller plan waits for its day, what follows it is of that plan: by a change, not a renewal.
         if running.plan.id != plan.id or not await uow.subscriptions.paid_ahead_is_of(plan.id):
             raise RenewalOfAnotherPlan
-        return _Terms(nothing, None)
+        return _Terms()
     return await _change(uow, wanted, running, plan)
 
 
@@ -105,20 +105,11 @@ async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, p
     now = uow.clock.now()
     former = await uow.catalogue.plan(running.plan.id)
     cheaper = former is not None and _monthly(plan) < _monthly(former)
-    if running.ends_at <= now:
+    if cheaper and running.ends_at > now and not wanted.effective_now:
+        return _Terms(effective_at=running.ends_at)
+    if cheaper or running.ends_at <= now:
         await _must_fit(uow, running, plan)
-        return _Terms(Money.zero(CATALOGUE_CURRENCY), None)
-    if cheaper and wanted.effective_now:
-        raise DowngradeNotNow(effective_at=running.ends_at.isoformat())
-    if cheaper:
-        return _Terms(Money.zero(CATALOGUE_CURRENCY), running.ends_at)
-    credit = Money.zero(CATALOGUE_CURRENCY)
-    for period, paid in await uow.subscriptions.periods_ahead(now):
-        credit += unused_part(paid, period, now)
-    price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
-    if price is not None and credit > price:
-        raise CreditExceedsPrice(credit=str(credit), price=str(price))
-    return _Terms(credit, None)
+    return _Terms(Proration.of(await uow.subscriptions.periods_ahead(now), now))
 
 
 async def _must_fit(uow: UnitOfWork, running: Subscription, plan: Plan) -> None:
@@ -163,9 +154,7 @@ async def place_order(
         CouponRefused: The coupon does not hold, or is used up.
         SubscriptionMissing: A renewal or change of what was never bought.
         RenewalOfAnotherPlan: Only a change brings another plan.
-        CreditExceedsPrice: What is unused is worth more than this costs, and the rest would be lost.
         DowngradeOverUsage: The plan would begin at once, and more is used than it allows.
-        DowngradeNotNow: A smaller plan can't begin before the running period's end.
     """
     plan = await uow.catalogue.plan(wanted.plan_id)
     if plan is None:
@@ -190,7 +179,8 @@ async def place_order(
         cycle=wanted.billing_cycle,
         customer=wanted.customer,
         language=wanted.language,
-        amounts=amounts(price, discount, issuer.tax_rates, terms.credit),
+        amounts=amounts(price, discount, issuer.tax_rates, terms.credit(price.currency)),
+        proration=terms.proration,
         coupon_id=coupon.id if coupon else None,
         coupon_code=coupon.code if coupon else None,
         status=OrderStatus.PENDING,

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, EmailStr, Field
 from billing.domain.order import Customer, Order, OrderKind
 from billing.domain.plan import BillingCycle
 from billing.domain.usage import Excess
+from billing.domain.wording import explain_proration
 from billing.usecases.place_order import WantedOrder
 
 OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) if isinstance(value, str) else value)]
@@ -69,6 +70,63 @@ class ExcessOut(Answer):
         return cls(resource=excess.resource, limit=excess.limit, current=excess.current, to_free=excess.to_free)
 
 
+class UnusedOut(Answer):
+    """A paid period that the change cuts short; ``per_day_minor`` is for people, the credit is to the second."""
+
+    starts_at: datetime
+    ends_at: datetime
+    cost_minor: int
+    days: str
+    days_left: str
+    per_day_minor: int
+    credit_minor: int
+
+
+class ProrationOut(Answer):
+    """How the credit of a change comes about, in minor units and before tax, and the same as a sentence."""
+
+    at: datetime
+    currency: str
+    unused: list[UnusedOut]
+    credit_minor: int
+    price_minor: int
+    credit_used_minor: int
+    credit_left_minor: int
+    tax_minor: int
+    due_minor: int
+    explanation: str
+
+    @classmethod
+    def of(cls, order: Order, language: str) -> "ProrationOut | None":
+        found = order.proration
+        if found is None or not found.unused:
+            return None
+        amounts = order.amounts
+        return cls(
+            at=found.at,
+            currency=amounts.currency,
+            unused=[
+                UnusedOut(
+                    starts_at=one.starts_at,
+                    ends_at=one.ends_at,
+                    cost_minor=one.cost.amount_minor,
+                    days=one.days,
+                    days_left=one.days_left(found.at),
+                    per_day_minor=one.per_day.amount_minor,
+                    credit_minor=one.credit.amount_minor,
+                )
+                for one in found.unused
+            ],
+            credit_minor=found.credit(amounts.currency).amount_minor,
+            price_minor=amounts.worth.amount_minor,
+            credit_used_minor=amounts.credit.amount_minor,
+            credit_left_minor=order.unspent.amount_minor,
+            tax_minor=amounts.tax.amount_minor,
+            due_minor=amounts.total.amount_minor,
+            explanation=explain_proration(order, language),
+        )
+
+
 class OrderOut(Answer):
     id: UUID
     order_number: str
@@ -93,6 +151,7 @@ class OrderOut(Answer):
     organization: dict[str, Any] | None
     effective_at: datetime | None
     over_quota: list[ExcessOut] | None = None
+    proration: ProrationOut | None = None
     created_at: datetime
 
     @classmethod
@@ -123,6 +182,7 @@ class OrderOut(Answer):
             organization=organization,
             effective_at=order.effective_at,
             over_quota=None if excess is None else [ExcessOut.of(one) for one in excess],
+            proration=ProrationOut.of(order, order.language),
             created_at=order.created_at,
         )
 

@@ -84,7 +84,7 @@ class CreditNoteOut(Answer):
     organization_id: UUID
     invoice_id: UUID
     invoice_number: str
-    refund_id: UUID
+    refund_id: UUID | None
     customer_name: str
     currency: str
     net_amount: str

@@ -88,7 +88,7 @@ credit_notes = Table(
     Column("id", Uuid, nullable=False),
     Column("invoice_id", Uuid, nullable=False),
     Column("invoice_number", String(40), nullable=False),
-    Column("refund_id", Uuid, nullable=False),
+    Column("refund_id", Uuid),
     Column("series", String(20), nullable=False),
     Column("issuer", JSONB, nullable=False),
     Column("year", SmallInteger, nullable=False),

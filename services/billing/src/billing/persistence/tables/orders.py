@@ -50,6 +50,7 @@ orders = Table(
     Column("payment_status", String(20), nullable=False),
     minor("allocated_minor"),
     Column("refunded_minor", BigInteger, nullable=False, server_default="0"),
+    Column("proration", JSONB),
     Column("fingerprint", String(64), nullable=False),
     at("effective_at", nullable=True),
     at("expires_at", nullable=True),

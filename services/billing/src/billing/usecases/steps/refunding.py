@@ -6,15 +6,13 @@ All in the caller's transaction, with order, payment and refund locked in this o
 import logging
 from typing import Any
 
-from common.ids import uuid7
 from sqlalchemy.exc import IntegrityError
 
-from billing.domain.credit_note import SERIES, CreditNote, credited_taxes
-from billing.domain.invoice import Issuer, number_of
+from billing.domain.credit_note import CreditNote
+from billing.domain.invoice import Issuer
 from billing.domain.ledger import (
     Account,
     EntryKind,
-    credit_noted,
     refunded,
     released_from_refund,
     reserved_for_refund,
@@ -26,6 +24,7 @@ from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.refund import Captured, Refund, RefundStatus
 from billing.events import PaymentRefunded
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.crediting import add_credit_note
 from billing.usecases.steps.ending import end_refunded_period
 from billing.usecases.steps.mails import refund_sent
 from billing.usecases.steps.settlement import restate
@@ -56,41 +55,6 @@ async def give_up(uow: UnitOfWork, refund: Refund, status: RefundStatus, **colum
     return moved
 
 
-async def _credit_note(uow: UnitOfWork, order: Order, refund: Refund, total: Money, issuer: Issuer) -> CreditNote:
-    invoice = await uow.invoices.of_order(order.id)
-    assert invoice is not None
-    now = uow.clock.now()
-    series = f"{issuer.code}-{SERIES}"
-    sequence = await uow.invoices.next_sequence(series, now.year)
-    before = Money(await uow.credit_notes.credited(invoice.id), total.currency)
-    taxes = credited_taxes(invoice, before, total)
-    net = total
-    for line in taxes:
-        net -= line.amount
-    note = CreditNote(
-        tenant_id=order.tenant_id,
-        id=uuid7(),
-        invoice_id=invoice.id,
-        invoice_number=invoice.number,
-        refund_id=refund.id,
-        issuer=issuer.document(),
-        series=series,
-        year=now.year,
-        sequence=sequence,
-        number=number_of(series, now.year, sequence),
-        issued_at=now,
-        customer=invoice.customer,
-        language=invoice.language,
-        net=net,
-        taxes=taxes,
-        total=total,
-        reason=refund.reason,
-    )
-    await uow.credit_notes.add(note)
-    await uow.ledger.book(order.tenant_id, credit_noted(note.id, note.net, note.tax))
-    return note
-
-
 async def _credit_to_return(uow: UnitOfWork, order: Order, refund: Refund) -> Money:
     """Return the credit that paid for an order, where this refund is the last of the money that did."""
     posted = await uow.ledger.posted(EntryKind.CREDIT_USED, order.id, Account.CUSTOMER_CREDIT)
@@ -111,7 +75,10 @@ async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer
     await uow.orders.take_back(order, allocated=nothing, refunded=refund.from_order + returned)
     if returned:
         await uow.ledger.book(order.tenant_id, returned_credit(order.id, returned))
-    return await _credit_note(uow, order, refund, refund.from_order + returned, issuer)
+    invoice = await uow.invoices.of_order(order.id)
+    assert invoice is not None
+    total = refund.from_order + returned
+    return await add_credit_note(uow, invoice, total, issuer, reason=refund.reason, refund_id=refund.id)
 
 
 async def complete(

@@ -24,6 +24,7 @@ from billing.domain.subscription import Subscription, period_bought
 from billing.events import PaidPeriod, PaymentConfirmed, PlanAsBought, SubscriptionPlanChanged, SubscriptionRenewed
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.credit import use_credit
+from billing.usecases.steps.crediting import keep_unused
 from billing.usecases.steps.mails import confirmation, invoice_issued
 
 
@@ -179,6 +180,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     if period is None:
         return False
     invoice = await _invoice(uow, order, period, issuer, payment)
+    await keep_unused(uow, order, issuer)
     reach("billing.invoice.added")
     for attempt in await uow.payments.of_order(order.id):
         if attempt.is_offered:
