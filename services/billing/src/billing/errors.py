@@ -262,7 +262,7 @@ class DowngradeOverUsage(Conflict):
 class RenewalOfAnotherPlan(Conflict):
     code = "renewal_of_another_plan"
     en = "A renewal is of the plan that is running and paid ahead. Order a change for another plan."
-    fr = "Un renouvellement porte sur le forfait en cours et payé d'avance. Commandez un changement pour un autre forfait."
+    fr = "Un renouvellement porte sur le forfait en cours et payé d'avance. Pour un autre, commandez un changement."
 
 
 class OrderOutdated(Conflict):

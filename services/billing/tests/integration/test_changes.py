@@ -95,8 +95,9 @@ async def test_a_smaller_plan_begins_now_where_it_fits(billing: Billing) -> None
 @pytest.mark.invariant("S38")
 async def test_a_smaller_plan_that_is_too_small_is_refused_now_with_what_to_free(billing: Billing) -> None:
     owner, tenant_id = await subscribed(billing, plan_id=3)
-    for _ in range(4):
+    for _ in range(5):
         await billing.told(tenant_id, "member.joined", {"user_id": str(uuid7()), "role": "member"})
+    await billing.told(tenant_id, "member.removed", {"user_id": str(uuid7())})
     refused = await owner.post(ORDERS, json=order_body(plan_id=1, effective="now"))
     assert (refused.status_code, refused.json()["code"]) == (409, "downgrade_over_usage")
     assert refused.json()["over_quota"] == [{"resource": "max_users", "limit": 2, "current": 5, "to_free": 3}]

@@ -85,7 +85,7 @@ async def learn_usage(event: ReportedUsage, uow: UnitOfWork, _envelope: Envelope
 
 
 class Member(BaseModel):
-    """Who came; only that one did is counted."""
+    """Who came or went; only that one did is counted."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -96,6 +96,12 @@ class Member(BaseModel):
 async def count_member(_event: Member, uow: UnitOfWork, envelope: Envelope) -> None:
     """Count one more member, beside the owner whom an organization begins with."""
     await uow.usage.count(uow.tenant_id, "users_count", +1, first=1, at=envelope.time)
+
+
+@subscriptions.on("member.removed", source="tenancy")
+async def count_member_out(_event: Member, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Count one member less."""
+    await uow.usage.count(uow.tenant_id, "users_count", -1, first=1, at=envelope.time)
 
 
 async def _learn(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:

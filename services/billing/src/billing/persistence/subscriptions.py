@@ -72,8 +72,9 @@ class Subscriptions:
         return _subscription(row) if row else None
 
     async def periods_ahead(self, at: datetime) -> list[tuple[Period, Money]]:
-        """Return the periods that are not over at ``at``, and what each cost before tax, by money that is still ours or by
-        credit for a former period.
+        """Return the periods that are not over at ``at``, and what each cost before tax.
+
+        By money that is still ours, or by credit for a former period.
         """
         rows = await self._session.execute(
             select(subscription_periods, orders.c.credit_minor, orders.c.total_minor, orders.c.refunded_minor)

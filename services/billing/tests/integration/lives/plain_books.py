@@ -32,7 +32,11 @@ def months_later(start: datetime, months: int, anchor: int) -> datetime:
 
 @dataclass
 class Purchase:
-    """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``."""
+    """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``.
+
+    ``credit`` is what the time that it replaces pays of its price, ``unspent`` what that is worth beyond it, ``noted``
+    what of its invoice was taken back.
+    """
 
     id: str
     kind: str
@@ -46,6 +50,8 @@ class Purchase:
     by_credit: int = 0
     returned: int = 0
     settled: bool = False
+    unspent: int = 0
+    noted: int = 0
 
 
 @dataclass
@@ -114,6 +120,7 @@ class PlainBooks:
     invoices: list[int] = field(default_factory=list)
     notes: list[int] = field(default_factory=list)
     owed: int = 0
+    kept: int = 0
     went_back_at: datetime | None = None
     against_us: dict[str, str] = field(default_factory=dict)
 
@@ -122,19 +129,19 @@ class PlainBooks:
     def live(self) -> list[Span]:
         return [span for span in self.spans if span.struck_at is None]
 
-    def expected_credit(self, plan: int) -> tuple[int, bool]:
+    def expected_credit(self, plan: int, *, at_once: bool) -> tuple[int, bool]:
         """Return what an order for another plan is credited now, and whether it waits for the end of what is paid."""
         assert self.ends is not None
         if self.ends <= self.now:
             return 0, False
-        if self.prices[plan, 1] < self.prices[self.plan, 1]:
+        if self.prices[plan, 1] < self.prices[self.plan, 1] and not at_once:
             return 0, True
         unused = 0
         for span in self.live():
             if span.ends > self.now:
                 ahead = int((span.ends - max(self.now, span.starts)).total_seconds())
                 whole = int((span.ends - span.starts).total_seconds())
-                kept = span.purchase.total - span.purchase.returned
+                kept = span.purchase.total - span.purchase.returned + span.purchase.credit
                 unused += half_up(Fraction(kept * ahead, whole))
         return unused, False
 
@@ -200,6 +207,7 @@ class PlainBooks:
         purchase.settled = True
         self.invoices.append(purchase.total)
         self.owed += purchase.total
+        self._keep_unspent(purchase)
         at_once = purchase.kind == "change" and not purchase.scheduled
         starts, anchor = now, now.day
         if self.ends is not None and not at_once and self.status != "ended":
@@ -218,6 +226,18 @@ class PlainBooks:
             return
         self.anchor, self.plan = anchor, purchase.plan
         self.status, self.reason, self.since = "active", None, now
+
+    def _keep_unspent(self, purchase: Purchase) -> None:
+        """What the replaced time is worth beyond the price is his credit: his last invoices are taken back for it."""
+        rest = purchase.unspent
+        for span in reversed(self.spans):
+            part = min(rest, max(span.purchase.total - span.purchase.noted, 0))
+            if part:
+                span.purchase.noted += part
+                self.notes.append(part)
+                rest -= part
+        self.kept += rest
+        self.credit += purchase.unspent
 
     # --- money that goes back ----------------------------------------------------------------------------------
 
@@ -265,6 +285,7 @@ class PlainBooks:
         self.credit += of_credit
         self.owed += of_credit
         self.notes.append(back.from_purchase + of_credit)
+        purchase.noted += back.from_purchase + of_credit
         self.owed -= back.from_purchase + of_credit
         if purchase.returned == purchase.paid and not keeps_period:
             self._withdraw(purchase)
@@ -329,7 +350,7 @@ class PlainBooks:
 
     def accounts(self) -> dict[tuple[str, str], int]:
         """Every account of the ledger by its currency; those of nothing are left out."""
-        sold = sum(self.invoices) - sum(self.notes)
+        sold = sum(self.invoices) - sum(self.notes) - self.kept
         said = {
             ("receivable", "XAF"): self.owed,
             ("customer_credit", "XAF"): -self.credit,

@@ -90,7 +90,9 @@ class Life:
         if self.tenant_id is not None and not self.is_owner:
             return
         plan, cycle = self.chance.choice([1, 2, 2, 3]), self.chance.choice(["monthly", "monthly", "yearly"])
-        answer = await self.customer.post(ORDERS, json=order_body(plan_id=plan, billing_cycle=cycle))
+        at_once = self.chance.random() < 0.3
+        wish = {"plan_id": plan, "billing_cycle": cycle} | ({"effective": "now"} if at_once else {})
+        answer = await self.customer.post(ORDERS, json=order_body(**wish))
         said = answer.json()
         self.note(f"order {plan} {cycle}: {answer.status_code} {said.get('code') or said['total_amount']}")
         if answer.status_code != 201:
@@ -100,9 +102,9 @@ class Life:
             rows = await self.rows("select tenant_id from orders where id = $1", id=UUID(said["id"]))
             self.tenant_id = rows[0]["tenant_id"]
         if said["id"] not in self.books.purchases:
-            self.add(said, plan, 12 if cycle == "yearly" else 1)
+            self.add(said, plan, 12 if cycle == "yearly" else 1, at_once=at_once)
 
-    def add(self, said: dict[str, Any], plan: int, months: int) -> None:
+    def add(self, said: dict[str, Any], plan: int, months: int, *, at_once: bool = False) -> None:
         made_now = datetime.fromisoformat(said["created_at"]) == self.books.now
         purchase = Purchase(
             id=said["id"],
@@ -115,8 +117,10 @@ class Life:
             scheduled=bool(said.get("effective_at")) and said["kind"] == "change",
         )
         if made_now and purchase.kind == "change":
-            expected, scheduled = self.books.expected_credit(plan)
-            assert (purchase.credit, purchase.scheduled) == (expected, scheduled)
+            unused, scheduled = self.books.expected_credit(plan, at_once=at_once)
+            given = min(unused, self.books.prices[plan, months])
+            assert (purchase.credit, purchase.scheduled) == (given, scheduled)
+            purchase.unspent = unused - given
         assert purchase.total == self.books.prices[plan, months] - purchase.credit
         self.books.place(purchase, made_now=made_now)
 

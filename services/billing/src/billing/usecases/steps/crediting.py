@@ -82,7 +82,7 @@ async def keep_unused(uow: UnitOfWork, order: Order, issuer: Issuer) -> None:
     for invoice in await uow.invoices.page(None, INVOICES, tenant_id=order.tenant_id):
         amounts = invoice.amounts
         left = amounts.total - Money(await uow.credit_notes.credited(invoice.id), amounts.currency)
-        if invoice.order_id == order.id or not rest or not left:
+        if invoice.order_id == order.id or not rest or left <= Money.zero(left.currency):
             continue
         left_net = left.share(amounts.net.amount_minor, amounts.total.amount_minor)
         net = min(rest, left_net)
