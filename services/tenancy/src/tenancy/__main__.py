@@ -1,4 +1,4 @@
-"""`python -m tenancy api | worker | migrate | create-database | contracts | create_staff`."""
+"""`python -m tenancy api | worker | migrate | create-database | contracts | create_staff | rotate_signing_key`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from common.cli import Extra, Program, main
 from common.errors import DomainError
 
-from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff
+from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff, rotate_key
 from tenancy.contracts import documents
 from tenancy.domain.roles import StaffRole
 from tenancy.settings import NAME, Settings
@@ -40,6 +40,21 @@ async def _create_staff(settings: Settings, arguments: argparse.Namespace) -> in
     return 0
 
 
+def _rotation_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="a key has become known: sign with the new one at once and refuse every token signed by an older one",
+    )
+
+
+async def _rotate_key(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Say which key it is and from when it signs; running processes take it over within ten seconds."""
+    key = await rotate_key(settings, alone=arguments.alone)
+    sys.stdout.write(json.dumps({"kid": key.kid, "signs_from": key.signs_from.isoformat()}) + "\n")
+    return 0
+
+
 PROGRAM = Program(
     name=NAME,
     prefix=NAME,
@@ -52,7 +67,10 @@ PROGRAM = Program(
     extras={
         "create_staff": Extra(
             "give a person of the platform an account with a second factor", _create_staff, _staff_arguments
-        )
+        ),
+        "rotate_signing_key": Extra(
+            "make a new key for access tokens; nothing is restarted", _rotate_key, _rotation_arguments
+        ),
     },
 )
 

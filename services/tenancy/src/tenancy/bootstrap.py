@@ -1,21 +1,26 @@
 """Builds tenancy from settings; the only file that names every concrete class."""
 
+import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from common.audit import Sealer
 from common.auth import InternalTokenVerifier
+from common.auth.internal_token import new_key
 from common.clock import Clock, SystemClock
 from common.mail import Mailer
 from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
-from common.parts import Service, database_check
+from common.parts import Every, Service, database_check
 from common.persistence import Database, Store
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
+from starlette.types import ASGIApp
 
 from tenancy.adapters.breaches import BreachedPasswordFile
 from tenancy.adapters.key_hashing import HmacKeyHasher
@@ -27,12 +32,14 @@ from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.api.app import make_app
 from tenancy.domain.passwords import weakness
 from tenancy.domain.roles import StaffRole
+from tenancy.domain.signing_keys import SigningKey
 from tenancy.domain.totp import new_secret
 from tenancy.errors import WeakPassword
 from tenancy.messaging.handlers import subscriptions
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
+from tenancy.workflows.signing_keys import rotate, take_over
 from tenancy.workflows.tools import Tools
 
 SYSTEM_ROLES = ("auth", "staff")
@@ -96,13 +103,44 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     return Service(
         NAME,
         {
-            "api": HttpPart("api", app, settings.http_host, settings.http_port),
+            "api": _Api(tools, app, settings),
             "worker": connected("worker", bus, members, own=broker is None),
         },
         close,
         {"database": partial(database_check, database)},
         {"worker": {"broker": partial(broker_check, bus)}},
     )
+
+
+class _Api(HttpPart):
+    """The HTTP part, which looks for new signing keys beside serving."""
+
+    KEYS = timedelta(seconds=10)
+    """Pause between two looks: far shorter than a new key is announced before it signs."""
+
+    def __init__(self, tools: Tools, app: ASGIApp, settings: Settings) -> None:
+        super().__init__("api", app, settings.http_host, settings.http_port)
+        self._tools = tools
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Serve until `stop`; the keys are looked for before the first request."""
+        look = partial(take_over, self._tools)
+        await look()
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(Every("tenancy.keys", self.KEYS, look, None).run(stop, lambda: None))
+            await super().run(stop, ready)
+            looking.cancel()
+
+
+async def rotate_key(settings: Settings, *, alone: bool) -> SigningKey:
+    """Make a new signing key in the database of running processes."""
+    database = Database(settings, NAME)
+    tools = tools_of(settings, database, SystemClock())
+    try:
+        return await rotate(tools, new_key, alone=alone)
+    finally:
+        tools.passwords.close()
+        await database.close()
 
 
 @dataclass(frozen=True, slots=True)

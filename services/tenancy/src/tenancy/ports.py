@@ -11,6 +11,7 @@ from common.persistence import MailMessage
 from tenancy.domain.membership import Membership
 from tenancy.domain.passkeys import Passkey
 from tenancy.domain.people import Language, User
+from tenancy.domain.signing_keys import SigningKey
 
 
 class Letters(Protocol):
@@ -37,6 +38,8 @@ class KeyHasher(Protocol):
 
 class AccessTokens(Protocol):
     """Signs access tokens."""
+
+    def use(self, made: Sequence[SigningKey]) -> None: ...
 
     @property
     def lifetime(self) -> timedelta: ...

@@ -27,8 +27,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
 
     token_private_keys: SecretStr = Field(
         description="JSON list of private keys (JWK, OKP Ed25519, with kid): the first signs access tokens, all are "
-        "published in the JWKS; a new key comes second, moves to the front after two minutes, and the old one goes "
-        "after ten more"
+        "published in the JWKS, until `rotate_signing_key` has made one"
     )
     token_issuer: str = Field("tenancy", description="iss of access tokens")
     token_audience: str = Field("gateway", description="aud of access tokens")

@@ -1,6 +1,7 @@
 """Access tokens (RFC 9068) signed with EdDSA, and the key set that lets others verify them."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,13 +13,15 @@ from joserfc.jwk import OKPKey
 
 from tenancy.domain.membership import Membership
 from tenancy.domain.people import User
+from tenancy.domain.signing_keys import SigningKey, published, signer
+from tenancy.usecases.rotate_signing_key import key_of_settings
 
 
 class EdDsaAccessTokens:
-    """Signs with the first private key and publishes the public half of all.
+    """Signs with the newest key whose time has come, and publishes those that tokens may be signed by.
 
     Args:
-        private_keys: JSON list of private JWKs of type OKP with a `kid` each.
+        private_keys: JSON list of private JWKs of type OKP with a `kid` each: the keys until one is made by command.
         issuer: `iss` of every token.
         audience: `aud` of every token.
         lifetime: how long a token is valid.
@@ -31,13 +34,20 @@ class EdDsaAccessTokens:
     algorithm = "EdDSA"
 
     def __init__(self, private_keys: str, *, issuer: str, audience: str, lifetime: timedelta, clock: Clock) -> None:
-        self._keys = [OKPKey.import_key(key) for key in json.loads(private_keys)]
-        if not self._keys or not all(key.kid and key.curve_name == "Ed25519" for key in self._keys):
+        given = [OKPKey.import_key(key) for key in json.loads(private_keys)]
+        if not given or not all(key.kid and key.curve_name == "Ed25519" for key in given):
             raise ValueError("token_private_keys: at least one Ed25519 key, each with a kid")
+        self._given = [key_of_settings(key.as_dict(private=True), place) for place, key in enumerate(given)]
         self._issuer = issuer
         self._audience = audience
         self._lifetime = lifetime
         self._clock = clock
+        self.use(())
+
+    def use(self, made: Sequence[SigningKey]) -> None:
+        """Take over the keys that were made by command; those of the settings are older than all of them."""
+        self._keys = [*self._given, *made]
+        self._opened = {key.kid: OKPKey.import_key(dict(key.jwk)) for key in self._keys}
 
     @property
     def lifetime(self) -> timedelta:
@@ -60,14 +70,15 @@ class EdDsaAccessTokens:
         }
         if active:
             claims["tenant"] = str(active.tenant_id)
-        header = {"alg": self.algorithm, "typ": "at+jwt", "kid": self._keys[0].kid}
-        return jwt.encode(header, claims, self._keys[0], algorithms=[self.algorithm])
+        key = signer(self._keys, self._clock.now())
+        header = {"alg": self.algorithm, "typ": "at+jwt", "kid": key.kid}
+        return jwt.encode(header, claims, self._opened[key.kid], algorithms=[self.algorithm])
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The public keys, each for signatures with EdDSA only."""
         return {
             "keys": [
-                {**key.as_dict(private=False), "use": "sig", "alg": self.algorithm, "kid": key.kid}
-                for key in self._keys
+                {**self._opened[key.kid].as_dict(private=False), "use": "sig", "alg": self.algorithm, "kid": key.kid}
+                for key in published(self._keys, self._clock.now(), self._lifetime)
             ]
         }

@@ -153,6 +153,17 @@ passkey_challenges = Table(
 )
 """What a passkey has to sign, once; without a person while nobody has said who it is."""
 
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    at("created_at"),
+    at("signs_from"),
+    Column("alone", Boolean, nullable=False),
+)
+"""Keys that sign access tokens, private parts sealed."""
+
 attempts = Table(
     "attempts",
     metadata,

@@ -13,6 +13,7 @@ from tenancy.persistence.passkeys import Passkeys
 from tenancy.persistence.people import NamedPeople, Users
 from tenancy.persistence.recovery_codes import RecoveryCodes
 from tenancy.persistence.sessions import Sessions
+from tenancy.persistence.signing_keys import SigningKeys
 
 
 class UnitOfWork(Transaction):
@@ -30,6 +31,7 @@ class UnitOfWork(Transaction):
         self.recovery_codes = RecoveryCodes(session)
         self.attempts = Attempts(session)
         self.passkeys = Passkeys(session)
+        self.signing_keys = SigningKeys(session)
         self.organizations = Organizations(session)
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)
