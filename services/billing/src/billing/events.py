@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from billing.domain.credit_note import CreditNote
 from billing.domain.dispute import Dispute
+from billing.domain.invoice import Invoice
 from billing.domain.order import Order
 from billing.domain.payment import Payment
 from billing.domain.period import Period
@@ -48,6 +49,131 @@ class PaidPeriod(_Part):
     @classmethod
     def of(cls, period: Period) -> "PaidPeriod":
         return cls(starts_at=period.starts_at, ends_at=period.ends_at, anchor_day=period.anchor_day)
+
+
+class OrderPlaced(Fact):
+    """Somebody ordered, and pays or not. For kind ``new`` the tenant is an organization that may never be made."""
+
+    name: ClassVar[str] = "order.placed"
+
+    order_id: UUID
+    order_number: str
+    kind: str
+    plan: str
+    billing_cycle: str
+    amount_minor: int
+    currency: str
+
+    @classmethod
+    def of(cls, order: Order) -> "OrderPlaced":
+        """Tell of a new order."""
+        return cls(
+            order_id=order.id,
+            order_number=order.number,
+            kind=order.kind,
+            plan=order.plan.name,
+            billing_cycle=order.cycle,
+            amount_minor=order.amounts.total.amount_minor,
+            currency=order.amounts.currency,
+        )
+
+    @classmethod
+    def example(cls) -> "OrderPlaced":
+        """Return a payload as consumers may expect it."""
+        return cls(
+            order_id=UUID("01970000-0000-7000-8000-000000000001"),
+            order_number="ORD-20260131-4T7Q2M9XKA",
+            kind="new",
+            plan="silver",
+            billing_cycle="monthly",
+            amount_minor=50_000,
+            currency="XAF",
+        )
+
+
+class PaymentFailed(Fact):
+    """An attempt ended without money, while its order still waits for it; another attempt may pay it."""
+
+    name: ClassVar[str] = "payment.failed"
+
+    payment_id: UUID
+    order_id: UUID
+    order_number: str
+    method: str
+    amount_minor: int
+    currency: str
+    reason_code: str | None
+
+    @classmethod
+    def of(cls, order: Order, payment: Payment) -> "PaymentFailed":
+        """Tell of an attempt that has just failed; the amount is what it was to pay of the order."""
+        return cls(
+            payment_id=payment.id,
+            order_id=order.id,
+            order_number=order.number,
+            method=payment.method,
+            amount_minor=payment.amount.amount_minor,
+            currency=payment.amount.currency,
+            reason_code=payment.reason_code,
+        )
+
+    @classmethod
+    def example(cls) -> "PaymentFailed":
+        """Return a payload as consumers may expect it."""
+        return cls(
+            payment_id=UUID("01970000-0000-7000-8000-000000000002"),
+            order_id=UUID("01970000-0000-7000-8000-000000000001"),
+            order_number="ORD-20260131-4T7Q2M9XKA",
+            method="mtn_momo",
+            amount_minor=50_000,
+            currency="XAF",
+            reason_code="APPROVAL_REJECTED",
+        )
+
+
+class InvoiceIssued(Fact):
+    """An invoice has its number; it never changes, a credit note corrects it."""
+
+    name: ClassVar[str] = "invoice.issued"
+
+    invoice_id: UUID
+    invoice_number: str
+    order_id: UUID
+    order_number: str
+    amount_minor: int
+    tax_minor: int
+    currency: str
+    issued_at: datetime
+
+    @classmethod
+    def of(cls, invoice: Invoice) -> "InvoiceIssued":
+        """Tell of a new invoice."""
+        return cls(
+            invoice_id=invoice.id,
+            invoice_number=invoice.number,
+            order_id=invoice.order_id,
+            order_number=invoice.order_number,
+            amount_minor=invoice.amounts.total.amount_minor,
+            tax_minor=invoice.amounts.tax.amount_minor,
+            currency=invoice.amounts.currency,
+            issued_at=invoice.issued_at,
+        )
+
+    @classmethod
+    def example(cls) -> "InvoiceIssued":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(
+            {
+                "invoice_id": "01970000-0000-7000-8000-000000000003",
+                "invoice_number": "EBM-2026-000001",
+                "order_id": "01970000-0000-7000-8000-000000000001",
+                "order_number": "ORD-20260131-4T7Q2M9XKA",
+                "amount_minor": 50_000,
+                "tax_minor": 0,
+                "currency": "XAF",
+                "issued_at": "2026-01-31T09:00:00Z",
+            }
+        )
 
 
 class PaymentConfirmed(Fact):
@@ -303,6 +429,17 @@ class SubscriptionSuspended(SubscriptionState):
         return cls.model_validate(_EXAMPLE | _standing("suspended", "unpaid"))
 
 
+class SubscriptionShortened(SubscriptionState):
+    """Money for a period went back: what is paid for ends earlier, at `ends_at`, and goes on until then."""
+
+    name: ClassVar[str] = "subscription.shortened"
+
+    @classmethod
+    def example(cls) -> "SubscriptionShortened":
+        """Return a payload as consumers may expect it."""
+        return cls.model_validate(_EXAMPLE | _standing("active"))
+
+
 class SubscriptionEnded(SubscriptionState):
     """Only a new period brings it back: `reason` is unpaid, cancelled, dispute or refunded."""
 
@@ -375,14 +512,18 @@ _PAID = {
 }
 
 FACTS: tuple[type[Fact], ...] = (
+    OrderPlaced,
     PaymentConfirmed,
+    PaymentFailed,
     PaymentRefunded,
     PaymentDisputed,
+    InvoiceIssued,
     SubscriptionRenewed,
     SubscriptionPlanChanged,
     SubscriptionRenewalDue,
     SubscriptionPastDue,
     SubscriptionSuspended,
+    SubscriptionShortened,
     SubscriptionEnded,
     SubscriptionDeletionDue,
     AuditRecorded,

@@ -72,8 +72,8 @@ async def test_a_cancelled_subscription_works_to_its_end_and_reminds_nobody(bill
     await to_end(billing, owner, days=0)
     ended = await read(owner)
     assert (ended["status"], ended["reason"]) == ("ended", "cancelled")
-    rows = await billing.rows("select type from outbox where tenant_id = $1 order by position", t=tenant_id)
-    assert [row["type"] for row in rows][1:] == ["subscription.ended.v1"]
+    rows = await billing.rows("select type from outbox where tenant_id = $1 and type like 'subscription%'", t=tenant_id)
+    assert [row["type"] for row in rows] == ["subscription.ended.v1"]
     rows = await billing.rows("select key from mails where tenant_id = $1 and key like 'subscription%'", t=tenant_id)
     assert len(rows) == 1
     for action in ("cancel", "resume"):

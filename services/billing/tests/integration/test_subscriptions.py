@@ -47,11 +47,8 @@ async def test_an_early_renewal_extends_from_the_old_end(billing: Billing) -> No
     )
     assert periods[1]["starts_at"] == periods[0]["ends_at"] == before["ends_at"]
     events = await billing.rows("select type from outbox where tenant_id = $1 order by position", t=tenant_id)
-    assert [event["type"] for event in events] == [
-        "payment.confirmed.v1",
-        "payment.confirmed.v1",
-        "subscription.renewed.v1",
-    ]
+    of_an_order = ["order.placed.v1", "invoice.issued.v1", "payment.confirmed.v1"]
+    assert [event["type"] for event in events] == [*of_an_order, *of_an_order, "subscription.renewed.v1"]
 
 
 async def test_an_upgrade_takes_effect_at_once_and_gives_credit_for_what_is_unused(billing: Billing) -> None:

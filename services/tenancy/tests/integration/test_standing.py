@@ -100,3 +100,26 @@ async def test_a_suspension_that_overtakes_its_organization_waits(tenancy: Tenan
     early = standing(uuid7(), "suspended", 5)
     await tenancy.receive(early)
     assert (await tenancy.inbox_row(early.id)).status == "pending"
+
+
+def shortened(tenant: UUID, ends_at: str, version: int) -> Envelope:
+    data = {"order_id": str(uuid7()), "ends_at": ends_at, "status": "active", "a_later_field": 1}
+    return envelope("billing", "subscription.shortened.v1", tenant, data, version=version)
+
+
+async def test_a_refunded_period_ends_the_paid_time_earlier_and_never_later(tenancy: Tenancy) -> None:
+    tenant, other = (
+        await tenancy.organization(await tenancy.person()),
+        await tenancy.organization(await tenancy.person()),
+    )
+    before = (await tenancy.rows(other, tables.entitlements))[0]["period_end"]
+    (entitlements,) = await tenancy.rows(tenant, tables.entitlements)
+    earlier = entitlements["period_end"].replace(day=1).isoformat()
+    fact = shortened(tenant, earlier, 6)
+    await tenancy.receive(fact, fact, shortened(tenant, "2020-01-01T00:00:00Z", 5))
+    (entitlements,) = await tenancy.rows(tenant, tables.entitlements)
+    assert entitlements["period_end"].isoformat() == earlier
+    assert await told(tenancy, tenant) == [("org.plan_changed", "active")]
+    await tenancy.receive(shortened(tenant, "2999-01-01T00:00:00Z", 7))
+    assert (await tenancy.rows(tenant, tables.entitlements))[0]["period_end"].isoformat() == earlier
+    assert (await tenancy.rows(other, tables.entitlements))[0]["period_end"] == before

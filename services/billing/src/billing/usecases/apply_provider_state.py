@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from billing.domain.invoice import Issuer
 from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
+from billing.events import PaymentFailed
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import AttemptView, ProviderState, ProviderStatus
 from billing.usecases.steps.mails import payment_failed
@@ -121,6 +122,7 @@ async def apply_provider_state(
     if moved and state.status is ProviderStatus.FAILED and payment.is_offered and order.status in UNPAID:
         failed = await uow.payments.find(payment.id)
         assert failed is not None
+        await uow.publish(PaymentFailed.of(order, failed), subject=str(failed.id))
         await uow.send_mail(payment_failed(order, failed, issuer))
     await _after_no_success(uow, order)
 

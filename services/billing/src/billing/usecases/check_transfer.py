@@ -8,6 +8,7 @@ from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.errors import PaymentNotSubmitted, SamePersonApproves
+from billing.events import PaymentFailed
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.held import held_payment
 from billing.usecases.steps.mails import transfer_rejected
@@ -90,8 +91,10 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     dies = order.status in UNPAID and not watched and not order.allocated_minor
     await restate(uow, order, OrderStatus.FAILED if dies else None)
     await uow.audit("payment.transfer_rejected", str(payment.id), actor=staff_id, reason=note)
+    rejected = await _now(uow, payment)
+    await uow.publish(PaymentFailed.of(order, rejected), subject=str(payment.id))
     await uow.send_mail(transfer_rejected(order, payment, note, issuer))
-    return await _now(uow, payment)
+    return rejected
 
 
 async def _now(uow: UnitOfWork, payment: Payment) -> Payment:

@@ -27,6 +27,7 @@ from billing.errors import (
     RenewalOfAnotherPlan,
     SubscriptionMissing,
 )
+from billing.events import OrderPlaced
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.mails import order_received
 
@@ -193,6 +194,7 @@ async def place_order(
     await uow.orders.add(order, now + holds)
     if coupon is not None:
         await uow.coupons.redeem(coupon, order, order.amounts.discount)
+    await uow.publish(OrderPlaced.of(order), subject=str(order.id))
     if order.amounts.total and renews_at is None:
         await uow.send_mail(order_received(order, issuer))
     return order

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from common.clock import Clock
+from common.crash_points import reach
 
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order
@@ -85,6 +86,7 @@ class Refunding:
             if not await self._budget.spend(uow, method):
                 await uow.session.rollback()
                 return False
+        reach("billing.refund.claimed")
         async with self._store.for_tenant(tenant_id) as uow:
             refund = await uow.refunds.find(refund_id)
             assert refund is not None
@@ -98,6 +100,8 @@ class Refunding:
         state = await self._step(provider, refund, payment, order)
         async with self._store.for_tenant(tenant_id) as uow:
             await apply_refund_state(uow, refund_id, state, issuer=self._issuer)
+            reach("billing.refund.applied")
+        reach("billing.refund.committed")
         log.info("refund followed", extra={"refund_id": str(refund_id), "status": state.status.value})
         return True
 
@@ -110,6 +114,7 @@ class Refunding:
                 if not state.not_received:
                     return state
             await self._sending(refund)
+            reach("billing.refund.sending")
             return await self._send(provider, attempt, view)
         except ProviderError as error:
             log.warning("refund unanswered", extra={"refund_id": str(refund.id), "code": error.code})
@@ -127,11 +132,13 @@ class Refunding:
 
     async def _send(self, provider: RefundingProvider, attempt: AttemptView, view: RefundView) -> RefundState:
         try:
-            return await provider.refund(attempt, view)
+            state = await provider.refund(attempt, view)
         except ProviderMisconfigured:
             raise
         except ProviderRefused as error:
             return RefundState(status=ProviderStatus.FAILED, provider_status=error.code, reason_code=error.code)
+        reach("billing.refund.sent")
+        return state
 
 
 def refund_view(refund: Refund, payment: Payment) -> RefundView:

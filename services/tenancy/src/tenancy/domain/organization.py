@@ -95,6 +95,14 @@ class Organization:
             )
         return replace(self, entitlements=bought, version=self.version + 1)
 
+    def shortened(self, ends_at: datetime) -> "Organization":
+        """The organization whose period in force ends earlier, one version on; itself where it ends no later."""
+        current = self.entitlements
+        if ends_at >= current.period_end:
+            return self
+        paid = replace(current, period_start=min(current.period_start, ends_at), period_end=ends_at)
+        return replace(self, entitlements=paid, version=self.version + 1)
+
     def moved(self, status: Status) -> "Organization":
         """The organization in another status, one version on; itself where `TRANSITIONS` does not lead there."""
         if status not in TRANSITIONS[self.status]:

@@ -15,6 +15,7 @@ from tenancy.usecases.change_status import change_status
 from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import record_usage
+from tenancy.usecases.shorten_subscription import shorten_subscription
 
 
 class BoughtPlan(BaseModel):
@@ -85,6 +86,13 @@ class StandingSubscription(BaseModel):
         return Status.CANCELLED if self.reason == "cancelled" else Status.EXPIRED
 
 
+class ShortenedSubscription(BaseModel):
+    """What tenancy reads of billing's `subscription.shortened`."""
+
+    order_id: UUID
+    ends_at: AwareDatetime
+
+
 class ReportedUsage(BaseModel):
     """What tenancy reads of backup-engine's `usage.recorded`: whole figures, not differences."""
 
@@ -127,7 +135,7 @@ KEPT = {
     ),
     "billing": (
         "subscription.renewal_due", "subscription.past_due", "subscription.deletion_due", "payment.refunded",
-        "payment.disputed",
+        "payment.disputed", "payment.failed", "order.placed", "invoice.issued",
     ),
     "backup-engine": ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"),
 }  # fmt: skip
@@ -172,6 +180,11 @@ def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("subscription.suspended", version=1, source="billing")
     async def suspend(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         await change_status(uow, letters, Status.SUSPENDED, order_id=event.order_id, version=envelope.aggregateversion)
+
+    @taken.on("subscription.shortened", version=1, source="billing")
+    async def shorten(event: ShortenedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        version = envelope.aggregateversion
+        await shorten_subscription(uow, event.ends_at, order_id=event.order_id, version=version)
 
     @taken.on("subscription.ended", version=1, source="billing")
     async def expire(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
+from common.crash_points import reach
 from common.idempotency import once
 from common.web import IdempotencyKey, Page, PagingDep
 from fastapi import APIRouter, Query, Request, Response
@@ -93,6 +94,7 @@ async def approve(refund_id: UUID, decided: DecideRefundIn, who: Finance, tools:
     found = await _refund(tools, refund_id)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         await decide_refund(uow, refund_id, approve=True, staff_id=who.user_id, reason=decided.reason)
+    reach("billing.refund.approved")
     # Committed: should this process die here, the janitor sends it.
     await tools.refunding.follow(refund_id, found.method)
     return RefundOut.of(await _refund(tools, refund_id))

@@ -2,8 +2,9 @@
 
 from billing.domain.order import Order, OrderStatus
 from billing.domain.subscription import Reason
+from billing.events import SubscriptionShortened
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.usecases.steps.standing import end
+from billing.usecases.steps.standing import end, tell
 
 
 async def end_refunded_period(uow: UnitOfWork, order: Order) -> bool:
@@ -28,9 +29,10 @@ async def end_refunded_period(uow: UnitOfWork, order: Order) -> bool:
             await uow.orders.take_effect(later, starts_at)
     ends_at = subscription.ends_at - unused
     await uow.subscriptions.shorten(order.tenant_id, max(ends_at, now))
-    if ends_at > now:
-        return False
     shortened = await uow.subscriptions.lock(order.tenant_id)
     assert shortened is not None
+    if ends_at > now:
+        await tell(uow, SubscriptionShortened, shortened)
+        return False
     await end(uow, shortened, Reason.REFUNDED)
     return True

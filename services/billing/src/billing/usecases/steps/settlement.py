@@ -21,7 +21,14 @@ from billing.domain.order import (
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.period import Period
 from billing.domain.subscription import Subscription, period_bought
-from billing.events import PaidPeriod, PaymentConfirmed, PlanAsBought, SubscriptionPlanChanged, SubscriptionRenewed
+from billing.events import (
+    InvoiceIssued,
+    PaidPeriod,
+    PaymentConfirmed,
+    PlanAsBought,
+    SubscriptionPlanChanged,
+    SubscriptionRenewed,
+)
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.crediting import keep_unused
@@ -125,6 +132,7 @@ async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer
         settlement=Settlement(payment.method.value, payment.reference, now) if payment else None,
     )
     await uow.invoices.add(invoice)
+    await uow.publish(InvoiceIssued.of(invoice), subject=str(invoice.id))
     if order.amounts.total:
         await uow.ledger.book(order.tenant_id, invoiced(invoice.id, order.amounts.net, order.amounts.tax))
     return invoice
