@@ -20,7 +20,7 @@ class PatientCustomer(Customer):
 
     async def call(self, method: str, path: str, body: JSON | None = None, *, expect: int = 200, **kwargs: Any) -> Any:
         """As `Customer.call`; raises ``TimeoutError`` where nothing came of it for long."""
-        headers = {"idempotency-key": str(uuid7())} if method == "POST" else {}
+        headers = kwargs.pop("headers", None) or ({"idempotency-key": str(uuid7())} if method == "POST" else {})
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
