@@ -21,8 +21,10 @@ import pytest
 from common.ids import uuid7
 from devstack.customer import Customer, Refused
 from devstack.premises import PASSWORD, House, bought, protect
+from devstack.servers.ports import free_port
 
 START_SECONDS = 150
+SERVICES = ("tenancy", "billing", "backup-engine")
 VAULT_BYTES = 160 << 20
 
 
@@ -33,12 +35,17 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def one_process(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
-    """Run `dev` as a child until the block ends; ``settings`` are variables of its parts."""
+    """Run `dev` as a child until the block ends; ``settings`` are variables of its parts.
+
+    Its endpoints also name each service's own address and the gateway's key, as somebody inside the network has them.
+    """
     log = folder / "dev.log"
+    ports = {name: str(free_port()) for name in SERVICES}
+    listening = {f"{name.upper().replace('-', '_')}_HTTP_PORT": port for name, port in ports.items()}
     with log.open("wb") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "devstack", "dev"],
-            env=_environment(folder) | settings,
+            env=_environment(folder) | listening | settings,
             stdout=out,
             stderr=out,
             stdin=subprocess.DEVNULL,
@@ -51,7 +58,10 @@ def one_process(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
             assert time.monotonic() < deadline, f"dev not ready:\n{log.read_text()[-4000:]}"
             time.sleep(0.1)
         wait_until_ready(endpoints)
-        yield json.loads(endpoints.read_text())
+        yield json.loads(endpoints.read_text()) | {
+            "services": {name: f"http://127.0.0.1:{port}" for name, port in ports.items()},
+            "gateway_key": json.loads((folder / "dev" / "secrets.json").read_text())["gateway_key"],
+        }
     finally:
         child.send_signal(signal.SIGTERM)
         assert child.wait(60) == 0, f"dev did not end well:\n{log.read_text()[-4000:]}"

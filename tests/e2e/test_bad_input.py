@@ -39,6 +39,33 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/refunds/{refund_id}/reject/": {"reason": "an attempt"},
     "POST /api/admin/unmatched-movements/{provider}/{reference}/close/": {"reason": "an attempt"},
     "POST /api/admin/coupons/": {"code": "ESSAI", "percent": "10", "reason": "an attempt"},
+    "POST /api/auth/email/": {"email": "b@xyz.example", "password": "not his password"},
+    "POST /api/auth/email/confirm/": {"token": "0123456789012345678901234567890123456789012"},
+    "POST /api/auth/login/second-factor/": {
+        "challenge": "0123456789012345678901234567890123456789012",
+        "totp_code": "000000",
+    },
+    "POST /api/auth/passkeys/": {"challenge_id": "{passkey_id}", "name": "Clé", "credential": {"id": "x"}},
+    "POST /api/auth/passkeys/login/": {"challenge_id": "{passkey_id}", "credential": {"id": "x"}},
+    "POST /api/auth/passkeys/options/": {"password": "not his password"},
+    "PATCH /api/auth/passkeys/{passkey_id}/": {"name": "Une autre clé"},
+    "POST /api/auth/password-reset/": {"email": "a@xyz.example"},
+    "POST /api/auth/password-reset/confirm/": {
+        "token": "0123456789012345678901234567890123456789012",
+        "password": "correct horse battery",
+    },
+    "POST /api/auth/password/": {"current_password": "not his password", "password": "correct horse battery"},
+    "POST /api/auth/second-factor/": {"totp_code": "000000"},
+    "POST /api/auth/totp/": {"password": "not his password"},
+    "POST /api/auth/totp/confirm/": {"totp_code": "000000"},
+    "POST /api/auth/totp/disable/": {"password": "not his password", "totp_code": "000000"},
+    "POST /api/auth/totp/recovery-codes/": {"totp_code": "000000"},
+    "PATCH /api/auth/user/": {"full_name": "Un autre nom"},
+    "POST /api/auth/verify-email/resend/": {"email": "a@xyz.example"},
+    "POST /api/tenants/api-keys/": {"name": "Programme", "scopes": ["backups:read"]},
+    "PATCH /api/tenants/organizations/{organization_id}/members/{user_id}/": {"role": "viewer"},
+    "PATCH /api/tenants/organizations/{organization_id}/settings/": {"name": "Un autre nom"},
+    "POST /api/tenants/organizations/{organization_id}/transfer_ownership/": {"user_id": "{user_id}"},
     "POST /api/auth/login/": {"email": "a@xyz.example", "password": "not his password"},
     "POST /api/auth/refresh/": {"refresh_token": "0123456789012345678901234567890123456789012"},
     "POST /api/auth/register/": {"email": "new@xyz.example", "password": "correct horse battery", "full_name": "New"},
@@ -69,8 +96,9 @@ BODIES: dict[str, JSON] = {
 
 FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
 """Operations that take a file."""
-NO_ONES = {"plan_id", "token", "line_id", "case_id", "refund_id", "provider", "reference"}
-"""Path parameters that name nothing that a customer could: plans, secrets, and what only finance's desk knows of."""
+NO_ONES = {"plan_id", "token", "line_id", "case_id", "refund_id", "provider", "reference", "passkey_id"}
+"""Path parameters that name nothing that a customer could: plans, secrets, what only finance's desk knows of; and what
+needs a device."""
 
 
 def operations(document: JSON) -> list[tuple[str, str, JSON]]:

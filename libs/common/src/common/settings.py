@@ -66,13 +66,16 @@ class DatabaseSettings(BaseSettings):
     database_pool_size: int = Field(
         8, ge=1, le=50, description="Connections of the tenants' and the persons' door each"
     )
-    database_statement_cache_size: int = Field(
-        100, ge=0, description="0 behind PgBouncer before 1.21 in transaction mode"
+    database_statement_cache_size: int = Field(100, ge=0, description="0 behind PgBouncer in transaction mode")
+    database_direct_url: str | None = Field(
+        None, description="Past PgBouncer, for LISTEN: postgresql://host:port/name; database_url unless set"
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
-    def _no_credentials(cls, value: str) -> str:
+    def _no_credentials(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not value.startswith("postgresql://") or "@" in value:
             msg = "must look like postgresql://host:port/name, without user or password"
             raise ValueError(msg)

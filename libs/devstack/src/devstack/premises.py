@@ -13,7 +13,7 @@ from typing import Any
 
 from common.ids import uuid7
 
-from devstack.customer import JSON, MTN_MOMO, Customer
+from devstack.customer import JSON, MTN_MOMO, Customer, claims_of
 from devstack.demo.patience import ended
 from devstack.servers.processes import spawn, tail
 
@@ -52,6 +52,11 @@ async def bought(gateway: str, name: str, *, plan: int = BRONZE) -> House:
         "order_id": order["id"],
         "payment_id": payment["payment_id"],
         "organization_id": organization["id"],
+        "user_id": (about := claims_of(tokens["access_token"]))["sub"],
+        "session_id": about["sid"],
+        # Of its own kind, and nobody's: a new organization has neither.
+        "key_id": str(uuid7()),
+        "invitation_id": str(uuid7()),
         "invoice_id": invoice["id"],
     }
     return House(gateway, customer.email, tokens["access_token"], ids)

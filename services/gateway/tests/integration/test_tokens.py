@@ -82,6 +82,7 @@ async def test_a_rotated_key_works_at_once_and_a_retired_one_no_more(stack) -> N
     assert await status(stack, stack.tenancy.token(key=old, **usual)) == 401
 
 
+@pytest.mark.invariant("S55")
 async def test_an_expired_token_is_refused_although_it_was_verified_before(stack) -> None:
     token = stack.tenancy.token(exp=int(time.time()) + 1, tenant=str(uuid7()), roles=["owner"])
     assert await status(stack, token) == 200

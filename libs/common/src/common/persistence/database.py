@@ -77,12 +77,22 @@ class Database:
                 pool_timeout=PATIENCE_SECONDS,
                 pool_pre_ping=True,
                 connect_args={
-                    "statement_cache_size": self._settings.database_statement_cache_size,
+                    **self._prepared(),
                     "timeout": 10,
                     "server_settings": {"application_name": f"{self.role(door)}"},
                 },
             )
         return self._engines[door]
+
+    def _prepared(self) -> dict[str, Any]:
+        """How statements are prepared: behind PgBouncer in transaction mode none may outlive its transaction, for the
+        next one meets another backend. They are then unnamed, and prepared anew each time.
+        """
+        size = self._settings.database_statement_cache_size
+        if size:
+            return {"statement_cache_size": size}
+        unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
+        return {"statement_cache_size": 0, **unnamed}
 
     @asynccontextmanager
     async def session(self, door: str, scope: Scope, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
@@ -102,6 +112,9 @@ class Database:
     async def direct(self, door: str) -> AsyncIterator[Any]:
         """Yield a connection outside of any pool, for LISTEN; it never goes through PgBouncer's transactions."""
         url = self._login(door)
+        if (straight := self._settings.database_direct_url) is not None:
+            named = make_url(straight)
+            url = url.set(host=named.host, port=named.port, database=named.database)
         connection = await asyncpg.connect(
             host=url.host, port=url.port, user=url.username, password=url.password, database=url.database, timeout=10
         )

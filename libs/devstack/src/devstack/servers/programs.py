@@ -71,6 +71,43 @@ def started(wanted: Program, arguments: list[str], log: Path, ready: Callable[[]
             child.wait()
 
 
+PGBOUNCER = """
+[databases]
+* = host={host} port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+auth_type = plain
+auth_file = {folder}/users.txt
+pool_mode = transaction
+default_pool_size = {backends}
+max_client_conn = 500
+"""
+
+
+@contextmanager
+def pgbouncer(folder: Path, host: str, port: int, users: Mapping[str, str], backends: int) -> Iterator[int]:
+    """PgBouncer in transaction mode before a PostgreSQL; yields its port.
+
+    Args:
+        folder: for its files, which its own user has to read.
+        host: of the server.
+        port: of the server.
+        users: passwords by role.
+        backends: connections to the server for each role and database.
+    """
+    listen = free_port()
+    text = PGBOUNCER.format(host=host, port=port, listen=listen, folder=folder, backends=backends)
+    (folder / "pgbouncer.ini").write_text(text)
+    (folder / "users.txt").write_text("".join(f'"{user}" "{password}"\n' for user, password in users.items()))
+    # It does not run as root; its user must be able to come here.
+    arguments = ["-u", "nobody"] if os.geteuid() == 0 else []
+    found = program("pgbouncer", "pgbouncer", r"^(libevent-.*|libc-ares2)$")
+    with started(found, [*arguments, str(folder / "pgbouncer.ini")], folder / "pgbouncer.log", lambda: accepts(listen)):
+        yield listen
+
+
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
     """A Redis of our own that keeps nothing; yields its URL."""
