@@ -30,7 +30,7 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     api_key_lifetime: timedelta = Field(
         timedelta(seconds=30), le=timedelta(seconds=30), description="How long what tenancy says of an API key is used"
     )
-    connect_seconds: float = Field(2.0, gt=0, description="How long to wait for a connection to a service")
+    connect_seconds: float = Field(5.0, gt=0, description="How long to wait for a connection to a service")
     idle_seconds: float = Field(30.0, gt=0, description="How long a client or a service may be silent")
     connections_per_service: int = Field(256, ge=1, description="Open connections to one service at most")
     requests_per_minute: int | None = Field(
