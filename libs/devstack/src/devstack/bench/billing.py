@@ -46,17 +46,17 @@ def measure(sizes: Sizes, say: Say) -> list[Bar]:
 
 
 async def _bars(stack: Running, purchases: int, say: Say) -> list[Bar]:
-    async with _signed_up(stack, "at-once", purchases, say) as customers:
+    async with signed_up(stack, "at-once", purchases, say) as customers:
         say(f"{purchases} purchases at once, {POLLERS} pollers each")
-        wrong = await _purchases_wrong(stack, customers)
+        wrong = await purchases_wrong(stack, customers)
     # Only now, because a sign-in lasts ten minutes.
-    async with _signed_up(stack, "in-turn", purchases, say) as customers:
+    async with signed_up(stack, "in-turn", purchases, say) as customers:
         say(f"{purchases} purchases one after the other")
         return [await _provision_p99(stack, customers), wrong]
 
 
 @asynccontextmanager
-async def _signed_up(stack: Running, name: str, number: int, say: Say) -> AsyncIterator[list[Customer]]:
+async def signed_up(stack: Running, name: str, number: int, say: Say) -> AsyncIterator[list[Customer]]:
     """So many fresh customers, signed in."""
     say(f"{number} customers sign up")
     turn = asyncio.Semaphore(SIGN_UPS_AT_ONCE)
@@ -96,7 +96,7 @@ class Patience:
                 await asyncio.sleep(getattr(error, "retry_after", 1.0))
 
 
-async def _purchases_wrong(stack: Running, customers: list[Customer]) -> Bar:
+async def purchases_wrong(stack: Running, customers: list[Customer]) -> Bar:
     """Count purchases that went wrong for their buyers, then what is wrong in the databases."""
     patience = Patience()
     began = time.monotonic()

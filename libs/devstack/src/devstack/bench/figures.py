@@ -19,12 +19,14 @@ class Measurement:
         seconds: What has not ended by then is ended: some three times what it takes on a quiet machine of two cores.
         bars: Without values.
         package: Where the module is.
+        asked_for_only: It takes long: measured where its group is named, and not with all.
     """
 
     module: str
     seconds: float
     bars: tuple[Bar, ...]
     package: str = "devstack.bench"
+    asked_for_only: bool = False
 
     @property
     def group(self) -> str:
@@ -49,6 +51,11 @@ STORED_VS_RESTIC = Bar("stored_vs_restic", "data-plane", None, "x", "<=", 1.05)
 RUNNER_PEAK = Bar("runner_peak_mib", "data-plane", None, "MiB", "<=", 512)
 PROVISION_P99 = Bar("provision_p99_ms", "billing", None, "ms", "<=", 500)
 PURCHASES_WRONG = Bar("purchases_wrong", "billing", None, "purchases", "=", 0, holds_now=True)
+WEBHOOKS = Bar("webhooks_vs_nothing", "billing", None, "x", ">=", 0.25)
+INVOICE_PDFS = Bar("invoice_pdfs_vs_line", "billing", None, "x", ">=", 0.3)
+ORDERS_LIST = Bar("orders_list_ratio", "billing", None, "x", "<=", 1.2)
+JANITOR_DAY = Bar("janitor_day_percent", "billing", None, "%", "<=", 1)
+PURCHASES_1000 = Bar("purchases_1000_wrong", "purchases", None, "purchases", "=", 0)
 GATEWAY_VS_NGINX = Bar("gateway_vs_nginx", "gateway", None, "x", ">=", 0.7)
 GATEWAY_ADDED = Bar("gateway_added_p50_ms", "gateway", None, "ms", "<=", 1.5)
 RLS_SCAN_RATIO = Bar("rls_scan_ratio", "tenancy", None, "x", "<=", 1.1, holds_now=True)
@@ -57,6 +64,9 @@ MEASUREMENTS = (
     Measurement("data_plane", 1200, (FULL_VS_RESTIC, FULL_VS_LIMIT, RESTORE_VS_BEST, STORED_VS_RESTIC)),
     Measurement("runner_peak", 480, (RUNNER_PEAK,)),
     Measurement("billing", 900, (PROVISION_P99, PURCHASES_WRONG)),
+    Measurement("billing_speed", 300, (WEBHOOKS, INVOICE_PDFS)),
+    Measurement("billing_rows", 900, (ORDERS_LIST, JANITOR_DAY)),
+    Measurement("purchases", 1800, (PURCHASES_1000,), asked_for_only=True),
     Measurement("gateway", 600, (GATEWAY_VS_NGINX, GATEWAY_ADDED)),
     Measurement("tenancy", 300, (RLS_SCAN_RATIO,)),
 )
@@ -64,5 +74,7 @@ GROUPS = tuple(dict.fromkeys(measurement.group for measurement in MEASUREMENTS))
 
 
 def wanted(group: str | None) -> list[Measurement]:
-    """Return what measures a group; None means all."""
-    return [measurement for measurement in MEASUREMENTS if group in (None, measurement.group)]
+    """Return what measures a group; None means all but what takes long."""
+    if group is None:
+        return [measurement for measurement in MEASUREMENTS if not measurement.asked_for_only]
+    return [measurement for measurement in MEASUREMENTS if measurement.group == group]

@@ -1,0 +1,27 @@
+"""A thousand purchases at once on a stack of processes, and what of them is wrong. It takes some ten minutes."""
+
+import asyncio
+from dataclasses import replace
+
+from devstack.bench.billing import purchases_wrong, signed_up
+from devstack.bench.figures import PURCHASES_1000
+from devstack.bench.measuring import Say, Sizes
+from devstack.bench.report import Bar
+from devstack.bench.running import Running, running
+
+TIMES = 5
+"""Of what ``purchases_wrong`` buys at once."""
+
+
+def measure(sizes: Sizes, say: Say) -> list[Bar]:
+    """Start a stack whose payers approve at once, and buy."""
+    say("starting a stack")
+    with running({"EBM_MOMO_APPROVAL_SECONDS": "0"}) as stack:
+        return [asyncio.run(_wrong(stack, sizes.purchases * TIMES, say))]
+
+
+async def _wrong(stack: Running, purchases: int, say: Say) -> Bar:
+    async with signed_up(stack, "thousand", purchases, say) as customers:
+        say(f"{purchases} purchases at once")
+        found = await purchases_wrong(stack, customers)
+    return replace(PURCHASES_1000, value=found.value, peer=found.peer, note=found.note)
