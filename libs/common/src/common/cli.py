@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from common import contracts, crash_points
 from common.audit import command as verify_audit
 from common.messaging import parked_commands
 from common.parts import Part, Service, main_loop, run
+from common.persistence.erasure import ErasurePlan
+from common.persistence.leftovers import find_leftovers
 from common.persistence.migrate import upgrade
 from common.persistence.provision import create_database, create_roles
 from common.settings import load
@@ -44,6 +47,7 @@ class Program:
         system_roles: Suffixes of its system roles.
         documents: Returns its contract documents.
         extras: Commands of its own.
+        erasure: What becomes of its tables when an organization is deleted.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Program:
     documents: Callable[[], dict[str, Any]]
     system_roles: tuple[str, ...] = ()
     extras: Mapping[str, Extra] = field(default_factory=dict)
+    erasure: ErasurePlan | None = None
 
 
 def main(program: Program, argv: Sequence[str] | None = None) -> None:
@@ -75,6 +80,9 @@ def parser_of(program: Program) -> argparse.ArgumentParser:
         create.add_argument("--admin-url", required=True, help="postgresql://superuser:password@host:port/postgres")
         parked_commands.add_commands(commands)
         commands.add_parser(verify_audit.NAME, help=verify_audit.HELP)
+        left = commands.add_parser("leftovers", help="look for an organization's id in every table, as a superuser")
+        left.add_argument("--admin-url", required=True, help="postgresql://superuser:password@host:port/postgres")
+        left.add_argument("--tenant", required=True, type=UUID, help="the organization's id")
     check = commands.add_parser("contracts", help="write contracts/ from the code")
     check.add_argument("--check", action="store_true", help="only compare; leave with 1 when a file differs")
     for name, extra in program.extras.items():
@@ -104,6 +112,8 @@ async def _dispatch(program: Program, arguments: argparse.Namespace) -> int:
 async def _operate(program: Program, settings: Any, arguments: argparse.Namespace) -> int:
     if arguments.command == verify_audit.NAME:
         return await verify_audit.run_command(settings, program.prefix, program.name)
+    if arguments.command == "leftovers":
+        return await _leftovers(program, settings, arguments)
     if arguments.command in parked_commands.NAMES:
         return await parked_commands.run_command(settings, program.prefix, arguments)
     return await program.extras[arguments.command].run(settings, arguments)
@@ -132,6 +142,18 @@ async def _create(program: Program, settings: Any, admin_url: str) -> None:
         owner_password=settings.database_owner_password.get_secret_value(),
     )
     await create_database(admin_url, settings.database_url.rpartition("/")[2], program.prefix)
+
+
+async def _leftovers(program: Program, settings: Any, arguments: argparse.Namespace) -> int:
+    """List where an organization is still named; returns 1 where it should not be."""
+    database = settings.database_url.rpartition("/")[2]
+    found = await find_leftovers(arguments.admin_url.rpartition("/")[0] + f"/{database}", arguments.tenant)
+    kept = program.erasure.kept if program.erasure else {}
+    for table, rows in found.items():
+        sys.stdout.write(f"{table}: {rows} rows, {kept.get(table, 'LEFT OVER')}\n")
+    left = [table for table in found if table not in kept]
+    sys.stdout.write(f"{program.name}: {len(left)} tables with leftovers, {len(found) - len(left)} kept.\n")
+    return 1 if left else 0
 
 
 def _contracts(program: Program, *, check: bool) -> int:

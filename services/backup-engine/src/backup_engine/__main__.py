@@ -9,6 +9,7 @@ from common.cli import Program, main
 from backup_engine import operator_command
 from backup_engine.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build
 from backup_engine.contracts import documents
+from backup_engine.persistence.erasure import PLAN
 from backup_engine.rescue_command import run
 from backup_engine.settings import NAME, PREFIX, Settings
 
@@ -21,6 +22,7 @@ PROGRAM = Program(
     parts=("api", "worker", "runner"),
     documents=documents,
     system_roles=SYSTEM_ROLES,
+    erasure=PLAN,
     extras=operator_command.COMMANDS,
 )
 

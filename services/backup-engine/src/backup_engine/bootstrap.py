@@ -14,6 +14,7 @@ from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
 from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
+from common.persistence.erasure import Eraser
 from common.persistence.startup import check_database
 from common.web import HttpPart
 from fastapi import FastAPI
@@ -28,6 +29,7 @@ from backup_engine.api.app import make_app
 from backup_engine.api.dependencies import Tools
 from backup_engine.domain.admission import Limits
 from backup_engine.messaging.handlers import subscriptions
+from backup_engine.persistence.erasure import PLAN
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.vault import BlobStore
 from backup_engine.runner.part import Runner
@@ -36,6 +38,7 @@ from backup_engine.settings import NAME, PREFIX, Settings
 from backup_engine.vault.retrying import RetryingStore
 from backup_engine.workflows.collect_garbage import GarbageCollector
 from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
+from backup_engine.workflows.erase_vault import VaultEraser
 from backup_engine.workflows.read_point import PointReaders
 from backup_engine.workflows.reconcile_snapshots import SnapshotReconciler
 
@@ -45,7 +48,7 @@ SYSTEM_ROLES = ("dispatcher", "runner", "reconciler", "collector")
 COLLECTING = timedelta(seconds=5)
 """A turn of the collector, and the pause after it: short enough for a stop to wait for it."""
 PACKAGE_FOLDER = Path(__file__).parent
-DOORS = ("app", "relay", "inbox", "audit", *SYSTEM_ROLES)
+DOORS = ("app", "relay", "inbox", "audit", "eraser", *SYSTEM_ROLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ class Built:
             idle=None if idle is None else timedelta(seconds=idle),
         )
 
+    def eraser(self) -> Eraser:
+        return Eraser(self.store, PLAN, VaultEraser(self.store, RetryingStore(self.blobs), self.kms).erase)
+
     def worker(self) -> list[Part]:
         turn = timedelta(seconds=self.settings.dispatch_seconds)
         reconcile = timedelta(minutes=self.settings.reconcile_minutes)
@@ -120,6 +126,7 @@ class Built:
                 self.events,
                 subscriptions,
                 audit=Sealer(self.store, heads_folder=self.settings.audit_heads_folder),
+                eraser=self.eraser(),
             ),
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),

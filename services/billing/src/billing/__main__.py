@@ -8,6 +8,7 @@ from common.cli import Extra, Program, main
 from billing.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_plans
 from billing.contracts import documents
 from billing.operator_command import COMMANDS
+from billing.persistence.erasure import PLAN
 from billing.settings import NAME, Settings
 
 
@@ -26,6 +27,7 @@ PROGRAM = Program(
     parts=("api", "worker"),
     documents=documents,
     system_roles=SYSTEM_ROLES,
+    erasure=PLAN,
     extras={"create_plans": Extra("put plans, prices and payment methods in place", _create_plans), **COMMANDS},
 )
 

@@ -13,6 +13,7 @@ from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
 from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
+from common.persistence.erasure import Eraser
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -41,6 +42,7 @@ from billing.domain.invoice import Issuer
 from billing.domain.plan import Method
 from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
+from billing.persistence.erasure import PLAN
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import PaymentProvider, RefundingProvider, WebhookVerifier
 from billing.settings import MOMO_CURRENCY, NAME, PayPalSettings, Settings
@@ -235,6 +237,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
             bus,
             subscriptions,
             audit=Sealer(tools.store, heads_folder=settings.audit_heads_folder),
+            eraser=Eraser(tools.store, PLAN),
         ),
         Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf).document),
         *_timers(database, tools),

@@ -12,6 +12,7 @@ from common.errors import DomainError
 from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff, rotate_key
 from tenancy.contracts import documents
 from tenancy.domain.roles import StaffRole
+from tenancy.persistence.erasure import PLAN
 from tenancy.settings import NAME, Settings
 
 
@@ -64,6 +65,7 @@ PROGRAM = Program(
     parts=("api", "worker"),
     documents=documents,
     system_roles=SYSTEM_ROLES,
+    erasure=PLAN,
     extras={
         "create_staff": Extra(
             "give a person of the platform an account with a second factor", _create_staff, _staff_arguments

@@ -17,6 +17,7 @@ from common.messaging import Broker
 from common.messaging.parts import broker_check, connected, event_parts, rabbit_of
 from common.parts import Every, Service, database_check
 from common.persistence import Database, Store
+from common.persistence.erasure import Eraser
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -36,13 +37,17 @@ from tenancy.domain.signing_keys import SigningKey
 from tenancy.domain.totp import new_secret
 from tenancy.errors import WeakPassword
 from tenancy.messaging.handlers import subscriptions
+from tenancy.persistence.erasure import PLAN
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
+from tenancy.workflows.due_deletions import DueDeletions
 from tenancy.workflows.signing_keys import rotate, take_over
 from tenancy.workflows.tools import Tools
 
-SYSTEM_ROLES = ("auth", "staff")
+SYSTEM_ROLES = ("auth", "staff", "janitor")
+DELETIONS = timedelta(minutes=5)
+"""Pause between two looks for organizations whose grace is over."""
 PACKAGE_FOLDER = Path(__file__).parent
 
 
@@ -92,8 +97,11 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     # Tenancy has the view of all services' rows, and reads its own where they are.
     audit = Sealer(tools.store, announce=False, heads_folder=settings.audit_heads_folder)
     members = [
-        *event_parts(NAME, tools.store, bus, subscriptions(tools.letters), audit=audit),
+        *event_parts(
+            NAME, tools.store, bus, subscriptions(tools.letters), audit=audit, eraser=Eraser(tools.store, PLAN)
+        ),
         Mailer(database, settings),
+        Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
     ]
 
     async def close() -> None:

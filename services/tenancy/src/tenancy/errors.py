@@ -1,7 +1,7 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
+├── Invalid: DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused
 │              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
@@ -191,6 +191,14 @@ class FeatureNotInPlan(Forbidden):
     code = "feature_not_in_plan"
     en = "Your plan does not include {feature}. The plans at /api/tenants/plans/ say which one does."
     fr = "Votre plan ne comprend pas {feature}. Les plans : /api/tenants/plans/ indiquent lequel la comprend."
+
+
+class DeletionNotConfirmed(Invalid):
+    """Field `slug`: what has to be sent as `confirmation`."""
+
+    code = "deletion_not_confirmed"
+    en = "To have the organization deleted, send its slug as confirmation: {slug}."
+    fr = "Pour faire supprimer l'organisation, envoyez son identifiant comme confirmation : {slug}."
 
 
 class MemberNotFound(NotFound):

@@ -135,6 +135,20 @@ class OrgExpired(OrganizationState):
         return super().example().model_copy(update={"status": "cancelled"})
 
 
+class OrgDeleted(Fact):
+    """The organization is gone for good: every service erases what is its, but for the books."""
+
+    name: ClassVar[str] = "org.deleted"
+    is_state: ClassVar[bool] = True
+
+    id: UUID
+    reason: str
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(id=UUID("01980000-0000-7000-8000-000000000001"), reason="asked_for")
+
+
 class MemberJoined(Fact):
     """A person accepted an invitation."""
 
@@ -232,6 +246,7 @@ FACTS: tuple[type[Fact], ...] = (
     OrgSuspended,
     OrgReactivated,
     OrgExpired,
+    OrgDeleted,
     MemberJoined,
     MemberRoleChanged,
     MemberRemoved,

@@ -39,6 +39,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
         timedelta(seconds=10), description="How long a refresh token still works after its first use"
     )
     invitation_lifetime: timedelta = Field(timedelta(days=7), description="How long an invitation may be accepted")
+    deletion_grace: timedelta = Field(
+        timedelta(days=30), ge=timedelta(), description="How long an owner may call off the deletion that he asked for"
+    )
     verification_lifetime: timedelta = Field(timedelta(days=3), description="How long an address may be confirmed")
     secret_key: SecretStr = Field(
         min_length=32,

@@ -13,7 +13,7 @@ from common.messaging.rabbitmq import RabbitBroker
 from common.messaging.relay import Relay
 from common.messaging.subscriptions import Subscriptions
 from common.parts import Every, Group, Part
-from common.persistence import Store
+from common.persistence import Store, erasure
 from common.settings import BrokerSettings
 
 HOUSEKEEPING = timedelta(hours=1)
@@ -88,6 +88,7 @@ def event_parts(
     subscriptions: Subscriptions,
     *,
     audit: sealer.Sealer,
+    eraser: erasure.Eraser,
 ) -> list[Part]:
     """Return what each worker runs about events: relay, inbox, the audit log's sealer, timers that look and forget.
 
@@ -97,6 +98,7 @@ def event_parts(
         broker: Where its facts go and those of others come from.
         subscriptions: What it takes in.
         audit: Seals its audit log, and tells of what is in there.
+        eraser: Erases organizations that were deleted.
     """
     relay, inbox = Relay(store.database, broker), InboxWorker(store, subscriptions)
     broker.subscribe(subscriptions, inbox.receive, inbox.park)
@@ -106,6 +108,7 @@ def event_parts(
         Every(f"{name}.depths", DEPTHS, Depths(store).look, None),
         Every(f"{name}.audit", sealer.PAUSE, audit.seal, store.database),
         Every(f"{name}.audit_heads", HOUSEKEEPING, audit.keep_heads, store.database),
+        Every(f"{name}.erasures", erasure.PAUSE, eraser.turn, store.database),
         Every(f"{name}.outbox", HOUSEKEEPING, relay.forget_published, store.database),
         Every(f"{name}.inbox", HOUSEKEEPING, inbox.forget_handled, store.database),
     ]

@@ -146,6 +146,16 @@ audit_log = Table(
 """Who did what to what, from where. No row ever changes but twice: its seal is put on (``number`` in its tenant's
 chain, ``content_hash``, ``hash``), and what it says of persons may be erased, of which the seal keeps the hash."""
 
+erasures = Table(
+    "erasures",
+    _shared,
+    Column("tenant_id", Uuid, primary_key=True),
+    at("requested_at"),
+    at("finished_at", nullable=True),
+    Column("report", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+)
+"""Deleted organizations whose rows are to go, and what went: rows by table, no content."""
+
 leader_leases = Table(
     "leader_leases",
     _shared,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import asyncpg
 
-STANDARD_DOORS = ("app", "user", "relay", "inbox", "mailer", "audit")
+STANDARD_DOORS = ("app", "user", "relay", "inbox", "mailer", "audit", "eraser")
 
 ROLE_DEFAULTS = {
     "lock_timeout": "3s",

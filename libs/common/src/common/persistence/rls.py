@@ -255,8 +255,44 @@ def audit_sealing(op: Any, service: str) -> None:
     )
     sealer = f"{service}_audit"
     for table, verbs in {
-        "audit_log": "select,update(number,content_hash,hash,details,reason,address,erased_at)",
+        "audit_log": "select,update(number,content_hash,hash)",
         "outbox": "insert",
     }.items():
         _grant(op, table, sealer, verbs)
         _policy(op, table, sealer, verbs, "true")
+
+
+def erasure_door(op: Any, service: str, *targets: Any) -> None:
+    """Let the door ``eraser`` take what the targets name from one tenant at a time; see `common.persistence.erasure`.
+
+    Args:
+        op: Alembic's operations.
+        service: Role prefix.
+        targets: Each has ``table``, ``column`` and ``empty``.
+    """
+    create(op, metadata_for(), "erasures")
+    tenant_table(
+        op,
+        "erasures",
+        service=service,
+        app="select,insert",
+        system={"eraser": "select,update(finished_at,report)"},
+    )
+    let_erase(op, service, *targets)
+
+
+def let_erase(op: Any, service: str, *targets: Any) -> None:
+    """Grant the eraser what more targets need; for tables that came later."""
+    eraser = f"{service}_eraser"
+    for target in targets:
+        mine = f"{target.column} = {setting_expression(TENANT_SETTING)}"
+        read, seen = "select", mine
+        if target.empty is not None and target.column in target.empty:
+            # PostgreSQL demands that a changed row be visible: it names nobody then, and shows that column only.
+            read, seen = f"select({target.column})", f"{mine} or {target.column} is null"
+        change = "delete" if target.empty is None else f"update({','.join(target.empty)})"
+        for verb, columns in _verbs(f"{read},{change}"):
+            op.execute(f"grant {verb}{f' ({columns})' if columns else ''} on {target.table} to {eraser}")
+            using = seen if verb == "select" else mine
+            check = f" with check ({seen})" if verb == "update" else ""
+            op.execute(f"create policy {eraser}_{verb} on {target.table} for {verb} to {eraser} using ({using}){check}")

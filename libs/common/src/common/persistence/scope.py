@@ -9,7 +9,9 @@ USER_SETTING = "app.user_id"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Exactly one of tenant, person or system role: which door a transaction went through."""
+    """Exactly one of tenant, person or system role: which door a transaction went through; the eraser's names both
+    its role and the one tenant whose rows it takes.
+    """
 
     tenant_id: UUID | None = None
     user_id: UUID | None = None

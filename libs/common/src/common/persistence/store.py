@@ -57,3 +57,10 @@ class Store(Generic[U]):
         scope = Scope(role=role)
         async with self.database.session(role, scope) as session:
             yield self._unit(session, scope, self.clock)
+
+    @asynccontextmanager
+    async def for_erasure(self, tenant_id: UUID) -> AsyncIterator[U]:
+        """Open a transaction of the system role ``eraser``, narrowed to one tenant: it deletes nobody else's rows."""
+        scope = Scope(tenant_id=tenant_id, role="eraser")
+        async with self.database.session("eraser", scope) as session:
+            yield self._unit(session, scope, self.clock)

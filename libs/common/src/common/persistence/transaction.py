@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.clock import Clock
 from common.ids import uuid7
 from common.messaging.envelope import Envelope, current_envelope
-from common.persistence.mechanisms import audit_log, mails, outbox
+from common.persistence.mechanisms import audit_log, erasures, mails, outbox
 from common.persistence.scope import Scope
 from common.telemetry.context import client_address, correlation_id, traceparent
 
@@ -162,6 +162,11 @@ class Transaction:
                 address=client_address(),
             )
         )
+
+    async def request_erasure(self) -> None:
+        """Let the tenant's rows be erased after this transaction; a second request changes nothing."""
+        wanted = upsert(erasures).values(tenant_id=self.tenant_id, requested_at=self.clock.now())
+        await self.session.execute(wanted.on_conflict_do_nothing())
 
     async def database_now(self) -> Any:
         """Return the database's clock: leases are measured by it, not by any machine's own."""

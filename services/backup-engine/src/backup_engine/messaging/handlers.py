@@ -82,8 +82,9 @@ async def expired(event: Organization, uow: UnitOfWork, envelope: Envelope) -> N
 
 @subscriptions.on("org.deleted", source=TENANCY)
 async def deleted(event: Deleted, uow: UnitOfWork, envelope: Envelope) -> None:
-    """Close the organization here; its vault's objects are erased by the erasure run, not by this."""
+    """Close the organization here; the eraser takes its keys, objects and rows afterwards."""
     del event
     if await uow.tenants.find(lock=True) is None:
         raise PredecessorMissing
     await uow.tenants.set_status(TenantStatus.DELETED, envelope.aggregateversion)
+    await uow.request_erasure()

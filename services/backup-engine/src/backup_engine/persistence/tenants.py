@@ -133,6 +133,11 @@ class VaultRepository(Repository):
     async def queue_of(self, site_id: UUID) -> str:
         return str(await self._session.scalar(select(sites.c.queue).where(self._mine(sites, id=site_id))))
 
+    async def all_ids(self) -> list[UUID]:
+        """Every vault of the organization."""
+        rows = await self._session.scalars(select(vaults.c.id).where(self._mine(vaults)))
+        return [UUID(str(row)) for row in rows]
+
     async def unready(self) -> list[UUID]:
         """Vaults whose objects are not known to be written."""
         rows = await self._session.scalars(select(vaults.c.id).where(self._mine(vaults, state=VaultState.PREPARING)))

@@ -136,3 +136,15 @@ async def learn_reactivation(event: OrganizationFact, uow: UnitOfWork, envelope:
 async def learn_expiry(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
     """Keep the state for answers."""
     await _learn(event.model_copy(update={"status": event.status or "expired"}), uow, envelope)
+
+
+class DeletedOrganization(BaseModel):
+    """The fact that an organization is gone says nothing that we need."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+@subscriptions.on("org.deleted", source="tenancy")
+async def forget_organization(_event: DeletedOrganization, uow: UnitOfWork, _envelope: Envelope) -> None:
+    """Forget what only serves selling; the books stay."""
+    await uow.request_erasure()

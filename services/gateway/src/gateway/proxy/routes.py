@@ -138,6 +138,7 @@ TENANCY = [
         ("PATCH", f"{ORGANIZATION}/settings/"),
         ("PATCH DELETE", f"{ORGANIZATION}/members/{{user_id}}/"),
         ("POST", f"{ORGANIZATION}/leave/"),
+        ("POST DELETE", f"{ORGANIZATION}/deletion/"),
         ("POST", f"{ORGANIZATION}/transfer_ownership/"),
         ("POST", f"{ORGANIZATION}/invitations/{{invitation_id}}/resend/"),
         ("DELETE", f"{ORGANIZATION}/invitations/{{invitation_id}}/"),

@@ -10,21 +10,23 @@ from uuid import UUID
 
 
 class Status(StrEnum):
-    """Where an organization stands; `cancelled` and `expired` may do the same."""
+    """Where an organization stands; `cancelled` and `expired` may do the same, `deleted` is for good."""
 
     PENDING = "pending"
     ACTIVE = "active"
     SUSPENDED = "suspended"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    DELETED = "deleted"
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.PENDING: frozenset({Status.ACTIVE}),
-    Status.ACTIVE: frozenset({Status.SUSPENDED, Status.CANCELLED, Status.EXPIRED}),
-    Status.SUSPENDED: frozenset({Status.ACTIVE, Status.CANCELLED, Status.EXPIRED}),
-    Status.CANCELLED: frozenset({Status.ACTIVE}),
-    Status.EXPIRED: frozenset({Status.ACTIVE}),
+    Status.PENDING: frozenset({Status.ACTIVE, Status.DELETED}),
+    Status.ACTIVE: frozenset({Status.SUSPENDED, Status.CANCELLED, Status.EXPIRED, Status.DELETED}),
+    Status.SUSPENDED: frozenset({Status.ACTIVE, Status.CANCELLED, Status.EXPIRED, Status.DELETED}),
+    Status.CANCELLED: frozenset({Status.ACTIVE, Status.DELETED}),
+    Status.EXPIRED: frozenset({Status.ACTIVE, Status.DELETED}),
+    Status.DELETED: frozenset(),
 }
 """The only moves between states; nothing else changes a status."""
 

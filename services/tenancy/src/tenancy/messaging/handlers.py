@@ -12,6 +12,7 @@ from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 from tenancy.usecases.change_status import change_status
+from tenancy.usecases.delete_organization import delete_unpaid_organization
 from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import record_usage
@@ -134,7 +135,7 @@ KEPT = {
         "api_key.revoked",
     ),
     "billing": (
-        "subscription.renewal_due", "subscription.past_due", "subscription.deletion_due", "payment.refunded",
+        "subscription.renewal_due", "subscription.past_due", "payment.refunded",
         "payment.disputed", "payment.failed", "order.placed", "invoice.issued",
     ),
     "backup-engine": ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"),
@@ -189,6 +190,10 @@ def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("subscription.ended", version=1, source="billing")
     async def expire(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         await change_status(uow, letters, event.ended_as, order_id=event.order_id, version=envelope.aggregateversion)
+
+    @taken.on("subscription.deletion_due", version=1, source="billing")
+    async def delete_after_warnings(_event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
+        await delete_unpaid_organization(uow, letters, version=envelope.aggregateversion)
 
 
 def _follow_reports(taken: Subscriptions) -> None:

@@ -96,6 +96,21 @@ class Organizations:
             .values(**asdict(organization.entitlements))
         )
 
+    async def deletion_due_at(self, tenant_id: UUID) -> datetime | None:
+        found = select(organizations.c.deletion_due_at).where(organizations.c.tenant_id == tenant_id)
+        due: datetime | None = (await self._session.execute(found)).scalar_one()
+        return due
+
+    async def set_deletion(self, tenant_id: UUID, due_at: datetime | None) -> None:
+        await self._session.execute(
+            update(organizations).where(organizations.c.tenant_id == tenant_id).values(deletion_due_at=due_at)
+        )
+
+    async def due_for_deletion(self, now: datetime) -> list[UUID]:
+        """Organizations whose grace is over. Needs `for_system("janitor")`."""
+        due = select(organizations.c.tenant_id).where(organizations.c.deletion_due_at <= now)
+        return list((await self._session.scalars(due.order_by(organizations.c.deletion_due_at).limit(100))).all())
+
     async def particulars(self, tenant_id: UUID) -> Particulars:
         columns = [organizations.c[field.name] for field in fields(Particulars)]
         row = await self._session.execute(select(*columns).where(organizations.c.tenant_id == tenant_id))
@@ -193,7 +208,7 @@ class Memberships:
         return [_membership(row) for row in rows.mappings()]
 
     async def of_tenant(
-        self, tenant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+        self, tenant_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int | None
     ) -> Sequence[Membership]:
         """Members of an organization in the order in which they joined."""
         key = tuple_(memberships.c.joined_at, memberships.c.user_id)

@@ -192,11 +192,13 @@ organizations = Table(
     Column("rccm", String(60)),
     Column("niu", String(60)),
     Column("technical_email", String(320)),
+    at("deletion_due_at", nullable=True),
     at("subscription_start"),
     Column("version", Integer, nullable=False),
     at("created_at"),
     PrimaryKeyConstraint("tenant_id"),
-    CheckConstraint("status in ('pending','active','suspended','cancelled','expired')", name="status"),
+    Index("ix_organizations_deletion_due", "deletion_due_at", postgresql_where=text("deletion_due_at is not null")),
+    CheckConstraint("status in ('pending','active','suspended','cancelled','expired','deleted')", name="status"),
 )
 """Customers. The id of an organization is its tenant id."""
 

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Response
 
 from tenancy.api.dependencies import ToolsDep, only_active
 from tenancy.api.schemas.organizations import (
+    DeletionIn,
+    DeletionOut,
     InvitationOut,
     MemberOut,
     NewOwnerIn,
@@ -17,6 +19,7 @@ from tenancy.api.schemas.organizations import (
     SettingsOut,
 )
 from tenancy.domain.roles import highest
+from tenancy.usecases.ask_for_deletion import ask_for_deletion, call_off_deletion
 from tenancy.usecases.change_member import change_role, transfer_ownership
 from tenancy.usecases.change_settings import change_settings
 from tenancy.usecases.remove_member import remove_member
@@ -76,6 +79,30 @@ async def transfer(organization_id: UUID, wanted: NewOwnerIn, tools: ToolsDep, w
     await only_active(tools, who, organization_id)
     async with tools.store.for_tenant(who.tenant_id) as uow:
         return MemberOut.of(await transfer_ownership(uow, wanted.user_id, actor=who.user_id))
+
+
+@router.post("/deletion/", status_code=202)
+async def ask_deletion(organization_id: UUID, wanted: DeletionIn, tools: ToolsDep, who: Owner) -> DeletionOut:
+    """Ask that the organization be deleted, after a grace."""
+    await only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        due = await ask_for_deletion(
+            uow,
+            tools.letters,
+            confirmation=wanted.confirmation,
+            grace=tools.settings.deletion_grace,
+            actor=who.user_id,
+        )
+    return DeletionOut(deletion_due_at=due)
+
+
+@router.delete("/deletion/", status_code=204)
+async def keep(organization_id: UUID, tools: ToolsDep, who: Owner) -> Response:
+    """Call the deletion off."""
+    await only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        await call_off_deletion(uow, tools.letters, actor=who.user_id)
+    return Response(status_code=204)
 
 
 @router.get("/invitations/")

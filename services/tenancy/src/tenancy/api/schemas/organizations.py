@@ -163,3 +163,15 @@ class UsageOut(Answer):
             users_count=usage.users_count,
             limits=organization.entitlements.quotas,
         )
+
+
+class DeletionIn(Body):
+    """`confirmation` is the organization's slug: nobody deletes by mistake."""
+
+    confirmation: Annotated[str, Field(max_length=100)]
+
+
+class DeletionOut(Answer):
+    """When the organization will be deleted; until then an owner can call it off, and everything works."""
+
+    deletion_due_at: datetime

@@ -1,5 +1,7 @@
 """Letters to the owner about how his organization stands."""
 
+from datetime import datetime
+
 from tenancy.domain.organization import Organization, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -7,22 +9,32 @@ from tenancy.ports import Letters
 SUSPENDED = "suspended"
 REACTIVATED = "reactivated"
 EXPIRED = "expired"
+DELETION_ASKED = "deletion_asked"
+DELETION_CALLED_OFF = "deletion_called_off"
+DELETED = "deleted"
 
 
-async def write_to_owner(uow: UnitOfWork, letters: Letters, letter: str, organization: Organization) -> None:
-    """Write one of the letters, once per version of the organization; an owner without an account gets none."""
+async def write_to_owner(
+    uow: UnitOfWork, letters: Letters, letter: str, organization: Organization, *, due: datetime | None = None
+) -> None:
+    """Write one of the letters, once per version of the organization; an owner without an account gets none.
+
+    Asking for deletion and calling it off change no version: they are written about each time, once a minute.
+    """
     owner = await uow.people.named(organization.owner_user_id)
     if owner is None:
         return
+    moment = f":{uow.clock.now():%Y%m%d%H%M}" if letter in {DELETION_ASKED, DELETION_CALLED_OFF} else ""
     await uow.send_mail(
         letters.write(
             letter,
             to=owner.email,
-            key=f"{letter}:{organization.version}",
+            key=f"{letter}:{organization.version}{moment}",
             language=owner.language,
             person=owner.full_name,
             organization=organization.name,
             plan=organization.entitlements.plan.capitalize(),
             cancelled=organization.status is Status.CANCELLED,
+            due=f"{due:%Y-%m-%d}" if due else "",
         )
     )
