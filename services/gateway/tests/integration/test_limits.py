@@ -1,10 +1,7 @@
 """Rate limits: how they count, for whom, and together with other replicas."""
 
 import asyncio
-import statistics
-import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 
 import pytest
 from common.ids import uuid7
@@ -16,14 +13,6 @@ from hypothesis import strategies as st
 
 pytestmark = pytest.mark.integration
 JOBS = "/api/backup-jobs/"
-
-
-@dataclass
-class Replicas:
-    """Counters of several replicas that count together, and the clock that they go by, where it can be turned."""
-
-    each: list[Counter]
-    clock: list[float] = field(default_factory=lambda: [1000.0])
 
 
 @pytest.fixture(params=["process", "redis"])
@@ -183,35 +172,3 @@ async def test_behind_our_load_balancers_each_client_has_his_own_limit(stack) ->
     assert await ask("192.0.2.2") == 200
     assert stack.billing.seen[0].values("x-forwarded-for") == ["192.0.2.1"]
     assert stack.billing.seen[-1].values("x-forwarded-for") == ["192.0.2.2"]
-
-
-@pytest.mark.long
-@pytest.mark.invariant("S66")
-@pytest.mark.parametrize("overrides", [{"organization_per_minute": 600, "requests_per_minute": 600_000}], indirect=True)
-async def test_an_organization_at_its_limit_does_not_slow_another(stack) -> None:
-    """Pairs of rounds, with and without a neighbour that is refused as fast as it asks; medians of p99."""
-    noisy, quiet = stack.tenancy.headers(tenant=uuid7()), uuid7()
-
-    async def p99() -> float:
-        seconds = []
-        for _ in range(150):
-            headers = stack.tenancy.headers(tenant=uuid7() if len(seconds) % 100 == 0 else quiet)
-            start = time.perf_counter()
-            assert (await stack.client.get(JOBS, headers=headers)).status_code in {200, 429}
-            seconds.append(time.perf_counter() - start)
-            await asyncio.sleep(0.005)
-        return statistics.quantiles(seconds, n=100)[98]
-
-    async def hammer() -> None:
-        while True:
-            await stack.client.get(JOBS, headers=noisy)
-            await asyncio.sleep(0.02)
-
-    calm, beside = [], []
-    for _ in range(5):
-        calm.append(await p99())
-        hammering = asyncio.create_task(hammer())
-        beside.append(await p99())
-        hammering.cancel()
-        await asyncio.gather(hammering, return_exceptions=True)
-    assert statistics.median(b / a for a, b in zip(calm, beside, strict=True)) <= 1.1
