@@ -63,6 +63,7 @@ BODIES: dict[str, JSON] = {
     "PATCH /api/auth/user/": {"full_name": "Un autre nom"},
     "POST /api/auth/verify-email/resend/": {"email": "a@xyz.example"},
     "POST /api/tenants/api-keys/": {"name": "Programme", "scopes": ["backups:read"]},
+    "POST /api/tenants/organizations/{organization_id}/deletion/": {"confirmation": "un-autre-nom"},
     "PATCH /api/tenants/organizations/{organization_id}/members/{user_id}/": {"role": "viewer"},
     "PATCH /api/tenants/organizations/{organization_id}/settings/": {"name": "Un autre nom"},
     "POST /api/tenants/organizations/{organization_id}/transfer_ownership/": {"user_id": "{user_id}"},
