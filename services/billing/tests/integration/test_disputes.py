@@ -136,8 +136,8 @@ async def test_the_same_news_of_a_dispute_or_reversal_many_times_at_once_is_take
     await mine.act(f"captures/{await mine.capture()}/reverse")
     back = mine.billing.tools.taking_back
     await asyncio.gather(
-        *(back.dispute(mine.tenant_id, mine.payment_id, reference) for _ in range(10)),
-        *(back.movements(mine.tenant_id, mine.payment_id, reversed_=True) for _ in range(10)),
+        *(back.dispute(mine.tenant_id, mine.payment_id, reference) for _ in range(30)),
+        *(back.movements(mine.tenant_id, mine.payment_id, reversed_=True) for _ in range(30)),
     )
     assert await mine.subscription() == ("suspended", "dispute")
     assert len(await mine.facts("subscription.suspended")) == 1

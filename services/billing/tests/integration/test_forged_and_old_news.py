@@ -37,6 +37,12 @@ def _of(rows: dict[str, list[str]], tenant_id: UUID) -> dict[str, list[str]]:
     return {name: [row for row in kept if str(tenant_id) in row] for name, kept in rows.items()}
 
 
+def changed(before: dict[str, list[str]], after: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the rows that are another now, by table."""
+    rows = {table: sorted(set(before[table]) ^ set(after[table])) for table in before}
+    return {table: different for table, different in rows.items() if different}
+
+
 def counted(provider: str, outcome: str) -> float:
     labels = {"provider": provider, "outcome": outcome}
     return REGISTRY.get_sample_value("billing_webhooks_total", labels) or 0.0
@@ -99,7 +105,7 @@ async def test_forged_and_altered_webhooks_change_no_row_and_are_counted(world: 
         answer = await front.post("/webhooks/paypal/", content=content, headers=with_headers)
         assert (answer.status_code, answer.json().get("code")) == (403, "signature_invalid"), answer.text
     assert await billing.watch.handle_webhooks() == 0
-    assert await everything(billing) == before
+    assert changed(before, await everything(billing)) == {}
     assert counted("paypal", "rejected") == refused + len(forgeries)
 
 
@@ -164,6 +170,6 @@ async def test_forged_callbacks_change_no_row_whatever_they_say_and_strangers_ar
             assert mine.status_code == 200
             strange = await front.request(method, f"/webhooks/mtn-momo/{uuid4().hex}", json=lie)
             assert (strange.status_code, strange.json()["code"]) == (404, "callback_unknown")
-    assert await everything(billing) == before
+    assert changed(before, await everything(billing)) == {}
     assert counted("mtn_momo", "taken") == taken + 2 * len(lies)
     assert counted("mtn_momo", "unknown") == unknown + 2 * len(lies)

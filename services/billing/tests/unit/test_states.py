@@ -66,6 +66,11 @@ def test_every_order_state_is_in_the_table_and_a_settled_order_is_never_unpaid_a
         }
 
 
+@pytest.mark.invariant("S26")
+def test_money_of_an_attempt_that_another_one_replaced_is_still_looked_for() -> None:
+    assert PaymentStatus.SUPERSEDED in WATCHED - OFFERED
+
+
 def test_every_payment_state_has_a_rank_and_what_is_offered_is_watched() -> None:
     assert set(PAYMENT_RANK) == set(PaymentStatus)
     assert OFFERED < WATCHED
