@@ -180,6 +180,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         issuer=issuer,
         receipts=ReceiptFolder(settings.receipts_folder),
         draw_invoice=invoice_pdf,
+        draw_credit_note=credit_note_pdf,
         paypal_webhooks=verifier,
         read_webhook=parse_event,
         read_phone_number=partial(

@@ -2,7 +2,8 @@
 
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
-│             RefundNotFound · CaseNotFound · MovementNotFound · StatementLineNotFound · SubscriptionNotFound
+│             RefundNotFound · CaseNotFound · MovementNotFound · CreditNoteNotFound · CouponNotFound
+│             StatementLineNotFound · SubscriptionNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
@@ -43,6 +44,18 @@ class InvoiceNotFound(NotFound):
     code = "invoice_not_found"
     en = "There is no such invoice. Yours are at /api/tenants/invoices/."
     fr = "Cette facture n'existe pas. Les vôtres : /api/tenants/invoices/."
+
+
+class CreditNoteNotFound(NotFound):
+    code = "credit_note_not_found"
+    en = "There is no such credit note. Yours are at /api/tenants/credit-notes/."
+    fr = "Cet avoir n'existe pas. Les vôtres : /api/tenants/credit-notes/."
+
+
+class CouponNotFound(NotFound):
+    code = "coupon_not_found"
+    en = "There is no such coupon. See /api/admin/coupons/."
+    fr = "Ce code promo n'existe pas. Voir /api/admin/coupons/."
 
 
 class OrganizationNotFound(NotFound):

@@ -164,3 +164,25 @@ async def test_nobody_changes_the_audit_log_not_even_the_servers_owner(billing: 
     async with billing.superuser() as connection:
         with pytest.raises(Exception, match="audit_log rows never change"):
             await connection.execute(statement)
+
+
+async def test_unmatched_movements_are_read_page_by_page(billing: Billing) -> None:
+    staff = billing.client(staff=["finance"])
+    now = billing.clock.now().replace(year=2031)
+    async with billing.superuser() as connection:
+        await connection.executemany(
+            "insert into unmatched_movements (provider, reference, occurred_at, found_on) values ($1, $2, $3, $4)",
+            [("paypal", f"PAGE{number}", now, now.date()) for number in range(5)],
+        )
+    found: list[str] = []
+    cursor = None
+    while len(found) < 5:
+        query = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
+        page = (await staff.get("/api/admin/unmatched-movements/", params=query)).json()
+        found += [movement["reference"] for movement in page["results"]]
+        cursor = page["next"]
+    assert found[:5] == [f"PAGE{number}" for number in (4, 3, 2, 1, 0)]
+    wrong = await staff.get("/api/admin/unmatched-movements/", params={"cursor": "WyJ4Il0"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_cursor")
+    async with billing.superuser() as connection:
+        await connection.execute("delete from unmatched_movements where reference like 'PAGE%'")

@@ -107,6 +107,27 @@ async def test_a_smaller_plan_that_is_too_small_is_refused_now_with_what_to_free
     assert await balances(billing, tenant_id) == {"clearing:bank_transfer": 100_000, "revenue": -100_000}
 
 
+NOTES = "/api/tenants/credit-notes/"
+
+
+async def test_a_customer_reads_his_credit_notes_and_nobody_elses(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=3)
+    stranger, _other = await subscribed(billing)
+    await place(owner, plan_id=1, effective="now")
+    (listed,) = (await owner.get(NOTES)).json()["results"]
+    assert (listed["organization_id"], listed["refund_id"]) == (str(tenant_id), None)
+    assert (await owner.get(f"{NOTES}{listed['id']}/")).json() == listed
+    paper = await owner.get(f"{NOTES}{listed['id']}/download/")
+    assert (paper.headers["content-type"], paper.content[:5]) == ("application/pdf", b"%PDF-")
+    assert f"{listed['credit_note_number']}.pdf" in paper.headers["content-disposition"]
+    assert (await stranger.get(NOTES)).json()["results"] == []
+    assert (await billing.client().get(NOTES)).json()["results"] == []
+    for who in (stranger, billing.client()):
+        for path in (f"{NOTES}{listed['id']}/", f"{NOTES}{listed['id']}/download/", f"{NOTES}{uuid7()}/"):
+            refused = await who.get(path)
+            assert (refused.status_code, refused.json()["code"]) == (404, "credit_note_not_found")
+
+
 class TestWithVat:
     @pytest.fixture
     def billing_settings(self) -> dict[str, Any]:

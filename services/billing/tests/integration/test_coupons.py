@@ -147,3 +147,30 @@ async def test_customers_see_no_list_of_codes(billing: Billing) -> None:
     for customer in (billing.client(), billing.client(tenant_id=uuid7(), roles=["owner"])):
         assert (await customer.get("/api/admin/coupons/")).status_code == 403
         assert (await customer.get("/api/tenants/coupons/")).status_code == 404
+
+
+async def test_finance_switches_a_coupon_off_and_on_with_a_reason(billing: Billing) -> None:
+    staff, buyer = billing.client(staff=["finance"]), billing.client()
+    body = {"code": "LEAKED10", "percent": "10", "reason": "spring campaign"}
+    assert (await staff.post("/api/admin/coupons/", json=body)).status_code == 201
+    kept = await place(buyer, coupon_code="LEAKED10")
+    path = "/api/admin/coupons/leaked10/switch/"
+    off = await staff.post(path, json={"is_active": False, "reason": "it leaked to a forum"})
+    assert (off.status_code, off.json()["is_active"], off.json()["redemptions"]) == (200, False, 1)
+    asked = {"code": "LEAKED10", "plan_id": 1, "billing_cycle": "monthly"}
+    said = (await buyer.post("/api/tenants/coupons/validate/", json=asked)).json()
+    assert (said["valid"], said["reason"]) == (False, "switched_off")
+    refused = await billing.client().post(ORDERS, json=order_body(coupon_code="LEAKED10"))
+    assert refused.json()["code"] == "coupon_refused"
+    assert (await buyer.get(f"{ORDERS}{kept['id']}/")).json()["discount_amount"] == "5000"
+    assert (await staff.post(path, json={"is_active": True, "reason": "mended"})).json()["is_active"] is True
+    assert (await buyer.post("/api/tenants/coupons/validate/", json=asked)).json()["valid"] is True
+    rows = await billing.rows("select action, reason from audit_log where target = 'LEAKED10' order by at")
+    assert [(row["action"], row["reason"]) for row in rows] == [
+        ("coupon.created", "spring campaign"),
+        ("coupon.switched_off", "it leaked to a forum"),
+        ("coupon.switched_on", "mended"),
+    ]
+    assert (await buyer.post(path, json={"is_active": False, "reason": "mine now"})).status_code == 403
+    unknown = await staff.post("/api/admin/coupons/NONE/switch/", json={"is_active": False, "reason": "why not"})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "coupon_not_found")

@@ -14,7 +14,7 @@ from billing.domain.payment import Payment
 from billing.domain.statement import Statement
 from billing.errors import OrderNotFound, OrganizationNotActive, OrganizationOwnerRequired, PaymentNotFound
 from billing.persistence.unit_of_work import BillingStore
-from billing.ports import DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
+from billing.ports import DrawCreditNote, DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
 from billing.workflows.reconciling import Reconciling
@@ -38,6 +38,7 @@ class Tools:
     issuer: Issuer
     receipts: ReceiptStore
     draw_invoice: DrawInvoice
+    draw_credit_note: DrawCreditNote
     paypal_webhooks: WebhookVerifier | None
     read_webhook: Callable[[bytes], WebhookEvent]
     read_phone_number: Callable[[str], str]

@@ -18,6 +18,7 @@ class CouponRefusal(StrEnum):
     """Why a coupon does not hold; part of the answer of ``validate/``."""
 
     UNKNOWN = "unknown"
+    SWITCHED_OFF = "switched_off"
     NOT_STARTED = "not_started"
     EXPIRED = "expired"
     OTHER_PLAN = "other_plan"
@@ -42,11 +43,13 @@ class Coupon:
     max_redemptions: int | None
     max_per_customer: int | None
     redemptions: int
+    is_active: bool = True
 
     def refusal(self, *, plan_id: int, subtotal: Money, now: datetime) -> CouponRefusal | None:
         """Return why the coupon does not hold for this purchase, or ``None``; limits per customer are not seen here."""
         currency = subtotal.currency
         fails = {
+            CouponRefusal.SWITCHED_OFF: not self.is_active,
             CouponRefusal.NOT_STARTED: self.valid_from is not None and now < self.valid_from,
             CouponRefusal.EXPIRED: self.valid_until is not None and now >= self.valid_until,
             CouponRefusal.OTHER_PLAN: bool(self.plan_ids) and plan_id not in self.plan_ids,

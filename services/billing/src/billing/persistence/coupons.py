@@ -29,6 +29,7 @@ def _coupon(row: Row[Any]) -> Coupon:
         max_redemptions=row.max_redemptions,
         max_per_customer=row.max_per_customer,
         redemptions=row.redemptions,
+        is_active=row.is_active,
     )
 
 
@@ -82,6 +83,13 @@ class Coupons:
             await self._session.execute(select(coupons).where(coupons.c.code == normalised(code)).with_for_update())
         ).one_or_none()
         return _coupon(row) if row else None
+
+    async def switch(self, code: str, *, is_active: bool) -> Coupon | None:
+        """Switch a coupon on or off; orders that have it keep it. Returns it as it is now."""
+        await self._session.execute(
+            update(coupons).where(coupons.c.code == normalised(code)).values(is_active=is_active)
+        )
+        return await self.find(code)
 
     async def customer_refusal(self, coupon: Coupon, user_id: UUID) -> CouponRefusal | None:
         """Say whether this customer has used the coupon as often as he may."""

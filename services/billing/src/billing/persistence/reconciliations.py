@@ -6,7 +6,7 @@ from uuid import UUID
 
 from common.clock import Clock
 from sqlalchemy import Row as SqlRow
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -99,15 +99,19 @@ class Reconciliations:
             Run(row.provider, row.day, row.finished_at, row.checked, row.differences, row.is_listed) for row in found
         ]
 
-    async def unmatched(self, limit: int) -> list[SqlRow[Any]]:
-        """Return movements that no payment of ours explains and nobody has closed, newest first."""
-        found = await self._session.execute(
-            select(unmatched_movements)
-            .where(unmatched_movements.c.closed_at.is_(None))
-            .order_by(unmatched_movements.c.occurred_at.desc())
-            .limit(limit)
-        )
-        return list(found.all())
+    async def unmatched(self, after: tuple[datetime, str, str] | None, limit: int) -> list[SqlRow[Any]]:
+        """Return movements that no payment of ours explains and nobody has closed, newest first.
+
+        Args:
+            after: Time, provider and reference of the last one of the page before.
+            limit: How many.
+        """
+        each = unmatched_movements.c
+        key = (each.occurred_at, each.provider, each.reference)
+        query = select(unmatched_movements).where(each.closed_at.is_(None)).limit(limit)
+        if after is not None:
+            query = query.where(tuple_(*key) < tuple_(*map(literal, after)))
+        return list((await self._session.execute(query.order_by(*(column.desc() for column in key)))).all())
 
     async def close_unmatched(self, provider: str, reference: str, *, by: UUID, note: str) -> bool:
         """Close a movement with what came of it; False where there is none open."""

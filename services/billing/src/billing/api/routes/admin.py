@@ -8,12 +8,13 @@ from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Query, Response
 
 from billing.api.dependencies import Finance, ToolsDep
-from billing.api.schemas.payments import CouponIn, CouponOut, TransferOut
+from billing.api.schemas.office import OfficeCouponOut
+from billing.api.schemas.payments import CouponIn, CouponOut, SwitchIn, TransferOut
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.money import Money, MoneyError
 from billing.domain.payment import PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import AmountInvalid, CouponCodeTaken, CouponTermsInvalid, PaymentNotFound
+from billing.errors import AmountInvalid, CouponCodeTaken, CouponNotFound, CouponTermsInvalid, PaymentNotFound
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
 
@@ -98,3 +99,14 @@ async def create_coupon(wanted: CouponIn, who: Finance, tools: ToolsDep) -> Coup
             raise CouponCodeTaken
         await uow.audit("coupon.created", coupon.code, actor=who.user_id, reason=wanted.reason)
     return CouponOut(id=coupon.id, code=coupon.code)
+
+
+@router.post("/coupons/{code}/switch/")
+async def switch_coupon(code: str, wanted: SwitchIn, who: Finance, tools: ToolsDep) -> OfficeCouponOut:
+    async with tools.store.for_system("staff") as uow:
+        coupon = await uow.coupons.switch(code, is_active=wanted.is_active)
+        if coupon is None:
+            raise CouponNotFound
+        action = "coupon.switched_on" if wanted.is_active else "coupon.switched_off"
+        await uow.audit(action, coupon.code, actor=who.user_id, reason=wanted.reason)
+    return OfficeCouponOut.of(coupon)

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from common.web import LanguageDep, Page, PagingDep
+from common.web.pages import InvalidCursor, Paging
 from fastapi import APIRouter, Query
 
 from billing.api.dependencies import Finance, ToolsDep
@@ -130,21 +131,30 @@ async def list_reconciliations(who: Finance, tools: ToolsDep) -> Page[RunOut]:
 @router.get("/unmatched-movements/")
 async def list_unmatched(who: Finance, tools: ToolsDep, paging: PagingDep) -> Page[MovementOut]:
     async with tools.store.for_system("staff") as uow:
-        rows = await uow.reconciliations.unmatched(paging.limit)
+        rows = await uow.reconciliations.unmatched(_movement_after(paging), paging.rows)
         await uow.audit("unmatched_movements.listed_by_staff", "", actor=who.user_id)
-    return Page(
-        results=[
-            MovementOut(
-                provider=row.provider,
-                reference=row.reference,
-                amount=None if row.amount_minor is None else Money(row.amount_minor, row.currency).decimal(),
-                currency=row.currency,
-                occurred_at=row.occurred_at,
-                found_on=row.found_on,
-            )
-            for row in rows
-        ]
+    return paging.page(
+        rows,
+        lambda row: MovementOut(
+            provider=row.provider,
+            reference=row.reference,
+            amount=None if row.amount_minor is None else Money(row.amount_minor, row.currency).decimal(),
+            currency=row.currency,
+            occurred_at=row.occurred_at,
+            found_on=row.found_on,
+        ),
+        lambda row: (row.occurred_at.isoformat(), row.provider, row.reference),
     )
+
+
+def _movement_after(paging: Paging) -> tuple[datetime, str, str] | None:
+    if paging.start is None:
+        return None
+    try:
+        occurred_at, provider, reference = paging.start.position
+        return datetime.fromisoformat(occurred_at), str(provider), str(reference)
+    except (TypeError, ValueError):
+        raise InvalidCursor from None
 
 
 @router.post("/unmatched-movements/{provider}/{reference}/close/", status_code=204)

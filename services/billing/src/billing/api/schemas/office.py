@@ -38,6 +38,7 @@ class OfficeCouponOut(Answer):
     valid_until: datetime | None
     redemptions: int
     max_redemptions: int | None
+    is_active: bool
 
     @classmethod
     def of(cls, coupon: Coupon) -> "OfficeCouponOut":
@@ -51,6 +52,7 @@ class OfficeCouponOut(Answer):
             valid_until=coupon.valid_until,
             redemptions=coupon.redemptions,
             max_redemptions=coupon.max_redemptions,
+            is_active=coupon.is_active,
         )
 
 

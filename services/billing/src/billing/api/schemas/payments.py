@@ -156,6 +156,11 @@ class CouponIn(Body):
     reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
 
 
+class SwitchIn(Body):
+    is_active: bool = Field(strict=True)
+    reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
+
+
 class CouponOut(Answer):
     id: UUID
     code: str

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -89,6 +90,7 @@ coupons = Table(
     Column("max_redemptions", Integer),
     Column("max_per_customer", Integer),
     Column("redemptions", Integer, nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
     CheckConstraint("percent_hundredths between 0 and 10000", name="percent"),
     CheckConstraint("redemptions >= 0", name="not_negative"),
     CheckConstraint("max_redemptions is null or redemptions <= max_redemptions", name="within_limit"),
