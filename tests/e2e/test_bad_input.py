@@ -38,6 +38,7 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/refunds/{refund_id}/record/": {"reference": "VIR-1", "reason": "an attempt"},
     "POST /api/admin/refunds/{refund_id}/reject/": {"reason": "an attempt"},
     "POST /api/admin/unmatched-movements/{provider}/{reference}/close/": {"reason": "an attempt"},
+    "POST /api/admin/coupons/{code}/switch/": {"is_active": False, "reason": "an attempt"},
     "POST /api/admin/coupons/": {"code": "ESSAI", "percent": "10", "reason": "an attempt"},
     "POST /api/auth/email/": {"email": "b@xyz.example", "password": "not his password"},
     "POST /api/auth/email/confirm/": {"token": "0123456789012345678901234567890123456789012"},
@@ -97,7 +98,7 @@ BODIES: dict[str, JSON] = {
 
 FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
 """Operations that take a file."""
-NO_ONES = {"plan_id", "token", "line_id", "case_id", "refund_id", "provider", "reference", "passkey_id"}
+NO_ONES = {"plan_id", "token", "code", "line_id", "case_id", "refund_id", "provider", "reference", "passkey_id"}
 """Path parameters that name nothing that a customer could: plans, secrets, what only finance's desk knows of; and what
 needs a device."""
 

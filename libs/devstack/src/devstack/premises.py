@@ -57,6 +57,7 @@ async def bought(gateway: str, name: str, *, plan: int = BRONZE) -> House:
         # Of its own kind, and nobody's: a new organization has neither.
         "key_id": str(uuid7()),
         "invitation_id": str(uuid7()),
+        "credit_note_id": str(uuid7()),
         "invoice_id": invoice["id"],
     }
     return House(gateway, customer.email, tokens["access_token"], ids)

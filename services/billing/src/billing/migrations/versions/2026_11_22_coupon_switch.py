@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_22_coupon_switch"
-down_revision = "2026_11_22_proration"
+down_revision = "2026_11_22_erasure"
 
 
 def upgrade() -> None:
