@@ -253,6 +253,15 @@ async def test_a_body_over_the_limit_is_refused_before_it_reaches_a_service(stac
 
 
 @pytest.mark.invariant("S68")
+async def test_a_body_that_says_that_it_is_too_large_is_not_waited_for(stack) -> None:
+    token = stack.tenancy.headers(tenant=uuid7())["authorization"]
+    head = f"POST {JOBS} HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: {(1 << 20) + 1}\r\n\r\n"
+    status, body, _all = await raw_exchange(stack.port, head.encode())
+    assert (status, body["code"]) == (413, "body_too_large")
+    assert not stack.engine.seen
+
+
+@pytest.mark.invariant("S68")
 async def test_a_chunked_body_over_the_limit_is_cut_off(stack) -> None:
     async def endless():
         for _ in range(40):
