@@ -8,7 +8,7 @@ DomainError
 │              · InvitationForAnotherAddress
 ├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound
 │             · PasskeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
-├── Conflict: LastOwner · TooManyApiKeys · OrganizationNotActive · AlreadyMember
+├── Conflict: LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
 │             · TooManyPasskeys
@@ -217,6 +217,12 @@ class InvitationJustSent(TooMany):
     code = "invitation_just_sent"
     en = "This invitation was sent a moment ago; wait before you send it again."
     fr = "Cette invitation vient d'être envoyée ; attendez avant de la renvoyer."
+
+
+class OrganizationNotHeld(Conflict):
+    code = "organization_not_held"
+    en = "Nobody of the staff holds this organization; a payment makes it active again."
+    fr = "Personne de l'équipe ne retient cette organisation ; un paiement la réactive."
 
 
 class LastOwner(Conflict):

@@ -146,6 +146,21 @@ TENANCY = [
         ("DELETE", "/api/tenants/api-keys/{key_id}/"),
         fresh=True,
     ),
+    *_routes(
+        "tenancy",
+        Level.TOKEN,
+        ("GET", "/api/admin/organizations/"),
+        ("GET", "/api/admin/organizations/{organization_id}/"),
+        ("GET", "/api/admin/organizations/{organization_id}/audit-log/"),
+    ),
+    *_routes(
+        "tenancy",
+        Level.TOKEN,
+        ("POST", "/api/admin/organizations/{organization_id}/suspend/"),
+        ("POST", "/api/admin/organizations/{organization_id}/reactivate/"),
+        ("PATCH", "/api/admin/organizations/{organization_id}/entitlements/"),
+        fresh=True,
+    ),
 ]
 
 BILLING = [

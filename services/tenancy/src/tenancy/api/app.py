@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from tenancy.api.routes import (
     account,
+    admin_organizations,
     api_keys,
     audit,
     auth,
@@ -29,6 +30,7 @@ ROUTERS = (
     members.router,
     audit.router,
     api_keys.router,
+    admin_organizations.router,
     internal.router,
 )
 

@@ -26,6 +26,7 @@ PLAN = plan_of(
             "rccm": "null",
             "niu": "null",
             "technical_email": "null",
+            "held_for": "null",
         },
     ),
     kept={

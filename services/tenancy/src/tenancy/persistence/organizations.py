@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, func, insert, literal, select, text, tuple_, update
+from sqlalchemy import RowMapping, delete, func, insert, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -110,6 +110,36 @@ class Organizations:
         """Organizations whose grace is over. Needs `for_system("janitor")`."""
         due = select(organizations.c.tenant_id).where(organizations.c.deletion_due_at <= now)
         return list((await self._session.scalars(due.order_by(organizations.c.deletion_due_at).limit(100))).all())
+
+    async def held_for(self, tenant_id: UUID) -> str | None:
+        """Why staff holds it; None where nobody does."""
+        found = select(organizations.c.held_for).where(organizations.c.tenant_id == tenant_id)
+        reason: str | None = (await self._session.execute(found)).scalar_one()
+        return reason
+
+    async def hold(self, tenant_id: UUID, reason: str | None) -> None:
+        await self._session.execute(
+            update(organizations).where(organizations.c.tenant_id == tenant_id).values(held_for=reason)
+        )
+
+    async def search(
+        self, *, text: str | None, status: Status | None, plan: str | None, after: UUID | None, limit: int
+    ) -> list[Organization]:
+        """Organizations of everybody, newest first. Needs `for_system("staff")`."""
+        found = select(organizations, *(c for c in entitlements.c if c.name != "tenant_id")).join(
+            entitlements, organizations.c.tenant_id == entitlements.c.tenant_id
+        )
+        if text is not None:
+            looked_in = (organizations.c.name, organizations.c.slug, organizations.c.email)
+            found = found.where(or_(*(column.icontains(text, autoescape=True) for column in looked_in)))
+        if status is not None:
+            found = found.where(organizations.c.status == status.value)
+        if plan is not None:
+            found = found.where(entitlements.c.plan == plan)
+        if after is not None:
+            found = found.where(organizations.c.tenant_id < after)
+        rows = await self._session.execute(found.order_by(organizations.c.tenant_id.desc()).limit(limit))
+        return [_organization(row) for row in rows.mappings()]
 
     async def particulars(self, tenant_id: UUID) -> Particulars:
         columns = [organizations.c[field.name] for field in fields(Particulars)]

@@ -192,6 +192,7 @@ organizations = Table(
     Column("rccm", String(60)),
     Column("niu", String(60)),
     Column("technical_email", String(320)),
+    Column("held_for", String(500)),
     at("deletion_due_at", nullable=True),
     at("subscription_start"),
     Column("version", Integer, nullable=False),

@@ -23,7 +23,7 @@ async def extend_subscription(
 
     A change that starts later does nothing yet: billing tells of it again when its time has come. Only the
     subscription itself, whose states have an order, makes a suspended or expired organization active again: a payment
-    may be told of after a later suspension.
+    may be told of after a later suspension. What the platform's staff holds, no payment lets go.
 
     Args:
         uow: the tenant's transaction.
@@ -46,7 +46,8 @@ async def extend_subscription(
         return
     is_new = await uow.organizations.apply_order(known.granted(bought), order_id, kind, now)
     extended = known.granted(bought) if is_new else known
-    current = extended if version is None else extended.moved(Status.ACTIVE)
+    held = await uow.organizations.held_for(known.id) is not None
+    current = extended if version is None or held else extended.moved(Status.ACTIVE)
     if current == known:
         return
     await uow.organizations.save(current)

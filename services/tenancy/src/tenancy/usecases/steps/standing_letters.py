@@ -12,6 +12,7 @@ EXPIRED = "expired"
 DELETION_ASKED = "deletion_asked"
 DELETION_CALLED_OFF = "deletion_called_off"
 DELETED = "deleted"
+HELD = "held"
 
 
 async def write_to_owner(
