@@ -7,14 +7,14 @@ from common.ids import uuid7
 from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Query, Response
 
+from billing.api.amounts import positive
 from billing.api.dependencies import Finance, ToolsDep
 from billing.api.schemas.office import OfficeCouponOut
 from billing.api.schemas.payments import CouponIn, CouponOut, SwitchIn, TransferOut
 from billing.domain.coupon import Coupon, normalised
-from billing.domain.money import Money, MoneyError
 from billing.domain.payment import PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import AmountInvalid, CouponCodeTaken, CouponNotFound, CouponTermsInvalid, PaymentNotFound
+from billing.errors import CouponCodeTaken, CouponNotFound, CouponTermsInvalid, PaymentNotFound
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
 
@@ -58,13 +58,7 @@ async def get_receipt(payment_id: UUID, who: Finance, tools: ToolsDep) -> Respon
 
 
 def _minor(amounts: dict[str, str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for currency, text in amounts.items():
-        try:
-            found[currency] = Money.parse(text, currency).amount_minor
-        except MoneyError:
-            raise AmountInvalid(exponent="?", currency=currency) from None
-    return found
+    return {currency: positive(currency, text).amount_minor for currency, text in amounts.items()}
 
 
 def _hundredths(percent: str | None) -> int | None:

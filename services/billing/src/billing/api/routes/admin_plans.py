@@ -5,24 +5,14 @@ from typing import Annotated
 from common.web import LanguageDep, Page
 from fastapi import APIRouter, Path
 
+from billing.api.amounts import positive
 from billing.api.dependencies import Finance, ToolsDep
-from billing.api.schemas.catalogue import ChangePlanIn, PlanOut, PlanVersionOut, PriceIn
-from billing.domain.money import EXPONENTS, Money, MoneyError
-from billing.errors import AmountInvalid, PlanNotFound
+from billing.api.schemas.catalogue import ChangePlanIn, PlanOut, PlanVersionOut
+from billing.errors import PlanNotFound
 from billing.usecases.change_plan import PlanChange, change_plan
 
 router = APIRouter(prefix="/api/admin/plans", tags=["back office"])
 PlanId = Annotated[int, Path(ge=0, le=2**31 - 1)]
-
-
-def _price(wanted: PriceIn) -> Money:
-    try:
-        price = Money.parse(wanted.amount, wanted.currency)
-    except MoneyError:
-        price = Money.zero(wanted.currency)
-    if not 0 < price.amount_minor < 2**53:
-        raise AmountInvalid(exponent=EXPONENTS[wanted.currency], currency=wanted.currency)
-    return price
 
 
 @router.patch("/{plan_id}/")
@@ -30,7 +20,9 @@ async def change(
     plan_id: PlanId, wanted: ChangePlanIn, who: Finance, tools: ToolsDep, language: LanguageDep
 ) -> PlanOut:
     asked = PlanChange(
-        prices={(price.billing_cycle, price.currency): _price(price) for price in wanted.prices},
+        prices={
+            (price.billing_cycle, price.currency): positive(price.currency, price.amount) for price in wanted.prices
+        },
         quotas={str(name): limit for name, limit in wanted.quotas.items()},
         trial_days=wanted.trial_days,
         is_active=wanted.is_active,
