@@ -22,7 +22,8 @@ from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.rate_limits import Counter, CounterOfProcess, RateLimits
 from gateway.proxy.revocations import HEARD, Revocations
-from gateway.proxy.routes import ROUTES, SERVICES, Route, RouteTable
+from gateway.proxy.route_table import RouteTable
+from gateway.proxy.routes import ROUTES, SERVICES, Route
 from gateway.proxy.services import Services
 from gateway.proxy.sessions import Sessions
 from gateway.proxy.shared_limits import CounterInRedis

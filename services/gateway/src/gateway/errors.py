@@ -36,8 +36,8 @@ class SessionEnded(Unauthenticated):
 
 class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
-    en = "Confirm your second factor first: sign in again with a code. It then counts for 15 minutes."
-    fr = "Confirmez d'abord votre second facteur : reconnectez-vous avec un code. Il vaut ensuite pour 15 minutes."
+    en = "Confirm your second factor first (POST /api/auth/second-factor/). It then counts for 15 minutes."
+    fr = "Confirmez d'abord votre second facteur (POST /api/auth/second-factor/). Il vaut ensuite pour 15 minutes."
 
 
 class ApiKeyInvalid(Unauthenticated):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from gateway.proxy.api_document import merge
 from gateway.proxy.api_page import render
-from gateway.proxy.routes import ROUTES, SERVICES, Level, RouteTable
+from gateway.proxy.route_table import RouteTable
+from gateway.proxy.routes import ROUTES, SERVICES, Level
 from openapi_spec_validator import validate
 
 pytestmark = pytest.mark.contract

@@ -5,7 +5,8 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from gateway.proxy.headers import ALLOWED_X, OURS, are_too_large, bearer, passing, returning
 from gateway.proxy.paths import is_plain, is_plain_query
-from gateway.proxy.routes import Level, Route, RouteTable
+from gateway.proxy.route_table import RouteTable
+from gateway.proxy.routes import Level, Route
 from hypothesis import given
 from hypothesis import strategies as st
 

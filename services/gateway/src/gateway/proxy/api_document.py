@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.errors import ServiceUnavailable
-from gateway.proxy.routes import Level, RouteTable
+from gateway.proxy.route_table import RouteTable
+from gateway.proxy.routes import Level
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,8 @@ from gateway.proxy.clients import Network, client_address
 from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
-from gateway.proxy.routes import Route, RouteTable
+from gateway.proxy.route_table import RouteTable
+from gateway.proxy.routes import Route
 from gateway.proxy.services import Services
 
 log = logging.getLogger(__name__)

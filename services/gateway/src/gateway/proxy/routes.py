@@ -4,7 +4,6 @@
 services' business; here it is only decided whether a signed-in person is needed.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -104,19 +103,27 @@ TENANCY = [
         ("GET", "/api/auth/sessions/"),
         ("DELETE", "/api/auth/sessions/{session_id}/"),
         ("GET PATCH", "/api/auth/user/"),
-        ("POST", "/api/auth/password/"),
-        ("POST", "/api/auth/email/"),
-        ("GET POST", "/api/auth/totp/"),
-        ("POST", "/api/auth/totp/confirm/"),
-        ("POST", "/api/auth/totp/disable/"),
-        ("POST", "/api/auth/totp/recovery-codes/"),
+        ("GET", "/api/auth/totp/"),
         ("POST", "/api/auth/second-factor/"),
-        ("GET POST", "/api/auth/passkeys/"),
-        ("POST", "/api/auth/passkeys/options/"),
-        ("PATCH DELETE", "/api/auth/passkeys/{passkey_id}/"),
+        ("GET", "/api/auth/passkeys/"),
         ("POST", "/api/auth/switch/"),
         ("POST", "/api/auth/invitations/{token}/accept/"),
         ("GET", "/api/tenants/organizations/"),
+    ),
+    # How one signs in from now on. Proving the second factor and ending sessions are not among them: they come first.
+    *_routes(
+        "tenancy",
+        Level.TOKEN,
+        ("POST", "/api/auth/password/"),
+        ("POST", "/api/auth/email/"),
+        ("POST", "/api/auth/totp/"),
+        ("POST", "/api/auth/totp/confirm/"),
+        ("POST", "/api/auth/totp/disable/"),
+        ("POST", "/api/auth/totp/recovery-codes/"),
+        ("POST", "/api/auth/passkeys/"),
+        ("POST", "/api/auth/passkeys/options/"),
+        ("PATCH DELETE", "/api/auth/passkeys/{passkey_id}/"),
+        fresh=True,
     ),
     *_routes(
         "tenancy",
@@ -289,35 +296,3 @@ BACKUP_ENGINE = [
 
 ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
 SERVICES = ("tenancy", "billing", "backup-engine")
-
-
-class RouteTable:
-    """Finds the row of a path.
-
-    Args:
-        routes: rows of the table.
-    """
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._exact: dict[str, list[Route]] = {}
-        self._templates: list[tuple[list[str], Route]] = []
-        for route in routes:
-            if "{" in route.path:
-                self._templates.append((route.path.split("/"), route))
-            else:
-                self._exact.setdefault(route.path, []).append(route)
-
-    def rows_of(self, path: str) -> list[Route]:
-        """All rows of a path, whatever their methods; none when it is not listed."""
-        found = self._exact.get(path)
-        if found is not None:
-            return found
-        segments = path.split("/")
-        return [route for template, route in self._templates if _matches(template, segments)]
-
-
-def _matches(template: list[str], segments: list[str]) -> bool:
-    return len(template) == len(segments) and all(
-        bool(found) if wanted.startswith("{") else wanted == found
-        for wanted, found in zip(template, segments, strict=True)
-    )
