@@ -45,7 +45,9 @@ async def _database(fleet: Fleet) -> dict[str, Any]:
 
 
 async def _asked(fleet: Fleet) -> list[JSON]:
-    return [call for call in await fleet.calls() if call["name"] not in ASKING_NOTHING]
+    """What was asked, without how it was answered: an upload that was under way before ends when its sender does."""
+    asked = [call for call in await fleet.calls() if call["name"] not in ASKING_NOTHING]
+    return [{name: value for name, value in call.items() if name != "status"} for call in asked]
 
 
 async def everything(fleet: Fleet) -> dict[str, Any]:
