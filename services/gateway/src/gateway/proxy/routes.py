@@ -131,6 +131,7 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/"),
         ("GET", f"{ORGANIZATION}/members/"),
         ("GET", f"{ORGANIZATION}/usage/"),
+        ("GET", f"{ORGANIZATION}/usage/history/"),
         ("GET", f"{ORGANIZATION}/audit-log/"),
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
         ("GET", "/api/tenants/api-keys/"),

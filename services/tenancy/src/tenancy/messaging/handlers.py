@@ -17,6 +17,7 @@ from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import record_usage
 from tenancy.usecases.shorten_subscription import shorten_subscription
+from tenancy.usecases.warn_of_quota import warn_of_quota
 
 
 class BoughtPlan(BaseModel):
@@ -111,6 +112,24 @@ class ReportedUsage(BaseModel):
         return self.measured_at or sent_at
 
 
+class NearQuota(BaseModel):
+    """What tenancy reads of backup-engine's `quota.nearing`."""
+
+    resource: str
+    limit: int
+    used: int
+    unit: str = "count"
+
+
+class HitQuota(BaseModel):
+    """What tenancy reads of backup-engine's `quota.reached`."""
+
+    resource: str
+    limit: int
+    current: int
+    unit: str = "count"
+
+
 class RecordedAct(BaseModel):
     """What tenancy reads of the other services' `audit.recorded`."""
 
@@ -138,7 +157,7 @@ KEPT = {
         "subscription.renewal_due", "subscription.past_due", "payment.refunded",
         "payment.disputed", "payment.failed", "order.placed", "invoice.issued",
     ),
-    "backup-engine": ("backup.completed", "backup.failed", "restore.completed", "quota.nearing", "quota.reached"),
+    "backup-engine": ("backup.completed", "backup.failed", "restore.completed"),
 }  # fmt: skip
 """Facts that nothing follows from here: kept for outgoing webhooks, which read the inbox, and the audit view."""
 
@@ -148,6 +167,7 @@ def subscriptions(letters: Letters) -> Subscriptions:
     taken = Subscriptions(consumer="tenancy")
     _follow_orders(taken, letters)
     _follow_subscriptions(taken, letters)
+    _follow_quotas(taken, letters)
     _follow_reports(taken)
     for source, names in KEPT.items():
         for name in names:
@@ -194,6 +214,28 @@ def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("subscription.deletion_due", version=1, source="billing")
     async def delete_after_warnings(_event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
         await delete_unpaid_organization(uow, letters, version=envelope.aggregateversion)
+
+
+def _follow_quotas(taken: Subscriptions, letters: Letters) -> None:
+    @taken.on("quota.nearing", version=1, source="backup-engine")
+    async def warn(event: NearQuota, uow: UnitOfWork, _envelope: Envelope) -> None:
+        in_bytes = event.unit == "bytes"
+        await warn_of_quota(
+            uow,
+            letters,
+            "quota_nearing",
+            resource=event.resource,
+            limit=event.limit,
+            used=event.used,
+            in_bytes=in_bytes,
+        )
+
+    @taken.on("quota.reached", version=1, source="backup-engine")
+    async def tell(event: HitQuota, uow: UnitOfWork, _envelope: Envelope) -> None:
+        in_bytes, used = event.unit == "bytes" or event.resource == "storage", event.current
+        await warn_of_quota(
+            uow, letters, "quota_reached", resource=event.resource, limit=event.limit, used=used, in_bytes=in_bytes
+        )
 
 
 def _follow_reports(taken: Subscriptions) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping, delete, func, insert, literal, or_, select, text, tuple_, update
@@ -305,6 +305,14 @@ class UsageMetrics:
             usage_metrics.c.tenant_id == tenant_id, usage_metrics.c.period_start == month.start
         )
         return _usage((await self._session.execute(found)).mappings().one_or_none())
+
+    async def history(self, tenant_id: UUID, *, before: date | None, limit: int) -> list[Usage]:
+        """Months that were kept, newest first."""
+        found = select(usage_metrics).where(usage_metrics.c.tenant_id == tenant_id)
+        if before is not None:
+            found = found.where(usage_metrics.c.period_start < before)
+        rows = await self._session.execute(found.order_by(usage_metrics.c.period_start.desc()).limit(limit))
+        return [usage for row in rows.mappings() if (usage := _usage(row))]
 
     async def newest(self, tenant_id: UUID) -> Usage | None:
         found = select(usage_metrics).where(usage_metrics.c.tenant_id == tenant_id)

@@ -1,11 +1,13 @@
 """`/api/tenants/organizations/` and accepting an invitation."""
 
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from common.auth import Principal, requires, requires_person
 from common.idempotency import once
-from common.web import IdempotencyKey, Page, PagingDep
+from common.web import IdempotencyKey, Page, Paging, PagingDep
+from common.web.pages import InvalidCursor
 from fastapi import APIRouter, Request
 
 from tenancy.api.dependencies import ToolsDep, only_active, position_in_time
@@ -15,6 +17,7 @@ from tenancy.api.schemas.organizations import (
     InviteIn,
     MemberOut,
     OrganizationOut,
+    UsageMonthOut,
     UsageOut,
 )
 from tenancy.domain.organization import Organization
@@ -110,6 +113,17 @@ async def usage(organization_id: UUID, tools: ToolsDep, who: Annotated[Principal
         return UsageOut.of(await read_usage(uow, organization), organization)
 
 
+@router.get(ORGANIZATION + "/usage/history/")
+async def usage_history(
+    organization_id: UUID, tools: ToolsDep, who: Annotated[Principal, requires()], paging: PagingDep
+) -> Page[UsageMonthOut]:
+    """Figures of each usage month that had any, newest first."""
+    await only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        found = await uow.usage.history(who.tenant_id, before=_month(paging), limit=paging.rows)
+    return paging.page(found, UsageMonthOut.of_month, lambda usage: (usage.month.start,))
+
+
 @router.post("/api/auth/invitations/{token}/accept/")
 async def accept(token: str, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> AcceptedOut:
     """Join the organization of a mailed link; which one it is, only the link tells."""
@@ -125,3 +139,13 @@ async def _existing(uow: UnitOfWork) -> Organization:
     if found is None:
         raise OrganizationNotFound
     return found
+
+
+def _month(paging: Paging) -> date | None:
+    if paging.start is None:
+        return None
+    try:
+        (start,) = paging.start.position
+        return date.fromisoformat(start)
+    except (TypeError, ValueError):
+        raise InvalidCursor from None

@@ -12,7 +12,7 @@ from tenancy.domain.invitations import Invitation
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Organization
 from tenancy.domain.roles import Role
-from tenancy.domain.usage import Usage
+from tenancy.domain.usage import FIGURES, Usage
 
 
 class OrganizationOut(Answer):
@@ -137,6 +137,23 @@ class AcceptedOut(Answer):
 
     organization: UUID
     role: str
+
+
+class UsageMonthOut(Answer):
+    """The figures of one usage month; `period_end` is its last day."""
+
+    period_start: date
+    period_end: date
+    esxi_servers_count: int
+    vms_count: int
+    backups_count: int
+    storage_bytes: int
+    users_count: int
+
+    @classmethod
+    def of_month(cls, usage: Usage) -> Self:
+        figures = {name: getattr(usage, name) for name in FIGURES}
+        return cls(period_start=usage.month.start, period_end=usage.month.last_day, **figures)
 
 
 class UsageOut(Answer):
