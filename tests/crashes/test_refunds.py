@@ -59,6 +59,7 @@ async def refund_while_dying(stack: Stack, purchase: Purchase, point: str) -> st
     async with finance(stack, 0) as maker, finance(stack, 1) as checker:
         path = f"/api/admin/payments/{paid['id']}/refunds/"
         asked = await maker.call("POST", path, {"reason": "the customer changed his mind"}, expect=201)
+        assert asked["channel"] == "provider"
         await restart(stack, SENDING, {point: Deed.KILL})
         died: list[str] = []
 
