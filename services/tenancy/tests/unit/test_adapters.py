@@ -73,6 +73,10 @@ def test_a_key_without_kid_is_refused() -> None:
 
 
 VALUES = {
+    "due": "2026-12-22",
+    "resource": "VM",
+    "limit": "50",
+    "used": "45",
     "organization": "O",
     "plan": "Silver",
     "until": "x",
