@@ -59,6 +59,7 @@ PURCHASES_1000 = Bar("purchases_1000_wrong", "purchases", None, "purchases", "="
 GATEWAY_VS_NGINX = Bar("gateway_vs_nginx", "gateway", None, "x", ">=", 0.7)
 GATEWAY_ADDED = Bar("gateway_added_p50_ms", "gateway", None, "ms", "<=", 1.5)
 RLS_SCAN_RATIO = Bar("rls_scan_ratio", "tenancy", None, "x", "<=", 1.1, holds_now=True)
+LOGINS_VS_ARGON2 = Bar("logins_vs_argon2", "tenancy", None, "x", ">=", 0.8)
 
 MEASUREMENTS = (
     Measurement("data_plane", 1200, (FULL_VS_RESTIC, FULL_VS_LIMIT, RESTORE_VS_BEST, STORED_VS_RESTIC)),
@@ -69,6 +70,7 @@ MEASUREMENTS = (
     Measurement("purchases", 1800, (PURCHASES_1000,), asked_for_only=True),
     Measurement("gateway", 600, (GATEWAY_VS_NGINX, GATEWAY_ADDED)),
     Measurement("tenancy", 300, (RLS_SCAN_RATIO,)),
+    Measurement("logins", 300, (LOGINS_VS_ARGON2,)),
 )
 GROUPS = tuple(dict.fromkeys(measurement.group for measurement in MEASUREMENTS))
 
