@@ -25,7 +25,7 @@ OPERATIONS = [
 ]
 PUBLIC = {
     "POST /api/auth/register/", "POST /api/auth/login/", "POST /api/auth/refresh/", "POST /api/auth/verify-email/",
-    "POST /api/auth/passkeys/login/options/", "POST /api/auth/passkeys/login/",
+    "POST /api/auth/sso/", "POST /api/auth/sso/callback/", "POST /api/auth/passkeys/login/options/", "POST /api/auth/passkeys/login/",
     "POST /api/auth/login/second-factor/", "POST /api/auth/verify-email/resend/", "POST /api/auth/password-reset/",
     "POST /api/auth/password-reset/confirm/", "POST /api/auth/email/confirm/",
     "GET /.well-known/jwks.json", "GET /api/tenants/plans/", "GET /api/tenants/plans/{plan_id}/",

@@ -24,10 +24,13 @@ from common.web import HttpPart
 from starlette.types import ASGIApp
 
 from tenancy.adapters.breaches import BreachedPasswordFile
+from tenancy.adapters.dns_records import DnsRecords
 from tenancy.adapters.key_hashing import HmacKeyHasher
 from tenancy.adapters.letters import TemplateLetters
+from tenancy.adapters.oidc import OidcProviders
 from tenancy.adapters.passkeys import WebAuthnPasskeys
 from tenancy.adapters.passwords import Argon2Passwords
+from tenancy.adapters.public_addresses import PublicAddressesOnly
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
 from tenancy.api.app import make_app
@@ -69,6 +72,8 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
         key_hasher=HmacKeyHasher(settings.secret_key.get_secret_value()),
         breached=BreachedPasswordFile(settings.breached_passwords_file),
         passkeys=WebAuthnPasskeys(settings.passkey_domain, settings.passkey_pages),
+        providers=OidcProviders(partial(PublicAddressesOnly, allow_loopback=settings.sso_allow_loopback)),
+        domain_records=DnsRecords(settings.dns_servers),
     )
 
 

@@ -1,20 +1,22 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
+├── Invalid: DomainInvalid · DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
-├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused
+├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused · SsoRefused
+│              · SecondFactorDemanded · SsoDemanded · AnotherSignInNeeded
 │              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
 │              · InvitationForAnotherAddress
-├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound
+├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
 │             · PasskeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
 ├── Conflict: LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
+│             · DomainNotProved · DomainOfAnother · SsoNotReady
 │             · TooManyPasskeys
 ├── Gone: TokenExpired
 ├── TooMany: TooManyTries · InvitationJustSent
-├── Unavailable: PasswordsBusy
+├── Unavailable: PasswordsBusy · ProviderUnavailable
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
 
@@ -101,6 +103,70 @@ class TooManyPasskeys(Conflict):
     code = "too_many_passkeys"
     en = "You have {limit} passkeys: remove one first."
     fr = "Vous avez {limit} clés d'accès : retirez-en une d'abord."
+
+
+class SsoRefused(Forbidden):
+    """Whatever did not fit, the answer is one: the provider's word, the state, the domain, or the account."""
+
+    code = "sso_refused"
+    en = "Single sign-on did not work. Begin again, or ask your organization's administrator."
+    fr = "L'authentification unique a échoué. Recommencez, ou demandez à l'administrateur de votre organisation."
+
+
+class SecondFactorDemanded(Forbidden):
+    code = "second_factor_demanded"
+    en = "This organization demands a second factor: set one up (POST /api/auth/totp/), then sign in with it."
+    fr = "Cette organisation exige un second facteur : créez-en un (POST /api/auth/totp/) et utilisez-le."
+
+
+class SsoDemanded(Forbidden):
+    code = "sso_demanded"
+    en = "This organization demands its single sign-on: POST /api/auth/sso/ with your address there."
+    fr = "Cette organisation exige son authentification unique : POST /api/auth/sso/ avec votre adresse."
+
+
+class AnotherSignInNeeded(Forbidden):
+    code = "another_sign_in_needed"
+    en = "You came through the single sign-on of another organization; sign in with your password to enter this one."
+    fr = "Vous êtes entré par l'authentification unique d'une autre organisation ; connectez-vous par mot de passe."
+
+
+class SsoNotConfigured(NotFound):
+    code = "sso_not_configured"
+    en = "There is no single sign-on for this address; sign in with your password."
+    fr = "Il n'y a pas d'authentification unique pour cette adresse ; connectez-vous avec votre mot de passe."
+
+
+class DomainNotFound(NotFound):
+    code = "domain_not_found"
+    en = "There is no such domain."
+    fr = "Ce domaine n'existe pas."
+
+
+class DomainInvalid(Invalid):
+    code = "domain_invalid"
+    en = "This is not a domain."
+    fr = "Ceci n'est pas un domaine."
+
+
+class DomainNotProved(Conflict):
+    """Fields `name` and `value`: the TXT record that was not found."""
+
+    code = "domain_not_proved"
+    en = "The TXT record {name} with the text «{value}» was not found. It may take a while to be seen everywhere."
+    fr = "L'enregistrement TXT {name} avec le texte « {value} » est introuvable. Sa diffusion peut prendre du temps."
+
+
+class DomainOfAnother(Conflict):
+    code = "domain_of_another"
+    en = "Another organization has proved that this domain is its own."
+    fr = "Une autre organisation a prouvé que ce domaine est le sien."
+
+
+class SsoNotReady(Conflict):
+    code = "sso_not_ready"
+    en = "Name a provider and prove a domain before single sign-on is demanded."
+    fr = "Indiquez un fournisseur et prouvez un domaine avant d'exiger l'authentification unique."
 
 
 class SecondFactorMissing(Conflict):
@@ -311,3 +377,11 @@ class PasswordsBusy(Unavailable):
     code = "busy"
     en = "Too many people sign in at this moment. Try again in a few seconds."
     fr = "Trop de personnes se connectent en ce moment. Réessayez dans quelques secondes."
+
+
+class ProviderUnavailable(Unavailable):
+    """Field `issuer`."""
+
+    code = "identity_provider_unavailable"
+    en = "The identity provider does not answer as it should. Try again in a while."
+    fr = "Le fournisseur d'identité ne répond pas comme il le devrait. Réessayez plus tard."

@@ -12,6 +12,7 @@ from tenancy.domain.membership import Membership
 from tenancy.domain.passkeys import Passkey
 from tenancy.domain.people import Language, User
 from tenancy.domain.signing_keys import SigningKey
+from tenancy.domain.sso import Asserted, Connection
 
 
 class Letters(Protocol):
@@ -80,6 +81,24 @@ class PasskeyCeremonies(Protocol):
     def credential_id(self, credential: dict[str, Any]) -> bytes: ...
 
     def signed(self, credential: dict[str, Any], challenge: bytes, passkey: Passkey) -> int: ...
+
+
+class IdentityProviders(Protocol):
+    """Speaks OpenID Connect to the providers that organizations name."""
+
+    async def authorization_url(
+        self, connection: Connection, *, state: str, nonce: str, verifier: str, redirect_uri: str
+    ) -> str: ...
+
+    async def exchange(
+        self, connection: Connection, *, code: str, nonce: str, verifier: str, redirect_uri: str
+    ) -> Asserted: ...
+
+
+class DomainRecords(Protocol):
+    """Reads TXT records; none where there is no answer."""
+
+    async def txt(self, name: str) -> list[str]: ...
 
 
 class BreachedPasswords(Protocol):

@@ -13,7 +13,7 @@ from common.settings import (
     TokenSettings,
     service_config,
 )
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 
 from tenancy.domain.attempts import MAIL_WINDOW, WINDOW, Limit, Limits
 
@@ -84,6 +84,26 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     passkey_origins: list[str] = Field(
         [], description="JSON list of the pages that may ask for passkeys; by default APP_BASE_URL's origin alone"
     )
+
+    sso_allow_loopback: bool = Field(
+        default=False, description="Also speak to identity providers on the loopback, by http; never in production"
+    )
+    dns_servers: list[str] = Field(
+        [],
+        description="JSON list of name servers (address or address:port) for TXT records; by default the host's",
+    )
+
+    @field_validator("sso_allow_loopback")
+    @classmethod
+    def _not_in_production(cls, value: bool, others: ValidationInfo) -> bool:
+        if value and others.data.get("environment") == "production":
+            raise ValueError("not in production")
+        return value
+
+    @property
+    def sso_redirect_uri(self) -> str:
+        """The page to which providers send the browser back."""
+        return f"{self.link_base}/sso/callback"
 
     @property
     def passkey_domain(self) -> str:

@@ -16,6 +16,7 @@ from tenancy.api.routes import (
     passkeys,
     second_factor,
     sessions,
+    sso,
 )
 from tenancy.settings import NAME
 from tenancy.workflows.tools import Tools
@@ -26,6 +27,7 @@ ROUTERS = (
     second_factor.router,
     passkeys.router,
     sessions.router,
+    sso.router,
     organizations.router,
     members.router,
     audit.router,

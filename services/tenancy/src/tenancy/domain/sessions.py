@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from uuid import UUID
 
+from tenancy.domain.sign_in_rules import SignInProof
+
 USER_AGENT_LENGTH = 300
 """Characters of a User-Agent that are kept; browsers send about 120."""
 
@@ -32,7 +34,12 @@ class Session:
     device: Device
     last_used_at: datetime
     second_factor_at: datetime | None = None
+    sso_tenant_id: UUID | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def proof(self) -> SignInProof:
+        return SignInProof(self.second_factor_at, self.sso_tenant_id)
 
     def alive(self, now: datetime) -> bool:
         return self.revoked_at is None and now < self.expires_at

@@ -4,7 +4,16 @@ from common.persistence.erasure import Target, plan_of
 
 NOBODY = "'00000000-0000-0000-0000-000000000000'"
 
+SINGLE_SIGN_ON = (
+    Target("sso_states"),
+    Target("sso_domains"),
+    Target("sso_connections"),
+    Target("sign_in_rules"),
+)
+"""Came after the eraser, so a migration of their own lets it take them."""
+
 PLAN = plan_of(
+    *SINGLE_SIGN_ON,
     Target("audit_entries"),
     Target("api_keys"),
     Target("invitations"),

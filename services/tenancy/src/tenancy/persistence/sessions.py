@@ -27,6 +27,7 @@ def _session(row: RowMapping) -> Session:
         device=Device(row["user_agent"], row["address"]),
         last_used_at=row["last_used_at"] or row["created_at"],
         second_factor_at=row["second_factor_at"],
+        sso_tenant_id=row["sso_tenant_id"],
         revoked_at=row["revoked_at"],
     )
 
@@ -53,6 +54,7 @@ class Sessions:
                 address=new.device.address,
                 last_used_at=new.last_used_at,
                 second_factor_at=new.second_factor_at,
+                sso_tenant_id=new.sso_tenant_id,
             )
         )
 

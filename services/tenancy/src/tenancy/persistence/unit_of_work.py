@@ -14,6 +14,7 @@ from tenancy.persistence.people import NamedPeople, Users
 from tenancy.persistence.recovery_codes import RecoveryCodes
 from tenancy.persistence.sessions import Sessions
 from tenancy.persistence.signing_keys import SigningKeys
+from tenancy.persistence.sso import SignInRulesRows, SsoSettings, SsoSignIns
 
 
 class UnitOfWork(Transaction):
@@ -32,6 +33,9 @@ class UnitOfWork(Transaction):
         self.attempts = Attempts(session)
         self.passkeys = Passkeys(session)
         self.signing_keys = SigningKeys(session)
+        self.sign_in_rules = SignInRulesRows(session)
+        self.sso = SsoSettings(session)
+        self.sso_sign_ins = SsoSignIns(session)
         self.organizations = Organizations(session)
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)

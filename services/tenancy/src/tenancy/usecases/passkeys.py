@@ -7,6 +7,7 @@ from common.ids import uuid7
 
 from tenancy.domain.passkeys import CHALLENGE_LIFETIME, MOST_PASSKEYS, Passkey
 from tenancy.domain.people import User
+from tenancy.domain.sign_in_rules import SignInProof
 from tenancy.errors import PasskeyExists, PasskeyNotFound, PasskeyRefused, TooManyPasskeys
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import PasskeyCeremonies
@@ -96,7 +97,7 @@ async def sign_in_by_passkey(
     if passkey is None or user is None or user.disabled_at is not None:
         return None
     await uow.passkeys.used(passkey.id, count, now)
-    return await start_session(uow, opening, user, second_factor=True)
+    return await start_session(uow, opening, user, SignInProof(second_factor_at=now))
 
 
 async def _keep(uow: UnitOfWork, challenge: bytes, user_id: UUID | None) -> UUID:

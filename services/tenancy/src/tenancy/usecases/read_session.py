@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from tenancy.domain.membership import active_of
 from tenancy.errors import SessionNotFound
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.activation import active_membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ async def read_session(uow: UnitOfWork, session_id: UUID, user_id: UUID) -> Sess
     if session is None or user is None or session.user_id != user_id:
         raise SessionNotFound
     revoked = user.disabled_at is not None or not session.alive(uow.clock.now())
-    active = active_of(await uow.memberships.of_person(user_id), session.active_tenant_id, user.last_tenant_id)
+    active = await active_membership(uow, user_id, session.proof, session.active_tenant_id, user.last_tenant_id)
     held = await uow.users.credentials(user_id)
     return SessionState(
         tenant_id=active.tenant_id if active and not revoked else None,

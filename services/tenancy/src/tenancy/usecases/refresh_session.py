@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from tenancy.domain.membership import active_of
 from tenancy.domain.secrets import digest
 from tenancy.domain.sessions import Device, Exchange, exchange
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import AccessTokens
 from tenancy.usecases.sign_in import TokenPair, issue_refresh_token
+from tenancy.usecases.steps.activation import active_membership
 from tenancy.usecases.steps.end_sessions import end_sessions
 
 
@@ -35,6 +35,6 @@ async def refresh_session(
         return None
     await uow.sessions.use_token(presented.id, now)
     await uow.sessions.note_use(session.id, now, device)
-    active = active_of(await uow.memberships.of_person(user.id), session.active_tenant_id, user.last_tenant_id)
+    active = await active_membership(uow, user.id, session.proof, session.active_tenant_id, user.last_tenant_id)
     refresh = await issue_refresh_token(uow, session, now)
     return TokenPair(tokens.sign(user, session.id, active), refresh)

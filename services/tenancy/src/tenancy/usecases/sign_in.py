@@ -7,13 +7,14 @@ from common.ids import uuid7
 
 from tenancy.domain.attempts import Limits, subject
 from tenancy.domain.links import Purpose
-from tenancy.domain.membership import active_of
 from tenancy.domain.people import Credentials, User, normalized_email
 from tenancy.domain.secrets import digest, new_token
 from tenancy.domain.sessions import Device, RefreshToken, Session
+from tenancy.domain.sign_in_rules import SignInProof
 from tenancy.errors import TokenExpired, TokenNotFound, WrongCredentials
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import AccessTokens, Letters, Sealer
+from tenancy.usecases.steps.activation import active_membership
 from tenancy.usecases.steps.counting import Tries
 from tenancy.usecases.steps.one_time_links import make_link, open_link
 from tenancy.usecases.steps.second_factor import Proof, prove
@@ -93,7 +94,8 @@ async def sign_in(
         await uow.users.set_credentials(user.id, password_hash=renewed_hash)
     if held.totp_sealed is not None and not proof.given:
         return SecondStep(await make_link(uow, user.id, Purpose.SECOND_STEP, user.email, SECOND_STEP_LIFETIME))
-    return await start_session(uow, opening, user, second_factor=held.totp_sealed is not None)
+    second_factor_at = uow.clock.now() if held.totp_sealed is not None else None
+    return await start_session(uow, opening, user, SignInProof(second_factor_at))
 
 
 async def subject_of_challenge(uow: UnitOfWork, challenge: str, device: Device) -> bytes:
@@ -120,13 +122,13 @@ async def sign_in_second_step(uow: UnitOfWork, opening: Opening, challenge: str,
         raise WrongCredentials
     await prove(uow, opening.sealer, opening.letters, user, proof)
     await uow.links.use(link["id"], uow.clock.now())
-    return await start_session(uow, opening, user, second_factor=True)
+    return await start_session(uow, opening, user, SignInProof(uow.clock.now()))
 
 
-async def start_session(uow: UnitOfWork, opening: Opening, user: User, *, second_factor: bool) -> TokenPair:
+async def start_session(uow: UnitOfWork, opening: Opening, user: User, proof: SignInProof) -> TokenPair:
     """Begin a session for a person who has proved everything that was asked. Needs `for_system("auth")`."""
     now = uow.clock.now()
-    active = active_of(await uow.memberships.of_person(user.id), user.last_tenant_id)
+    active = await active_membership(uow, user.id, proof, proof.sso_tenant_id, user.last_tenant_id)
     session = Session(
         id=uuid7(),
         user_id=user.id,
@@ -135,7 +137,8 @@ async def start_session(uow: UnitOfWork, opening: Opening, user: User, *, second
         expires_at=now + opening.lifetime,
         device=opening.device,
         last_used_at=now,
-        second_factor_at=now if second_factor else None,
+        second_factor_at=proof.second_factor_at,
+        sso_tenant_id=proof.sso_tenant_id,
     )
     await uow.sessions.add(session)
     refresh = await issue_refresh_token(uow, session, now)

@@ -6,7 +6,17 @@ from common.persistence import Store
 
 from tenancy.domain.sessions import Device
 from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.ports import AccessTokens, BreachedPasswords, KeyHasher, Letters, PasskeyCeremonies, Passwords, Sealer
+from tenancy.ports import (
+    AccessTokens,
+    BreachedPasswords,
+    DomainRecords,
+    IdentityProviders,
+    KeyHasher,
+    Letters,
+    PasskeyCeremonies,
+    Passwords,
+    Sealer,
+)
 from tenancy.settings import Settings
 from tenancy.usecases.sign_in import Opening
 
@@ -24,6 +34,8 @@ class Tools:
     key_hasher: KeyHasher
     breached: BreachedPasswords
     passkeys: PasskeyCeremonies
+    providers: IdentityProviders
+    domain_records: DomainRecords
 
     def opening(self, device: Device) -> Opening:
         """What a session on this device is begun with."""

@@ -98,7 +98,7 @@ async def switch(wanted: SwitchIn, tools: ToolsDep, who: Annotated[Principal, re
     """Make another of the caller's organizations the active one."""
     if who.session_id is None:
         raise SessionEnded
-    async with tools.store.for_user(who.user_id, writes=True) as uow:
+    async with tools.store.for_system("auth") as uow:
         token = await switch_organization(uow, tools.tokens, who.session_id, who.user_id, wanted.organization_id)
     return AccessOut(access_token=token, expires_in=_seconds(tools))
 
