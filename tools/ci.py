@@ -21,7 +21,7 @@ SPECIFICATIONS = ROOT.parent / "shared" / "specs"
 """Where the machine that runs this keeps the providers' specifications, if it does; SPECS_DIR names another place."""
 ENDPOINTS = ROOT / ".devstack" / "endpoints.json"
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
-LIMIT_SECONDS = 25 * 60
+LIMIT_SECONDS = 40 * 60
 """How long one step may take before it counts as hung: all of them together take less."""
 
 
