@@ -26,6 +26,7 @@ pytestmark = [
 SERVERS, ORDERS = "/api/esxi-servers/", "/api/tenants/orders/"
 AS_JSON = {"content-type": "application/json"}
 
+NOBODYS = str(uuid4())
 BODIES: dict[str, JSON] = {
     "POST /api/admin/bank-statement-lines/{line_id}/approve/": {"note": "checked"},
     "POST /api/admin/bank-statement-lines/{line_id}/dismiss/": {"note": "checked"},
@@ -49,8 +50,8 @@ BODIES: dict[str, JSON] = {
         "challenge": "0123456789012345678901234567890123456789012",
         "totp_code": "000000",
     },
-    "POST /api/auth/passkeys/": {"challenge_id": "{passkey_id}", "name": "Clé", "credential": {"id": "x"}},
-    "POST /api/auth/passkeys/login/": {"challenge_id": "{passkey_id}", "credential": {"id": "x"}},
+    "POST /api/auth/passkeys/": {"challenge_id": NOBODYS, "name": "Clé", "credential": {"id": "x"}},
+    "POST /api/auth/passkeys/login/": {"challenge_id": NOBODYS, "credential": {"id": "x"}},
     "POST /api/auth/passkeys/options/": {"password": "not his password"},
     "PATCH /api/auth/passkeys/{passkey_id}/": {"name": "Une autre clé"},
     "POST /api/auth/password-reset/": {"email": "a@xyz.example"},
@@ -113,9 +114,11 @@ BODIES: dict[str, JSON] = {
 
 FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
 """Operations that take a file."""
-NO_ONES = {"plan_id", "token", "code", "line_id", "case_id", "refund_id", "provider", "reference", "passkey_id"}
+NO_ONES = {
+    "plan_id", "token", "code", "line_id", "case_id", "refund_id", "provider", "reference", "domain",
+}  # fmt: skip
 """Path parameters that name nothing that a customer could: plans, secrets, what only finance's desk knows of; and what
-needs a device."""
+needs a zone of the DNS."""
 
 
 def operations(document: JSON) -> list[tuple[str, str, JSON]]:

@@ -54,8 +54,9 @@ async def bought(gateway: str, name: str, *, plan: int = BRONZE) -> House:
         "organization_id": organization["id"],
         "user_id": (about := claims_of(tokens["access_token"]))["sub"],
         "session_id": about["sid"],
-        # Of its own kind, and nobody's: a new organization has neither.
+        # Of their own kind, and nobody's: a new organization has none.
         "key_id": str(uuid7()),
+        "passkey_id": str(uuid7()),
         "invitation_id": str(uuid7()),
         "credit_note_id": str(uuid7()),
         "invoice_id": invoice["id"],
