@@ -64,7 +64,10 @@ class DatabaseSettings(BaseSettings):
         None, description="Password of the owner role; only `migrate` needs it"
     )
     database_pool_size: int = Field(
-        8, ge=1, le=50, description="Connections of the tenants' and the persons' door each"
+        4,
+        ge=1,
+        le=50,
+        description="Connections of the tenants' and the persons' door each; half as many more in a rush",
     )
     database_statement_cache_size: int = Field(100, ge=0, description="0 behind PgBouncer in transaction mode")
     database_direct_url: str | None = Field(

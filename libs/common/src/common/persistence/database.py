@@ -69,11 +69,12 @@ class Database:
     def engine(self, door: str) -> AsyncEngine:
         """Return the engine of a door, made on first use."""
         if door not in self._engines:
-            size = self._settings.database_pool_size if door in CUSTOMER_DOORS else SYSTEM_POOL_SIZE
+            customers = door in CUSTOMER_DOORS
+            size = self._settings.database_pool_size if customers else SYSTEM_POOL_SIZE
             self._engines[door] = create_async_engine(
                 self._login(door),
                 pool_size=size,
-                max_overflow=0,
+                max_overflow=size // 2 if customers else 0,
                 pool_timeout=PATIENCE_SECONDS,
                 pool_pre_ping=True,
                 connect_args={

@@ -60,7 +60,7 @@ def running(environment: Mapping[str, str] | None = None) -> Iterator[Running]:
         server = EmbeddedPostgres(
             folder / "postgres",
             throw_away=True,
-            settings={"track_commit_timestamp": "on", "max_connections": "300"},
+            settings={"track_commit_timestamp": "on"},
         )
         with server as postgres:
             told = {"EBM_DEVSTACK_FOLDER": str(folder), "EBM_POSTGRES_URL": postgres.url, **(environment or {})}

@@ -256,7 +256,7 @@ class EmbeddedPostgres:
             "listen_addresses": LOOPBACK,
             "port": str(port),
             "unix_socket_directories": "",
-            "max_connections": "200",
+            "max_connections": "300",
             "timezone": "UTC",
             "log_timezone": "UTC",
             **({} if self._fsync else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}),
