@@ -36,7 +36,9 @@ async def test_the_confirmation_carries_the_plan_as_bought(billing: Billing) -> 
     await by_momo(buyer, order)
     await until_paid(buyer, order)
     events = await billing.rows(
-        "select tenant_id, envelope from outbox where envelope->'data'->>'order_id' = $1", id=order["id"]
+        "select tenant_id, envelope from outbox where type = 'payment.confirmed.v1'"
+        " and envelope->'data'->>'order_id' = $1",
+        id=order["id"],
     )
     rows = await billing.rows("select tenant_id, user_id from orders where id = $1", id=UUID(order["id"]))
     assert len(events) == 1

@@ -62,6 +62,10 @@ _FRAMEWORK_CODES = {400: "malformed_body", 405: "method_not_allowed"}
 """What the framework refuses by itself: 400 only where a body cannot be parsed."""
 
 
+FULL = "53"
+"""PostgreSQL's class of errors for a server without room, such as for one more connection (appendix A)."""
+
+
 def language_of(accept_language: str | None) -> str:
     """Return ``fr`` or ``en`` as ``Accept-Language`` (RFC 9110 §12.5.4) prefers; French when it says neither."""
     best, best_quality = "fr", 0.0
@@ -181,12 +185,12 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         log.error("database not usable: %s", error)
         return of_domain_error(request, ServiceBusy())
 
-    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError):
+    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError):
         app.add_exception_handler(kind, unreachable)
 
     @app.exception_handler(DBAPIError)
     async def database(request: Request, error: DBAPIError) -> Response:
-        if error.connection_invalidated:
+        if error.connection_invalidated or str(getattr(error.orig, "sqlstate", "")).startswith(FULL):
             return await unreachable(request, error)
         log.error("database refused a statement", exc_info=error)
         return _plain(request, 500, "internal_error")
