@@ -108,7 +108,7 @@ def _client_against_up(run: Run) -> bool:
             "--repeat-failed",
             "--kind",
             "e2e",
-            "tests/e2e",
+            "tests/e2e/test_guide_client.py",
             EBM_ENDPOINTS=str(ENDPOINTS),
         )
     finally:
