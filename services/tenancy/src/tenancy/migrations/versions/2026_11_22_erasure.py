@@ -1,4 +1,7 @@
-"""Let a deleted organization be erased."""
+"""Let a deleted organization be erased; a column that came later has its grant where it came."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from alembic import op
 from common.persistence.rls import erasure_door
@@ -8,5 +11,13 @@ revision = "2026_11_22_erasure"
 down_revision = "2026_11_22_signing_keys"
 
 
+LATER = {"held_for"}
+
+
+def _then(empty: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    return None if empty is None else {name: value for name, value in empty.items() if name not in LATER}
+
+
 def upgrade() -> None:
-    erasure_door(op, "tenancy", *(target for target in PLAN.targets if target not in SINGLE_SIGN_ON))
+    targets = [replace(target, empty=_then(target.empty)) for target in PLAN.targets if target not in SINGLE_SIGN_ON]
+    erasure_door(op, "tenancy", *targets)
