@@ -182,7 +182,7 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         return _of_framework(request, error.status_code, routes)
 
     async def unreachable(request: Request, error: Exception) -> Response:
-        log.error("database not usable: %s", error)
+        log.error("database not usable: %r", error)
         return of_domain_error(request, ServiceBusy())
 
     for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError):

@@ -5,8 +5,9 @@ the janitor all end in `ask`; who may ask is decided by one UPDATE (``persistenc
 """
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
 from common.clock import Clock
@@ -17,7 +18,7 @@ from billing.domain.invoice import Issuer
 from billing.domain.order import Order
 from billing.domain.payment import ESCALATE_AFTER, POLL_PAUSES, Payment
 from billing.domain.plan import Method
-from billing.persistence.unit_of_work import BillingStore
+from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import (
     AttemptView,
     PaymentProvider,
@@ -127,8 +128,11 @@ class Checkout:
         """
         view = view_of(payment, order)
         state = await self._try_start(self._providers[payment.method], view)
-        asks_at = None if state.status is ProviderStatus.FAILED else self._clock.now() + POLL_PAUSES[0]
-        started = await self._apply(payment, view, state, asks_at=asks_at)
+        async with self._applying(payment, view, state) as uow:
+            if state.status is not ProviderStatus.FAILED:
+                await uow.payments.schedule(payment.id, self._clock.now() + POLL_PAUSES[0])
+            started = await uow.payments.find(payment.id)
+            assert started is not None
         return state, started
 
     async def _try_start(self, provider: PaymentProvider, view: AttemptView) -> ProviderState:
@@ -173,8 +177,8 @@ class Checkout:
         reach("billing.provider.observed")
         if state.not_received:
             state = await self._start_again(provider, payment, view)
-        await self._apply(payment, view, state)
-        await self._escalate(payment)
+        async with self._applying(payment, view, state) as uow:
+            await self._escalate(uow, payment)
 
     async def _start_again(self, provider: PaymentProvider, payment: Payment, view: AttemptView) -> ProviderState:
         """Repeat a start that never arrived, with its keys, while the payer may still be waiting for it."""
@@ -185,25 +189,20 @@ class Checkout:
             )
         return await self._try_start(provider, view)
 
-    async def _apply(
-        self, payment: Payment, view: AttemptView, state: ProviderState, *, asks_at: datetime | None = None
-    ) -> Payment:
-        provider = self._providers[payment.method]
+    @asynccontextmanager
+    async def _applying(self, payment: Payment, view: AttemptView, state: ProviderState) -> AsyncIterator[UnitOfWork]:
+        """Apply an answer in a transaction that the block may add to."""
+        payee = self._providers[payment.method].payee
         async with self._store.for_tenant(payment.tenant_id) as uow:
-            await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=provider.payee)
-            if asks_at is not None:
-                await uow.payments.schedule(payment.id, asks_at)
-            applied = await uow.payments.find(payment.id)
-            assert applied is not None
+            await apply_provider_state(uow, view, payment.order_id, state, issuer=self._issuer, payee=payee)
+            yield uow
             reach("billing.state.applied")
         log.info("provider answered", extra={"payment_id": str(payment.id), "status": state.status.value})
         reach("billing.state.committed")
-        return applied
 
-    async def _escalate(self, payment: Payment) -> None:
+    async def _escalate(self, uow: UnitOfWork, payment: Payment) -> None:
         if self._clock.now() - payment.created_at < ESCALATE_AFTER:
             return
-        async with self._store.for_tenant(payment.tenant_id) as uow:
-            current = await uow.payments.find(payment.id)
-            if current is not None and current.is_watched:
-                await uow.cases.open(current, "overdue", {"status": current.status.value})
+        current = await uow.payments.find(payment.id)
+        if current is not None and current.is_watched:
+            await uow.cases.open(current, "overdue", {"status": current.status.value})
