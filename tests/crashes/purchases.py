@@ -1,36 +1,17 @@
 """Purchases that do not give up while parts die, and what must be there once after each."""
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 from common.ids import uuid7
-from devstack.customer import JSON, MTN_MOMO, PAYPAL, Customer, Refused, until
+from devstack.customer import JSON, MTN_MOMO, PAYPAL, Customer, until
+from devstack.patient_customer import PatientCustomer
 from devstack.premises import BRONZE, PASSWORD
 from devstack.stack import Stack
 
 PATIENCE_SECONDS = 120.0
 METHODS = {"paypal": PAYPAL, "mtn_momo": MTN_MOMO}
-
-
-class PatientCustomer(Customer):
-    """Repeats a request that got no answer or a 5xx, with the Idempotency-Key of its first time, as a good client."""
-
-    async def call(self, method: str, path: str, body: JSON | None = None, *, expect: int = 200, **kwargs: Any) -> Any:
-        """As `Customer.call`; raises ``TimeoutError`` where nothing came of it for long."""
-        headers = kwargs.pop("headers", None) or ({"idempotency-key": str(uuid7())} if method == "POST" else {})
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while True:
-                try:
-                    return await super().call(method, path, body, expect=expect, headers=headers, **kwargs)
-                except httpx.TransportError:
-                    pass
-                except Refused as refused:
-                    if refused.answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                        raise
-                await asyncio.sleep(0.2)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import pyotp
 import pytest
 from common.crash_points import Deed
 from devstack.customer import Refused
+from devstack.patient_customer import PatientCustomer
 from devstack.stack import Stack
 
-from tests.crashes.purchases import PatientCustomer, Purchase, a_customer, buy
+from tests.crashes.purchases import Purchase, a_customer, buy
 from tests.crashes.test_purchases import restart
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]

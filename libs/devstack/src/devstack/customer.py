@@ -28,8 +28,6 @@ class Refused(AssertionError):
         self.answer = answer
         request = answer.request
         super().__init__(f"{request.method} {request.url.path}: {answer.status_code} {answer.text[:2000]}")
-        self.status = answer.status_code
-        self.retry_after = float(answer.headers.get("retry-after", 1))
 
 
 async def until(
@@ -95,10 +93,9 @@ class Customer:
         """GET a path and return its JSON."""
         return await self.call("GET", path, params=params or None)
 
-    async def post(self, path: str, body: JSON | None = None, *, expect: int = 200, key: str | None = None) -> Any:
-        """POST a body, with an Idempotency-Key where there is one, and return the answer's JSON."""
-        headers = {"idempotency-key": key} if key else None
-        return await self.call("POST", path, body, expect=expect, headers=headers)
+    async def post(self, path: str, body: JSON | None = None, *, expect: int = 200) -> Any:
+        """POST a body and return the answer's JSON."""
+        return await self.call("POST", path, body, expect=expect)
 
     async def register(self, full_name: str) -> JSON:
         """Sign up; the answer is ``{id, email}``."""
@@ -113,9 +110,7 @@ class Customer:
         self.http.headers["authorization"] = f"Bearer {tokens['access_token']}"
         return tokens
 
-    async def order(
-        self, plan_id: int, name: str, *, cycle: str = "monthly", key: str | None = None, **more: Any
-    ) -> JSON:
+    async def order(self, plan_id: int, name: str, *, cycle: str = "monthly", **more: Any) -> JSON:
         """Create an order as the guide's step 1 does."""
         body = {
             "plan_id": plan_id,
@@ -124,17 +119,17 @@ class Customer:
             "customer_email": self.email,
             "customer_phone": "237670000001",
         } | more
-        order: JSON = await self.post("/api/tenants/orders/", body, expect=201, key=key)
+        order: JSON = await self.post("/api/tenants/orders/", body, expect=201)
         return order
 
-    async def pay(self, order: JSON, method: int, *, key: str | None = None, **more: Any) -> JSON:
+    async def pay(self, order: JSON, method: int, **more: Any) -> JSON:
         """Initiate a payment as the guide's step 2 does."""
         body: JSON = {"order_id": order["id"], "payment_method_id": method}
         if method == PAYPAL:
             body |= {"return_url": RETURN_URL, "cancel_url": CANCEL_URL}
         if method == MTN_MOMO:
             body |= {"phone_number": "237670000001"}
-        result: JSON = await self.post(f"/api/tenants/orders/{order['id']}/initiate_payment/", body | more, key=key)
+        result: JSON = await self.post(f"/api/tenants/orders/{order['id']}/initiate_payment/", body | more)
         return result
 
     async def verify(self, order: JSON) -> JSON:

@@ -8,10 +8,9 @@ answers and its callback, or our own question where that comes first.
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
 import asyncpg
@@ -22,7 +21,8 @@ from devstack.bench.figures import PROVISION_P99, PURCHASES_WRONG
 from devstack.bench.measuring import Say, Sizes, percentile
 from devstack.bench.report import Bar
 from devstack.bench.running import Running, running
-from devstack.customer import JSON, MTN_MOMO, Customer, Refused
+from devstack.customer import JSON, MTN_MOMO, Customer
+from devstack.patient_customer import PatientCustomer
 
 POLLERS = 3
 POLL_EVERY = 1.0
@@ -56,13 +56,13 @@ async def _bars(stack: Running, purchases: int, say: Say) -> list[Bar]:
 
 
 @asynccontextmanager
-async def signed_up(stack: Running, name: str, number: int, say: Say) -> AsyncIterator[list[Customer]]:
+async def signed_up(stack: Running, name: str, number: int, say: Say) -> AsyncIterator[list[PatientCustomer]]:
     """So many fresh customers, signed in."""
     say(f"{number} customers sign up")
     turn = asyncio.Semaphore(SIGN_UPS_AT_ONCE)
 
-    async def one(index: int) -> Customer:
-        customer = Customer(stack.gateway, f"{name}-{index}@xyz.example", secrets.token_urlsafe(18))
+    async def one(index: int) -> PatientCustomer:
+        customer = PatientCustomer(stack.gateway, f"{name}-{index}@xyz.example", secrets.token_urlsafe(18))
         await exits.enter_async_context(customer)
         async with turn:
             await customer.register(f"Buyer {index}")
@@ -73,35 +73,11 @@ async def signed_up(stack: Running, name: str, number: int, say: Say) -> AsyncIt
         yield list(await asyncio.gather(*(one(index) for index in range(number))))
 
 
-class Patience:
-    """A buyer's patience with a service that says «not now»: the same request again, with the same Idempotency-Key.
-
-    Attributes:
-        again: How often that was needed, by all buyers.
-    """
-
-    def __init__(self) -> None:
-        self.again = 0
-
-    async def __call__(self, act: Callable[[], Awaitable[JSON]]) -> JSON:
-        """Act until it is done, as ``Retry-After`` says; raises what came last after `PURCHASE_SECONDS`."""
-        deadline = time.monotonic() + PURCHASE_SECONDS
-        while True:
-            try:
-                return await act()
-            except (Refused, httpx.TimeoutException) as error:
-                if getattr(error, "status", 503) != 503 or time.monotonic() > deadline:
-                    raise
-                self.again += 1
-                await asyncio.sleep(getattr(error, "retry_after", 1.0))
-
-
-async def purchases_wrong(stack: Running, customers: list[Customer]) -> Bar:
+async def purchases_wrong(stack: Running, customers: list[PatientCustomer]) -> Bar:
     """Count purchases that went wrong for their buyers, then what is wrong in the databases."""
-    patience = Patience()
     began = time.monotonic()
-    bought = await asyncio.gather(*(_bought(customer, patience) for customer in customers))
-    seconds = time.monotonic() - began
+    bought = await asyncio.gather(*(_bought(customer) for customer in customers))
+    seconds, again = time.monotonic() - began, sum(customer.again for customer in customers)
     async with _databases(stack) as (billing, tenancy):
         in_books = await flaws(billing, tenancy, [order for order, _ in bought if order])
     wrong = [reason for _, reason in bought if reason] + in_books
@@ -109,30 +85,30 @@ async def purchases_wrong(stack: Running, customers: list[Customer]) -> Bar:
         PURCHASES_WRONG,
         value=len(wrong),
         peer=f"{len(customers)} at once with {POLLERS} pollers each",
-        note=most_frequent(wrong) or f"all within {seconds:.0f} s; {patience.again} requests were asked to come again",
+        note=most_frequent(wrong) or f"all within {seconds:.0f} s; {again} requests were asked to come again",
     )
 
 
-async def _bought(customer: Customer, patience: Patience) -> tuple[str, str]:
+async def _bought(customer: Customer) -> tuple[str, str]:
     """Buy, and return the order and what is wrong as the buyer sees it; nothing where all is right."""
-    order_id, key = "", secrets.token_hex(16)
+    order_id = ""
     try:
-        order = await patience(lambda: customer.order(2, customer.email, key=key))
+        order = await customer.order(2, customer.email)
         order_id = str(order["id"])
-        await patience(lambda: customer.pay(order, MTN_MOMO, key=key))
-        answers = await asyncio.gather(*(_polled(customer, order, patience) for _ in range(POLLERS)))
+        await customer.pay(order, MTN_MOMO)
+        answers = await asyncio.gather(*(_polled(customer, order) for _ in range(POLLERS)))
         if len({str(answer["id"]) for answer in answers}) != 1:
             return order_id, "pollers saw different organizations"
-        return order_id, await _seen_by(customer, patience)
+        return order_id, await _seen_by(customer)
     except (AssertionError, TimeoutError, OSError, httpx.HTTPError) as error:
         return order_id, f"{type(error).__name__}: {str(error)[:200]}"
 
 
-async def _polled(customer: Customer, order: JSON, patience: Patience) -> JSON:
+async def _polled(customer: Customer, order: JSON) -> JSON:
     """Poll as the guide's page does; return the organization. Raises TimeoutError."""
     deadline = time.monotonic() + PURCHASE_SECONDS
     while time.monotonic() < deadline:
-        answer = await patience(lambda: customer.verify(order))
+        answer = await customer.verify(order)
         if answer["success"] and answer["organization"]:
             organization: JSON = answer["organization"]
             return organization
@@ -140,12 +116,9 @@ async def _polled(customer: Customer, order: JSON, patience: Patience) -> JSON:
     raise TimeoutError("no organization")
 
 
-async def _seen_by(customer: Customer, patience: Patience) -> str:
+async def _seen_by(customer: Customer) -> str:
     """Return what the customer sees too much or too little of after one purchase."""
-    held = {}
-    for kind in SEEN:
-        listed = await patience(partial(customer.get, f"/api/tenants/{kind}/"))
-        held[kind] = len(listed["results"])
+    held = {kind: len((await customer.get(f"/api/tenants/{kind}/"))["results"]) for kind in SEEN}
     return ", ".join(f"{count} {kind} shown" for kind, count in held.items() if count != 1)
 
 
@@ -161,7 +134,7 @@ async def _databases(stack: Running) -> AsyncIterator[tuple[asyncpg.Connection, 
         await tenancy.close()
 
 
-async def _provision_p99(stack: Running, customers: list[Customer]) -> Bar:
+async def _provision_p99(stack: Running, customers: list[PatientCustomer]) -> Bar:
     payment, events = [], []
     async with _databases(stack) as (billing, tenancy):
         for customer in customers:
