@@ -3,6 +3,8 @@
 What a provider sends is believed only after its own keys have signed it for us, now, and for this very sign-in.
 """
 
+import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,8 +26,10 @@ ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
 
 LEEWAY_SECONDS = 60
 LARGEST_ANSWER = 256 * 1024
+"""Bytes that are read of an answer: whose provider it is may have any reason to send more."""
+
 SECONDS = 10.0
-"""Patience with a provider, for each of its answers."""
+"""Patience with a provider, for the whole of each of its answers."""
 
 
 class OidcProviders:
@@ -72,46 +76,57 @@ class OidcProviders:
         """
         async with self._client() as client:
             described = await self._described(client, connection)
-            answer = await self._document(
-                client.post(
-                    described["token_endpoint"],
-                    data={
-                        "grant_type": "authorization_code",
-                        "code": code,
-                        "redirect_uri": redirect_uri,
-                        "code_verifier": verifier,
-                    },
-                    auth=(connection.client_id, connection.client_secret),
-                    headers={"accept": "application/json"},
-                )
+            answer = await _document(
+                client,
+                "POST",
+                described["token_endpoint"],
+                data={
+                    "grant_type": "authorization_code",
+                    "code": code,
+                    "redirect_uri": redirect_uri,
+                    "code_verifier": verifier,
+                },
+                auth=(connection.client_id, connection.client_secret),
             )
-            keys = await self._document(client.get(described["jwks_uri"]))
+            keys = await _document(client, "GET", described["jwks_uri"])
         return _asserted(connection, str(answer.get("id_token", "")), keys, nonce)
 
     def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=self._transport(), timeout=SECONDS, follow_redirects=False)
+        # Nothing compressed: what is small on the wire shall not be large in memory.
+        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        return httpx.AsyncClient(transport=self._transport(), headers=headers, timeout=SECONDS, follow_redirects=False)
 
     async def _described(self, client: httpx.AsyncClient, connection: Connection) -> Mapping[str, Any]:
         url = connection.issuer.rstrip("/") + "/.well-known/openid-configuration"
         try:
-            described = await self._document(client.get(url))
+            described = await _document(client, "GET", url)
             if described["issuer"] != connection.issuer:
                 raise ProviderUnavailable(issuer=connection.issuer)
             return {name: str(described[name]) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
         except (KeyError, SsoRefused) as error:
             raise ProviderUnavailable(issuer=connection.issuer) from error
 
-    async def _document(self, asking: Any) -> Mapping[str, Any]:
-        try:
-            answer: httpx.Response = await asking
-            document = answer.json() if len(answer.content) <= LARGEST_ANSWER else None
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise ProviderUnavailable(issuer="") from error
-        if answer.status_code in {400, 401, 403}:
-            raise SsoRefused
-        if answer.status_code != 200 or not isinstance(document, dict):
-            raise ProviderUnavailable(issuer="")
-        return document
+
+async def _document(client: httpx.AsyncClient, method: str, url: str, **more: Any) -> Mapping[str, Any]:
+    try:
+        async with asyncio.timeout(SECONDS), client.stream(method, url, **more) as answer:
+            if answer.status_code in {400, 401, 403}:
+                raise SsoRefused
+            document = json.loads(await _body(answer)) if answer.status_code == 200 else None
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
+        raise ProviderUnavailable(issuer="") from error
+    if not isinstance(document, dict):
+        raise ProviderUnavailable(issuer="")
+    return document
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    body = b""
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > LARGEST_ANSWER:
+            raise ValueError("the answer has no end")
+    return body
 
 
 def _challenge(verifier: str) -> str:
@@ -140,5 +155,5 @@ def _asserted(connection: Connection, id_token: str, keys: Mapping[str, Any], no
             email_verified=claims.get("email_verified") is True,
             full_name=str(claims.get("name") or ""),
         )
-    except (JoseError, AuthlibBaseError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (JoseError, AuthlibBaseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SsoRefused from error
