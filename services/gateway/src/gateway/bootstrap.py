@@ -71,7 +71,8 @@ def proxy_of(
 
     def hear(envelope: Envelope) -> None:
         revocations.hear(envelope)
-        forget()
+        # Whose session it was may have another organization now. A key that ended is refused by its id.
+        sessions.forget()
 
     if broker is not None:
         broker.listen([(fact.source, fact.type) for fact in HEARD.all()], hear, forget)

@@ -95,6 +95,15 @@ async def test_a_revoked_key_ends_at_once_everywhere(stack) -> None:
     assert await other.asks() == (200, None)
 
 
+async def test_what_is_known_of_keys_outlives_the_end_of_others(stack) -> None:
+    program = Program(stack)
+    assert await program.asks() == (200, None)
+    await stack.broker.publish(told("session.revoked", session_id=uuid7(), user_id=uuid7(), reason="logout"))
+    await stack.broker.publish(told("api_key.revoked", uuid7(), key_id=uuid7()))
+    assert await program.asks() == (200, None)
+    assert stack.tenancy.key_questions == 1
+
+
 @pytest.mark.invariant("S59")
 @pytest.mark.parametrize("overrides", [{"api_key_lifetime": 0.2}], indirect=True)
 async def test_what_is_known_of_a_key_is_forgotten_after_its_time(stack) -> None:
