@@ -101,6 +101,8 @@ def test_header_sections_have_limits() -> None:
 
 def test_templates_match_whole_segments() -> None:
     one = Route("/a/{id}/b/", frozenset({"GET"}), "s", Level.TOKEN)
-    table = RouteTable([one])
-    assert table.rows_of("/a/x/b/") == [one]
+    two = Route("/a/{id}/{part}/", frozenset({"PUT"}), "s", Level.TOKEN)
+    table = RouteTable([two, one])
+    assert table.rows_of("/a/x/b/") == [one, two]
+    assert table.rows_of("/a/x/y/") == [two]
     assert not [path for path in ("/a//b/", "/a/x/b", "/a/x/y/b/", "/a/x/b/c/", "/") if table.rows_of(path)]

@@ -1,8 +1,12 @@
 """Finds the row of a path."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from gateway.proxy.routes import Route
+
+ANY, ROWS = "/any", "/rows"
+"""Keys beside a node's literal segments, which have no slash: where any segment leads, and the rows that end there."""
 
 
 class RouteTable:
@@ -14,24 +18,23 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._exact: dict[str, list[Route]] = {}
-        self._templates: list[tuple[list[str], Route]] = []
+        self._templates: dict[str, Any] = {}
         for route in routes:
-            if "{" in route.path:
-                self._templates.append((route.path.split("/"), route))
-            else:
+            if "{" not in route.path:
                 self._exact.setdefault(route.path, []).append(route)
+                continue
+            node = self._templates
+            for segment in route.path.split("/"):
+                node = node.setdefault(ANY if segment.startswith("{") else segment, {})
+            node.setdefault(ROWS, []).append(route)
 
     def rows_of(self, path: str) -> list[Route]:
         """All rows of a path, whatever their methods; none when it is not listed."""
         found = self._exact.get(path)
         if found is not None:
             return found
-        segments = path.split("/")
-        return [route for template, route in self._templates if _matches(template, segments)]
-
-
-def _matches(template: list[str], segments: list[str]) -> bool:
-    return len(template) == len(segments) and all(
-        bool(found) if wanted.startswith("{") else wanted == found
-        for wanted, found in zip(template, segments, strict=True)
-    )
+        nodes = [self._templates]
+        for segment in path.split("/"):
+            edges = (segment, ANY) if segment else (segment,)
+            nodes = [node[edge] for node in nodes for edge in edges if edge in node]
+        return [row for node in nodes for row in node.get(ROWS, ())]
