@@ -56,7 +56,7 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     refused_per_minute: int | None = Field(
         None,
         ge=1,
-        description="Tokens that one address may present in vain a minute; 60 in production, 6 000 elsewhere",
+        description="Tokens and keys that one address may present in vain a minute; 60 in production, 6 000 elsewhere",
     )
     requests_at_once: int = Field(
         64, ge=1, description="Requests of one organization that a replica answers at the same time, streams included"

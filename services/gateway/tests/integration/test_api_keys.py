@@ -187,6 +187,14 @@ async def test_each_key_has_its_own_limit(stack) -> None:
     assert await other.asks() == (200, None)
 
 
+@pytest.mark.invariant("S66")
+@pytest.mark.parametrize("overrides", [{"refused_per_minute": 20}], indirect=True)
+async def test_a_key_that_does_not_open_a_route_is_presented_in_vain_a_few_times(stack) -> None:
+    program = Program(stack, scopes=["backups:read"])
+    assert [(await program.asks("/api/restore/vm/", "POST"))[0] for _ in range(7)] == [403] * 5 + [429] * 2
+    assert await program.asks() == (200, None)
+
+
 @pytest.mark.invariant("S12")
 async def test_a_key_is_in_no_log_and_in_no_question(stack, caplog) -> None:
     caplog.set_level(logging.DEBUG)

@@ -1,6 +1,8 @@
 """Who asks: the caller of a request, counted against the limits that are his."""
 
-from gateway.errors import ApiKeyInvalid, TokenInvalid, TokenMissing
+from common.errors import Forbidden, Unauthenticated
+
+from gateway.errors import TokenMissing
 from gateway.proxy import headers as fields
 from gateway.proxy.access_tokens import AccessTokens, Identity
 from gateway.proxy.api_keys import ApiKeys, is_key
@@ -68,7 +70,7 @@ class Callers:
             if is_key(token):
                 return await self._keys.identify(token, route, method, address)
             return await self._tokens.verify(token)
-        except (TokenInvalid, ApiKeyInvalid):
+        except (Unauthenticated, Forbidden):
             await self._limits.take(refused=address)
             raise
 
