@@ -45,12 +45,15 @@ from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
 from tenancy.workflows.due_deletions import DueDeletions
+from tenancy.workflows.forgetting import forget_outlived
 from tenancy.workflows.signing_keys import rotate, take_over
 from tenancy.workflows.tools import Tools
 
 SYSTEM_ROLES = ("auth", "staff", "janitor")
 DELETIONS = timedelta(minutes=5)
 """Pause between two looks for organizations whose grace is over."""
+FORGETTING = timedelta(hours=1)
+"""Pause between two removals of proofs and counts that nobody can use any more."""
 PACKAGE_FOLDER = Path(__file__).parent
 
 
@@ -107,6 +110,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         ),
         Mailer(database, settings),
         Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
+        Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store), database),
     ]
 
     async def close() -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, delete, func, update
+from sqlalchemy import case, func, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,8 +38,3 @@ class Attempts:
         """Take a try off the count: it was right."""
         mine = (attempts.c.kind == limit.kind) & (attempts.c.subject == subject)
         await self._session.execute(update(attempts).where(mine).values(tries=func.greatest(attempts.c.tries - 1, 0)))
-
-    async def forget(self, before: datetime) -> int:
-        """Delete counts whose window is long over."""
-        gone = await self._session.execute(delete(attempts).where(attempts.c.began_at < before))
-        return int(gone.rowcount)  # type: ignore[attr-defined]

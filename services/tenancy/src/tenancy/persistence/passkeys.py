@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -54,10 +54,6 @@ class Passkeys:
         found = select(passkeys).where(passkeys.c.user_id == user_id).order_by(passkeys.c.created_at, passkeys.c.id)
         return [Passkey(**row) for row in (await self._session.execute(found)).mappings()]
 
-    async def count(self, user_id: UUID) -> int:
-        found = select(func.count()).select_from(passkeys).where(passkeys.c.user_id == user_id)
-        return int(await self._session.scalar(found) or 0)
-
     async def by_credential(self, credential_id: bytes) -> Passkey | None:
         """The passkey with this id, locked: its counter grows once for each signature."""
         found = select(passkeys).where(passkeys.c.credential_id == credential_id).with_for_update()
@@ -79,8 +75,3 @@ class Passkeys:
         mine = (passkeys.c.id == passkey_id) & (passkeys.c.user_id == user_id)
         row = (await self._session.execute(delete(passkeys).where(mine).returning(passkeys))).mappings().one_or_none()
         return None if row is None else Passkey(**row)
-
-    async def forget(self, before: datetime) -> int:
-        """Delete challenges that nobody answered."""
-        gone = await self._session.execute(delete(passkey_challenges).where(passkey_challenges.c.expires_at < before))
-        return int(gone.rowcount)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.sessions import Device, RefreshToken, Session
@@ -128,8 +128,3 @@ class Sessions:
             .where(refresh_tokens.c.id == token_id, refresh_tokens.c.used_at.is_(None))
             .values(used_at=at)
         )
-
-    async def forget(self, before: datetime) -> int:
-        """Delete refresh tokens that expired before then: one that is gone is refused like one that never was."""
-        gone = await self._session.execute(delete(refresh_tokens).where(refresh_tokens.c.expires_at < before))
-        return int(gone.rowcount)  # type: ignore[attr-defined]

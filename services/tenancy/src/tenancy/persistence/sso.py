@@ -128,8 +128,3 @@ class SsoSignIns:
         await self._session.execute(
             insert(sso_identities).values(issuer=issuer, subject=subject, user_id=user_id, linked_at=at)
         )
-
-    async def forget(self, before: datetime) -> int:
-        """Delete sign-ins that never came back."""
-        gone = await self._session.execute(delete(sso_states).where(sso_states.c.expires_at < before))
-        return int(gone.rowcount)  # type: ignore[attr-defined]

@@ -85,6 +85,7 @@ refresh_tokens = Table(
     at("used_at", nullable=True),
     ForeignKeyConstraint(["user_id", "session_id"], ["sessions.user_id", "sessions.id"]),
     Index("ix_refresh_tokens_session", "user_id", "session_id"),
+    Index("ix_refresh_tokens_expires_at", "expires_at"),
 )
 
 one_time_links = Table(
@@ -100,6 +101,7 @@ one_time_links = Table(
     Column("about_id", Uuid),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
     Index("ix_one_time_links_user", "user_id"),
+    Index("ix_one_time_links_expires_at", "expires_at"),
 )
 """Links sent by mail to one person, bound to the address that they were sent to."""
 

@@ -9,6 +9,7 @@ from tenancy.persistence.attempts import Attempts
 from tenancy.persistence.audit import AuditTrail
 from tenancy.persistence.links import EmailChanges, Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
+from tenancy.persistence.outlived import Outlived
 from tenancy.persistence.passkeys import Passkeys
 from tenancy.persistence.people import NamedPeople, Users
 from tenancy.persistence.recovery_codes import RecoveryCodes
@@ -36,6 +37,7 @@ class UnitOfWork(Transaction):
         self.sign_in_rules = SignInRulesRows(session)
         self.sso = SsoSettings(session)
         self.sso_sign_ins = SsoSignIns(session)
+        self.outlived = Outlived(session)
         self.organizations = Organizations(session)
         self.memberships = Memberships(session)
         self.usage = UsageMetrics(session)
