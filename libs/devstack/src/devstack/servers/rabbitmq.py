@@ -246,7 +246,7 @@ class RabbitNode:
             state.ports[name] = kept_or_free(self._wanted.get(name), state.ports.get(name) if keep else None)
 
     def _launch(self, programs: RabbitPrograms, state: states.State) -> bool:
-        """Start epmd and the node; whether both its doors opened. What was started and failed is ended."""
+        """Start epmd and the node; whether all its doors opened. What was started and failed is ended."""
         self._write_configuration(state)
         self._log.unlink(missing_ok=True)
         environment = self._environment(programs, state)
@@ -272,8 +272,11 @@ class RabbitNode:
         return False
 
     def _is_ready(self, state: states.State) -> bool:
-        """Whether AMQP and the management API answer; learns the version from the latter."""
-        if not (accepts(state.ports["amqp"]) and accepts(state.ports["management"])):
+        """Whether all doors are open; learns the version from the management API.
+
+        The metrics open last: a node that cannot have their port ends again when the others have long been open.
+        """
+        if not all(accepts(state.ports[door]) for door in ("amqp", "management", "prometheus")):
             return False
         try:
             state.version = str(_server(state).ask("GET", "overview")["rabbitmq_version"])
