@@ -154,3 +154,86 @@ async def test_a_renewal_beyond_a_scheduled_smaller_plan_is_of_that_plan(billing
     further = await place(owner, plan_id=1)
     assert (further["kind"], further["total_amount"]) == ("change", "25000")
     assert further["effective_at"] is not None
+
+
+async def standing(billing: Billing, tenant_id: UUID) -> tuple[str, Any, int]:
+    """Return plan, end, and how many periods count."""
+    row = (
+        await billing.rows(
+            "select plan->>'name' as plan, ends_at, (select count(*) from subscription_periods p where"
+            " p.tenant_id = s.tenant_id and replaced_at is null) as periods from subscriptions s where tenant_id = $1",
+            t=tenant_id,
+        )
+    )[0]
+    return row["plan"], row["ends_at"], row["periods"]
+
+
+async def cases_of(billing: Billing, tenant_id: UUID) -> set[str]:
+    return {row["kind"] for row in await billing.rows("select kind from cases where tenant_id = $1", t=tenant_id)}
+
+
+@pytest.mark.invariant("S16")
+@pytest.mark.parametrize("paid", ["before", "after"])
+async def test_a_renewal_of_before_a_smaller_plan_does_not_bring_the_dearer_one_back(
+    billing: Billing, paid: str
+) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=3)
+    renewal = await place(owner, plan_id=3)
+    assert renewal["kind"] == "renewal"
+    waiting = await initiate(owner, renewal, BANK)
+    await pay_by_transfer(billing, owner, await place(owner, plan_id=1, billing_cycle="yearly"))
+    plan, ends_at, periods = await standing(billing, tenant_id)
+    assert (plan, periods) == ("gold", 2)
+    if paid == "after":
+        billing.clock.advance(timedelta(days=32))
+        await billing.calendar.run_due()
+        assert await plan_of(billing, tenant_id) == "bronze"
+    # A new attempt is refused; money that was on its way is kept, and a person decides about it.
+    answer = await approve(billing, waiting["payment_id"])
+    assert answer.status_code == 200, answer.text
+    assert await standing(billing, tenant_id) == ("bronze" if paid == "after" else "gold", ends_at, periods)
+    assert "order_outdated" in await cases_of(billing, tenant_id)
+    again = await owner.post(f"{ORDERS}{renewal['id']}/initiate_payment/", json={"payment_method_id": BANK})
+    assert (again.status_code, again.json()["code"]) == (409, "order_outdated")
+    invoices = await billing.rows("select 1 from invoices where tenant_id = $1", t=tenant_id)
+    assert len(invoices) == 2
+    billing.clock.advance(ends_at - billing.clock.now() - timedelta(days=10))
+    await billing.calendar.run_due()
+    assert await plan_of(billing, tenant_id) == "bronze"
+
+
+@pytest.mark.invariant("S16")
+async def test_an_upgrade_that_was_priced_before_a_renewal_was_paid_does_not_swallow_it(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=1)
+    renewal = await place(owner, plan_id=1)
+    waiting = await initiate(owner, renewal, BANK)
+    upgrade = await place(owner, plan_id=3)
+    asked = await initiate(owner, upgrade, BANK)
+    assert (await approve(billing, waiting["payment_id"])).status_code == 200
+    assert (await approve(billing, asked["payment_id"])).status_code == 200
+    plan, _, periods = await standing(billing, tenant_id)
+    assert (plan, periods) == ("bronze", 2), "both paid months are there still"
+    assert "order_outdated" in await cases_of(billing, tenant_id)
+    refused = await owner.post(f"{ORDERS}{upgrade['id']}/initiate_payment/", json={"payment_method_id": BANK})
+    assert (refused.status_code, refused.json()["code"]) == (409, "order_outdated")
+    anew = await place(owner, plan_id=3, customer_name="Autre nom")
+    assert [one["cost_minor"] for one in anew["proration"]["unused"]] == [25_000, 25_000]
+    assert 49_990 <= anew["proration"]["credit_minor"] <= 50_000
+
+
+@pytest.mark.invariant("S16")
+async def test_an_upgrade_of_the_grace_does_not_swallow_the_month_that_was_paid_since(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=1)
+    billing.clock.advance(timedelta(days=33))
+    await billing.calendar.run_due()
+    renewal = await place(owner, plan_id=1)
+    waiting = await initiate(owner, renewal, BANK)
+    upgrade = await place(owner, plan_id=3)
+    assert upgrade["credit_amount"] == "0"
+    asked = await initiate(owner, upgrade, BANK)
+    assert (await approve(billing, waiting["payment_id"])).status_code == 200
+    assert (await approve(billing, asked["payment_id"])).status_code == 200
+    plan, ends_at, periods = await standing(billing, tenant_id)
+    assert (plan, periods) == ("bronze", 2)
+    assert ends_at > billing.clock.now() + timedelta(days=20)
+    assert "order_outdated" in await cases_of(billing, tenant_id)

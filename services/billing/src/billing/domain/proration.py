@@ -66,6 +66,11 @@ class Proration:
         """All that is credited."""
         return sum((one.credit for one in self.unused), Money.zero(currency))
 
+    def is_of(self, periods: Iterable[tuple[Period, Money]], at: datetime) -> bool:
+        """Say whether what it credits is all that is paid for still: no period came since, none moved or went."""
+        credited = {(one.starts_at, one.ends_at) for one in self.unused if one.ends_at > at}
+        return credited == {(period.starts_at, period.ends_at) for period, _ in periods}
+
     def document(self) -> dict[str, Any]:
         """Return it as JSON for a row."""
         return {

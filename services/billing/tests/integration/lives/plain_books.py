@@ -35,7 +35,7 @@ class Purchase:
     """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``.
 
     ``credit`` is what the time that it replaces pays of its price, ``unspent`` what that is worth beyond it, ``noted``
-    what of its invoice was taken back.
+    what of its invoice was taken back. ``replaces`` are the periods that one which begins at once was reckoned from.
     """
 
     id: str
@@ -52,6 +52,7 @@ class Purchase:
     settled: bool = False
     unspent: int = 0
     noted: int = 0
+    replaces: list[tuple[datetime, datetime]] = field(default_factory=list)
 
 
 @dataclass
@@ -129,6 +130,10 @@ class PlainBooks:
     def live(self) -> list[Span]:
         return [span for span in self.spans if span.struck_at is None]
 
+    def ahead(self) -> list[tuple[datetime, datetime]]:
+        """Return the periods that are paid for and not over."""
+        return sorted((span.starts, span.ends) for span in self.live() if span.ends > self.now)
+
     def expected_credit(self, plan: int, *, at_once: bool) -> tuple[int, bool]:
         """Return what an order for another plan is credited now, and whether it waits for the end of what is paid."""
         assert self.ends is not None
@@ -147,6 +152,8 @@ class PlainBooks:
 
     def place(self, purchase: Purchase, *, made_now: bool) -> None:
         self.purchases[purchase.id] = purchase
+        if purchase.kind == "change" and not purchase.scheduled:
+            purchase.replaces = self.ahead()
         if made_now and (purchase.total == 0 or self.credit >= purchase.total):
             self.pay_by_credit(purchase)
 
@@ -156,6 +163,8 @@ class PlainBooks:
         if purchase.kind == "renewal":
             last = max(self.live(), key=lambda span: span.ends, default=None)
             return purchase.plan != self.plan or (last is not None and last.purchase.plan != purchase.plan)
+        if not purchase.scheduled and [each for each in purchase.replaces if each[1] > self.now] != self.ahead():
+            return True
         old = self.now - purchase.placed_at > CHANGE_HOLDS
         poorer = self.went_back_at is not None and self.went_back_at >= purchase.placed_at
         return (purchase.credit > 0 and (old or poorer)) or any(

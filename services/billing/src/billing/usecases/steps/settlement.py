@@ -80,16 +80,18 @@ async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | Non
     """Say whether the subscription that an order's frozen price was computed from is another by now.
 
     A renewal is of the running plan; a change credits periods once, and the time in them that was unused when it was
-    placed.
+    placed. One that begins at once replaces all that is paid for, so it has to have credited all of it.
     """
     if running is None or order.kind is OrderKind.NEW:
         return False
     if order.kind is OrderKind.RENEWAL:
         return running.plan.id != order.plan.id or not await uow.subscriptions.paid_ahead_is_of(order.plan.id)
-    placed = order.created_at
+    placed, now = order.created_at, uow.clock.now()
     if await uow.subscriptions.replaced_since(placed):
         return True
-    too_late = uow.clock.now() - placed > CHANGE_HOLDS
+    if order.proration is not None and not order.proration.is_of(await uow.subscriptions.periods_ahead(now), now):
+        return True
+    too_late = now - placed > CHANGE_HOLDS
     return bool(order.amounts.credit) and (too_late or await uow.subscriptions.refunded_since(placed))
 
 
