@@ -5,6 +5,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 SETUP = @$(PYTHON) tools/bootstrap.py
 
+# Dozens of processes start in a run: where the environment forbids compiled modules, each would compile all of ours anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-noise dev up down logs test test-unit test-integration test-e2e test-long test-specs \
   test-vcsim invariants bench fmt check contracts k8s-check migrate migration lock images clean sample-invoice
