@@ -1,13 +1,13 @@
-"""The gateway's contracts: its route table, so that a change of what is let through shows, and what it hears."""
+"""The gateway's contracts: its routes, so that a change of what is let through shows; what it hears; its settings."""
 
 from typing import Any
 
-from common.contracts import asyncapi
+from common.contracts import asyncapi, settings_page
 
 from gateway.proxy.revocations import HEARD
 from gateway.proxy.routes import ROUTES
 from gateway.proxy.scopes import area_of
-from gateway.settings import NAME
+from gateway.settings import NAME, Settings
 
 
 def documents() -> dict[str, Any]:
@@ -26,4 +26,8 @@ def documents() -> dict[str, Any]:
         }
         for route in ROUTES
     ]
-    return {"routes.json": rows, "asyncapi.json": asyncapi(NAME, (), HEARD)}
+    return {
+        "routes.json": rows,
+        "asyncapi.json": asyncapi(NAME, (), HEARD),
+        "settings.md": settings_page(NAME, Settings),
+    }

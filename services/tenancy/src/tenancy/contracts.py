@@ -8,9 +8,9 @@ from tenancy.adapters.letters import TemplateLetters
 from tenancy.api.app import make_app
 from tenancy.events import FACTS
 from tenancy.messaging.handlers import subscriptions
-from tenancy.settings import NAME
+from tenancy.settings import NAME, Settings
 
 
 def documents() -> dict[str, Any]:
     """Every document by its path below `contracts/`."""
-    return contracts.documents(NAME, make_app(None, None), FACTS, subscriptions(TemplateLetters("")))
+    return contracts.documents(NAME, Settings, make_app(None, None), FACTS, subscriptions(TemplateLetters("")))
