@@ -57,13 +57,16 @@ async def create_roles(
 
 
 async def create_database(admin_url: str, name: str, prefix: str, *, template: str | None = None) -> None:
-    """Create a database that its owner owns and only the service's roles may enter; an existing one is left."""
+    """Create a database that its owner owns and only the service's roles may enter.
+
+    An existing one keeps all it holds, and roles that came after it may enter it too.
+    """
     admin = await asyncpg.connect(admin_url, timeout=10)
     try:
-        if await admin.fetchval("select 1 from pg_database where datname = $1", name):
-            return
-        copied = f'template "{template}"' if template else "template template0 encoding 'UTF8'"
-        await admin.execute(f'create database "{name}" owner "{prefix}_owner" {copied}')
+        exists = await admin.fetchval("select 1 from pg_database where datname = $1", name)
+        if not exists:
+            copied = f'template "{template}"' if template else "template template0 encoding 'UTF8'"
+            await admin.execute(f'create database "{name}" owner "{prefix}_owner" {copied}')
         await admin.execute(f'revoke connect, temporary on database "{name}" from public')
         roles = await admin.fetch("select rolname from pg_roles where rolname like $1", f"{prefix}\\_%")
         for row in roles:
