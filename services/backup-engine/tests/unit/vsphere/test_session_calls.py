@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from backup_engine.adapters.vsphere.dialer import Dialer, DialPolicy, PinnedHost
 from backup_engine.adapters.vsphere.session import Session
+from backup_engine.adapters.vsphere.soap import PinnedStub
 from backup_engine.ports.hypervisor import no_fence
 from backup_engine.ports.hypervisor_values import Credentials
 
@@ -37,3 +38,25 @@ async def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
     assert call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
+
+
+class Plug:
+    """A connection that knows whether it was closed."""
+
+    sock = None
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_connection_that_comes_back_after_the_end_is_closed() -> None:
+    """A thread whose call nobody waits for any more gives it back late; the pool that nobody looks at would keep it."""
+    stub = PinnedStub(PinnedHost("esxi.example", 443, "192.0.2.1", "00" * 32))
+    in_time, late = Plug(), Plug()
+    stub.ReturnConnection(in_time)
+    assert not in_time.closed
+    stub.close()
+    assert in_time.closed
+    stub.ReturnConnection(late)
+    assert late.closed

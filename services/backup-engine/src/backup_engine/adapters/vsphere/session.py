@@ -64,7 +64,7 @@ class Session:
         self.content = await self.call("RetrieveContent", self._retrieve_content)
         self.about = self.content.about
         version = newest_common_version(self.about.apiVersion)
-        self._stub.DropConnections()
+        self._stub.close()
         self._stub = PinnedStub(self.pinned, version)
         self.content = await self.call("RetrieveContent", self._retrieve_content)
         await self._login(seen=0)
@@ -114,7 +114,8 @@ class Session:
             await self._run("Logout", self.content.sessionManager.Logout, 10.0, fenced=False)
         except Exception as error:  # noqa: BLE001 - the session ends by itself, whatever this was
             _log.info("logout failed", extra={"reason": type(error).__name__})
-        self._stub.DropConnections()
+        finally:
+            self._stub.close()
 
     def _retrieve_content(self) -> Any:
         return self.managed(vim.ServiceInstance, "ServiceInstance").RetrieveContent()

@@ -88,11 +88,23 @@ class PinnedStub(SoapStubAdapter):  # type: ignore[misc]  # made at import, with
         )
         self._pinned = pinned
         self._calls = threading.local()
+        self._closed = False
 
     def prepare(self, *, seconds: float, takes_cookie: bool = False) -> None:
         """For this thread's next calls: how long each may take, and whether it opens a session."""
         self._calls.seconds = seconds
         self._calls.takes_cookie = takes_cookie
+
+    def close(self) -> None:
+        """End all connections: those in the pool now, and those in use by threads when they come back."""
+        self._closed = True
+        self.DropConnections()
+
+    def ReturnConnection(self, connection: PinnedConnection) -> None:  # noqa: N802 - pyvmomi's name
+        """Into the pool; that of a call which nobody waited for any more comes after the end."""
+        super().ReturnConnection(connection)
+        if self._closed:
+            self.DropConnections()
 
     def GetConnection(self) -> PinnedConnection:  # noqa: N802 - pyvmomi's name
         """From the pool or new, in the manner that this thread prepared."""
