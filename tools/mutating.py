@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.testing.waiting import PATIENCE_SETTING
 from pytest_numbers import NUMBERS_SETTING, SECONDS_SETTING
 from testing_run import PYTEST, Outcome, Servers, pytest_environment, read_outcome
 
@@ -28,6 +29,8 @@ AT_ONCE = 2
 """Mutations tried at a time: one per core of the smallest machine that we run on."""
 PATIENCE_SECONDS = 240
 """For one mutation; its tests take seconds, and each has a time-out of its own."""
+CONDITION_SECONDS = 20
+"""How long a test waits for what the mutation keeps from happening: without it that takes a second or two."""
 KILLERS = "killers.json"
 PARTS = ("libs", "services", "tests/architecture")
 """Where unit and integration tests are; to import what starts a whole stack costs more than most mutations' tests."""
@@ -183,6 +186,7 @@ class Tree:
             seconds.write_text(json.dumps({test: proof.seconds for test, proof in plain.proofs.items()}))
             environment = pytest_environment(found, record, self.import_path())
             environment |= {NUMBERS_SETTING: mutation.number, SECONDS_SETTING: str(seconds)}
+            environment |= {PATIENCE_SETTING: str(CONDITION_SECONDS)}
             command = [*PYTEST, "-p", "pytest_numbers", "-p", "no:cacheprovider", "-q", "-x", "--tb=short", *tests]
             if not tests:
                 return Outcome(exit_code=5)
