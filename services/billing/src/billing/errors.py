@@ -12,7 +12,7 @@ DomainError
 │            DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
-│            SubscriptionEnded · OrderPaidByCredit
+│            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -278,6 +278,12 @@ class RenewalOfAnotherPlan(Conflict):
     fr = "Un renouvellement porte sur le forfait en cours et payé d'avance. Pour un autre, commandez un changement."
 
 
+class SubscriptionDisputed(Conflict):
+    code = "subscription_disputed"
+    en = "A payment of this subscription is disputed: its plan can be changed once that is settled, or write to us."
+    fr = "Un paiement de cet abonnement est contesté : le plan pourra changer une fois le litige réglé ; écrivez-nous."
+
+
 class OrderOutdated(Conflict):
     """The subscription that its price was computed from is another by now, or too much of it is used up."""
 
@@ -319,11 +325,17 @@ class PaymentNotRefundable(Conflict):
 
 
 class RefundTooLarge(Conflict):
-    """Fields `left` and `currency`: what was captured and is neither refunded, asked for, nor used as credit."""
+    """Fields `left` and `currency`: what was captured and is not refunded, asked for, credited or used as credit."""
 
     code = "refund_too_large"
-    en = "At most {left} {currency} of this payment may still be refunded, without credit that was used since."
-    fr = "Au plus {left} {currency} de ce paiement sont encore remboursables, hors avoir utilisé depuis."
+    en = (
+        "At most {left} {currency} of this payment may still be refunded: without unused time that a change of plan has"
+        " credited, and without credit that was used since."
+    )
+    fr = (
+        "Au plus {left} {currency} de ce paiement sont encore remboursables : sans le temps non utilisé qu'un"
+        " changement de plan a déjà crédité, ni l'avoir utilisé depuis."
+    )
 
 
 class RefundStateForbids(Conflict):

@@ -6,7 +6,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from billing.testing import Billing, by_paypal, place, until_paid
+from billing.testing import (
+    ORDERS,
+    PAYMENTS,
+    Billing,
+    by_paypal,
+    initiate,
+    order_body,
+    pay_by_transfer,
+    place,
+    until_paid,
+)
 from common.ids import uuid7
 from common.testing import eventually
 
@@ -116,6 +126,83 @@ async def test_a_lost_dispute_stays_suspended_and_the_money_is_booked_once(world
         t=mine.tenant_id,
     )
     assert balances == []
+
+
+async def test_what_is_paid_while_a_dispute_is_open_lifts_no_suspension(world: Any) -> None:
+    billing, me = world.billing, uuid7()
+    mine, other = await paid(world, billing.client(user_id=me)), await paid(world)
+    reference = await mine.dispute()
+    await mine.becomes("suspended", "dispute")
+    owner = billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
+    renewal = await place(owner)
+    before = await billing.rows("select ends_at from subscriptions where tenant_id = $1", t=mine.tenant_id)
+    await pay_by_transfer(billing, owner, renewal)
+    assert (await owner.get(f"{ORDERS}{renewal['id']}/")).json()["payment_status"] == "paid"
+    assert await mine.subscription() == ("suspended", "dispute")
+    after = await billing.rows("select ends_at from subscriptions where tenant_id = $1", t=mine.tenant_id)
+    assert after[0]["ends_at"] > before[0]["ends_at"] + timedelta(days=27), "what he has paid is his all the same"
+    assert await mine.facts("subscription.renewed") == [], "tenancy would let him in"
+    assert await mine.facts("subscription.suspended") == ["suspended", "suspended"]
+    assert await mine.mails("paid_while_disputed") == 1
+    told = await billing.rows(
+        "select kind, reference from cases where tenant_id = $1 and kind = 'paid_while_disputed'", t=mine.tenant_id
+    )
+    assert told == [{"kind": "paid_while_disputed", "reference": renewal["id"]}]
+    assert await other.subscription() == ("active", None)
+    await mine.act(f"disputes/{reference}", outcome="RESOLVED_SELLER_FAVOUR")
+    await mine.becomes("active", None)
+    assert len(await mine.facts("subscription.renewed")) == 1, "and then all that he has paid for is told"
+
+
+async def test_credit_and_money_taken_back_lift_no_suspension_either(world: Any) -> None:
+    billing, me = world.billing, uuid7()
+    mine = await paid(world, billing.client(user_id=me))
+    owner = billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
+    ahead = await place(owner)
+    started = await initiate(owner, ahead, 3)
+    await mine.act(f"captures/{await mine.capture()}/reverse")
+    await mine.becomes("suspended", "dispute")
+    answer = await billing.client(staff=["finance"]).post(
+        f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/", json={"approve": True, "amount": "100000"}
+    )
+    assert answer.status_code == 200
+    assert await mine.subscription() == ("suspended", "dispute")
+    by_credit = await place(owner, customer_name="Again")
+    assert by_credit["payment_status"] == "paid"
+    assert await mine.subscription() == ("suspended", "dispute")
+    assert await mine.mails("paid_while_disputed") == 2
+
+
+async def test_one_that_was_suspended_unpaid_is_held_by_a_dispute_when_it_is_paid(world: Any) -> None:
+    billing, me = world.billing, uuid7()
+    mine = await paid(world, billing.client(user_id=me))
+    for days in (32, 8):
+        billing.clock.advance(timedelta(days=days))
+        await billing.calendar.advance(mine.tenant_id)
+    assert await mine.subscription() == ("suspended", "unpaid")
+    await world.faults(world.paypal, {"target": "delivery", "drop": "before"})
+    await billing.tools.taking_back.dispute(mine.tenant_id, mine.payment_id, await mine.dispute())
+    owner = billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
+    await pay_by_transfer(billing, owner, await place(owner))
+    assert await mine.subscription() == ("suspended", "dispute")
+
+
+async def test_the_plan_of_a_disputed_subscription_is_not_changed(world: Any) -> None:
+    billing, me = world.billing, uuid7()
+    mine = await paid(world, billing.client(user_id=me))
+    owner = billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
+    placed = await place(owner, plan_id=3)
+    started = await initiate(owner, placed, 3)
+    await mine.dispute()
+    await mine.becomes("suspended", "dispute")
+    refused = await owner.post(ORDERS, json=order_body(plan_id=3, customer_name="B"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "subscription_disputed")
+    await billing.client(staff=["finance"]).post(
+        f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/", json={"approve": True}
+    )
+    rows = await billing.rows("select plan->>'name' as plan from subscriptions where tenant_id = $1", t=mine.tenant_id)
+    assert rows[0]["plan"] == "silver", "the time that it would credit is disputed"
+    assert await mine.subscription() == ("suspended", "dispute")
 
 
 async def test_a_reversal_suspends_and_does_not_end(world: Any) -> None:

@@ -106,6 +106,9 @@ def refund(of: Order) -> Refund:
     )  # fmt: skip
 
 
+JUNE = Period(datetime(2027, 6, 1, tzinfo=UTC), datetime(2027, 7, 1, tzinfo=UTC), 1)
+
+
 def dispute(of: Order) -> Dispute:
     return Dispute(
         tenant_id=of.tenant_id, id=uuid4(), payment_id=uuid4(), kind=DisputeKind.DISPUTE, reference="PP-D-27803",
@@ -140,6 +143,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "deletion_warning": lambda of: subscription_mails.deletion_warning(subscription(of), of, ISSUER, days=7, at=NOW),
     "payment_disputed": lambda of: mails.payment_disputed(of, payment(of), dispute(of), ISSUER),
     "dispute_won": lambda of: mails.dispute_won(of, payment(of), dispute(of), ISSUER),
+    "paid_while_disputed": lambda of: mails.paid_while_disputed(of, JUNE, dispute(of), ISSUER),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
 }
 FACTS = {
@@ -154,6 +158,7 @@ FACTS = {
     "deletion_warning": {"Gold", "2026"},
     "payment_disputed": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
     "dispute_won": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
+    "paid_while_disputed": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK", "2027"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
     "subscription_cancelled": {"Gold", "2027"},
     "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},

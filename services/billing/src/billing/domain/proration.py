@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from billing.domain.money import Money
 from billing.domain.period import Period, unused_part
@@ -16,13 +17,32 @@ DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
+class PaidAhead:
+    """A period that is not over: what it cost before tax, by money that is still ours or by credit for a former period.
+
+    ``money`` is that money alone, tax included.
+    """
+
+    order_id: UUID
+    period: Period
+    cost: Money
+    money: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Unused:
-    """A period that is cut short: what it cost, by money or by credit, and what of that lies ahead."""
+    """A period that is cut short: what it cost, by money or by credit, and what of that lies ahead.
+
+    ``money`` is what of its order's money, tax included, the customer has back by that credit: it is not refunded
+    again. ``order_id`` is ``None`` in what was written before this was kept.
+    """
 
     starts_at: datetime
     ends_at: datetime
     cost: Money
     credit: Money
+    money: Money
+    order_id: UUID | None
 
     @property
     def days(self) -> str:
@@ -52,13 +72,20 @@ class Proration:
     unused: tuple[Unused, ...]
 
     @classmethod
-    def of(cls, periods: Iterable[tuple[Period, Money]], at: datetime) -> "Proration":
+    def of(cls, periods: Iterable[PaidAhead], at: datetime) -> "Proration":
         """Reckon it from the periods that are not over."""
         return cls(
             at,
             tuple(
-                Unused(period.starts_at, period.ends_at, cost, unused_part(cost, period, at))
-                for period, cost in periods
+                Unused(
+                    one.period.starts_at,
+                    one.period.ends_at,
+                    one.cost,
+                    unused_part(one.cost, one.period, at),
+                    unused_part(one.money, one.period, at),
+                    one.order_id,
+                )
+                for one in periods
             ),
         )
 
@@ -66,10 +93,10 @@ class Proration:
         """All that is credited."""
         return sum((one.credit for one in self.unused), Money.zero(currency))
 
-    def is_of(self, periods: Iterable[tuple[Period, Money]], at: datetime) -> bool:
+    def is_of(self, periods: Iterable[PaidAhead], at: datetime) -> bool:
         """Say whether what it credits is all that is paid for still: no period came since, none moved or went."""
         credited = {(one.starts_at, one.ends_at) for one in self.unused if one.ends_at > at}
-        return credited == {(period.starts_at, period.ends_at) for period, _ in periods}
+        return credited == {(one.period.starts_at, one.period.ends_at) for one in periods}
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON for a row."""
@@ -81,6 +108,8 @@ class Proration:
                     "ends_at": one.ends_at.isoformat(),
                     "cost_minor": one.cost.amount_minor,
                     "credit_minor": one.credit.amount_minor,
+                    "money_minor": one.money.amount_minor,
+                    "order_id": str(one.order_id) if one.order_id else None,
                     "currency": one.cost.currency,
                 }
                 for one in self.unused
@@ -98,6 +127,8 @@ class Proration:
                     datetime.fromisoformat(one["ends_at"]),
                     Money(one["cost_minor"], one["currency"]),
                     Money(one["credit_minor"], one["currency"]),
+                    Money(one.get("money_minor", 0), one["currency"]),
+                    UUID(one["order_id"]) if one.get("order_id") else None,
                 )
                 for one in document["unused"]
             ),

@@ -52,7 +52,10 @@ _RANK = {
 SENT = frozenset({RefundStatus.APPROVED, RefundStatus.PROCESSING, RefundStatus.UNKNOWN})
 """States in which the money may be on its way: followed until the provider says a final word."""
 
-COUNTED = SENT | {RefundStatus.REQUESTED, RefundStatus.COMPLETED}
+UNDERWAY = SENT | {RefundStatus.REQUESTED}
+"""States in which the money is still here, and is spoken for."""
+
+COUNTED = UNDERWAY | {RefundStatus.COMPLETED}
 """States that take from what may still be refunded; a rejected or failed refund gives it back."""
 
 ESCALATE_AFTER = timedelta(hours=24)
@@ -137,7 +140,9 @@ class Captured:
     """What a completed payment brought, and what of it is spoken for by refunds that count.
 
     ``settled`` and ``refunded`` are in the charged currency; the rest in the order's: ``worth`` of the whole,
-    ``allocated`` to the order, and the refunds' parts. ``credit`` is what the customer has left of his credit.
+    ``allocated`` to the order, and the refunds' parts. ``order_left`` is what of its order, by whichever payment, has
+    gone back neither by a refund nor as credit for unused time; ``kept`` what of that credit became the customer's, and
+    ``credit`` what he has left of all his credit.
     """
 
     settled: Money
@@ -147,27 +152,54 @@ class Captured:
     refunded_from_order: Money
     refunded_from_credit: Money
     credit: Money
+    order_left: Money
+    kept: Money
 
     @property
     def left(self) -> Money:
-        """What may still go back, in the charged currency."""
+        """What has not gone back of it by refunds, in the charged currency."""
         return self.settled - self.refunded
 
-    def split(self, amount: Money) -> tuple[Money, Money] | None:
+    @property
+    def refundable(self) -> Money:
+        """What may still go back, in the charged currency: never what was credited, nor credit that was spent."""
+        worth = self._from_order + self._from_credit
+        if worth >= self._open_worth:
+            return self.left
+        return min(
+            Money(worth.amount_minor * self.settled.amount_minor // self.worth.amount_minor, self.settled.currency),
+            self.left,
+        )
+
+    @property
+    def _open_worth(self) -> Money:
+        return self.worth - self.refunded_from_order - self.refunded_from_credit
+
+    @property
+    def _from_order(self) -> Money:
+        return max(min(self.allocated - self.refunded_from_order, self.order_left), Money.zero(self.worth.currency))
+
+    @property
+    def _from_credit(self) -> Money:
+        own = self.worth - self.allocated + self.kept - self.refunded_from_credit
+        return max(min(own, self.credit), Money.zero(self.worth.currency))
+
+    def split(self, amount: Money, *, has_left: bool = False) -> tuple[Money, Money] | None:
         """Return which part of a refund is the order's and which is credit; ``None`` where there is not so much.
 
         Credit goes first: it is money for which nothing was given. The last refund takes what rounding left.
+
+        Args:
+            amount: In the charged currency.
+            has_left: Its provider has sent it already: what was credited for unused time is then given twice, and
+                only what was captured is a limit.
         """
         if not Money.zero(self.settled.currency) < amount <= self.left:
             return None
-        open_worth = self.worth - self.refunded_from_order - self.refunded_from_credit
-        if amount == self.left:
-            worth = open_worth
-        else:
-            worth = min(self.worth.share(amount.amount_minor, self.settled.amount_minor), open_worth)
-        surplus = self.worth - self.allocated - self.refunded_from_credit
-        from_credit = min(worth, surplus, self.credit)
-        from_order = worth - from_credit
-        if from_order > self.allocated - self.refunded_from_order:
-            return None
-        return from_order, from_credit
+        of_order = self.allocated - self.refunded_from_order if has_left else self._from_order
+        share = min(self.worth.share(amount.amount_minor, self.settled.amount_minor), self._open_worth)
+        for worth in (self._open_worth, share) if amount == self.left else (share,):
+            from_credit = min(worth, self._from_credit)
+            if worth - from_credit <= of_order:
+                return worth - from_credit, from_credit
+        return None

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from billing.domain.money import Money
 from billing.domain.period import Period, first_period, next_period
 from billing.domain.plan import BillingCycle, BoughtPlan
 
@@ -55,13 +56,18 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class BoughtPeriod:
-    """A period with what bought it; ``replaced_at`` where it was struck out before its end."""
+    """A period with what bought it; ``replaced_at`` where it was struck out before its end.
+
+    ``replaced_by`` is the change of plan that did, ``credited`` what that gave back of its order's money.
+    """
 
     order_id: UUID
     plan: BoughtPlan
     cycle: BillingCycle
     period: Period
     replaced_at: datetime | None
+    replaced_by: UUID | None
+    credited: Money
 
 
 def period_bought(

@@ -89,6 +89,15 @@ class CreditNotes:
         )
         return int(found or 0)
 
+    async def kept(self, invoice_id: UUID) -> int:
+        """Return what of an invoice became the customer's credit, in minor units: notes that no refund is behind."""
+        found = await self._session.scalar(
+            select(func.sum(credit_notes.c.total_minor)).where(
+                credit_notes.c.invoice_id == invoice_id, credit_notes.c.refund_id.is_(None)
+            )
+        )
+        return int(found or 0)
+
     async def find(self, note_id: UUID) -> CreditNote | None:
         """Return a credit note."""
         row = (await self._session.execute(select(credit_notes).where(credit_notes.c.id == note_id))).one_or_none()

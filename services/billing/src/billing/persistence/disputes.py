@@ -58,6 +58,25 @@ class Disputes:
         found = await self._session.scalar(select(disputes.c.id).where(disputes.c.status != DisputeStatus.WON).limit(1))
         return found is not None
 
+    async def newest_against_us(self) -> Dispute | None:
+        """Return the tenant's newest dispute that was not won."""
+        row = (
+            await self._session.execute(
+                select(disputes)
+                .where(disputes.c.status != DisputeStatus.WON)
+                .order_by(disputes.c.opened_at.desc(), disputes.c.id.desc())
+                .limit(1)
+            )
+        ).one_or_none()
+        return _dispute(row) if row else None
+
+    async def is_open(self) -> bool:
+        """Say whether any of the tenant's payments is disputed now."""
+        found = await self._session.scalar(
+            select(disputes.c.id).where(disputes.c.status == DisputeStatus.OPEN).limit(1)
+        )
+        return found is not None
+
     async def add(self, dispute: Dispute) -> None:
         """Insert a dispute that we have just heard of."""
         await self._session.execute(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing.domain.money import Money
 from billing.domain.payment import Payment, poll_pause
 from billing.domain.plan import Method
-from billing.domain.refund import COUNTED, SENT, Captured, Channel, Refund, RefundStatus, refund_may_become
+from billing.domain.refund import COUNTED, SENT, UNDERWAY, Captured, Channel, Refund, RefundStatus, refund_may_become
 from billing.persistence.paging import newest_first
 from billing.persistence.tables import refunds
 
@@ -118,15 +118,35 @@ class Refunds:
         )
         return [_refund(row) for row in await self._session.execute(query)]
 
-    async def captured(self, payment: Payment, *, allocated_minor: int, credit: Money) -> Captured:
+    async def underway(self, order_id: UUID) -> int:
+        """Return what refunds that are asked for, and have not left, take of an order, in minor units."""
+        found = await self._session.scalar(
+            select(func.sum(refunds.c.from_order_minor)).where(
+                refunds.c.order_id == order_id, refunds.c.status.in_(UNDERWAY)
+            )
+        )
+        return int(found or 0)
+
+    async def captured(
+        self, payment: Payment, *, allocated_minor: int, credit: Money, order_left: Money, kept: Money
+    ) -> Captured:
         """Return what may still go back of a locked, completed payment; refunds that count are subtracted.
 
         Args:
             payment: Locked: whoever asks next sees the refund that this transaction adds.
             allocated_minor: What of it went to its order.
             credit: What the customer has left of his credit, held.
+            order_left: What of its order has gone back in no way.
+            kept: What of its order became the customer's credit for unused time.
         """
         assert payment.settled is not None
+        others = await self._session.scalar(
+            select(func.sum(refunds.c.from_credit_minor)).where(
+                refunds.c.order_id == payment.order_id,
+                refunds.c.payment_id != payment.id,
+                refunds.c.status.in_(COUNTED),
+            )
+        )
         row = (
             await self._session.execute(
                 select(
@@ -145,6 +165,8 @@ class Refunds:
             refunded_from_order=Money(int(row.from_order), currency),
             refunded_from_credit=Money(int(row.from_credit), currency),
             credit=credit,
+            order_left=order_left,
+            kept=Money(max(kept.amount_minor - int(others or 0), 0), currency),
         )
 
     async def completed_of(self, payment_id: UUID) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, and_, literal, select, update
+from sqlalchemy import Row, and_, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,8 @@ from billing.domain.money import Money
 from billing.domain.order import Order
 from billing.domain.period import Period
 from billing.domain.plan import BillingCycle, BoughtPlan
+from billing.domain.proration import PaidAhead
+from billing.domain.refund import COUNTED, UNDERWAY
 from billing.domain.subscription import BoughtPeriod, Reason, Subscription, SubscriptionStatus
 from billing.persistence.tables import orders, refunds, subscription_periods, subscriptions
 
@@ -41,11 +43,31 @@ def _subscription(row: Row[Any]) -> Subscription:
     )
 
 
-def _still_ours(row: Row[Any]) -> Money:
-    """Return what of a period's price has not gone back; a refund takes its share of the money, never of the credit."""
+def _paid_ahead(row: Row[Any]) -> PaidAhead:
+    """Return a period with what of its price has not gone back, nor is about to: a refund takes its share of the
+    money, never of the credit.
+    """
     credit = Money(row.credit_minor, row.currency)
     paid = Money(row.paid_minor, row.currency) - credit
-    return credit + paid.share(row.total_minor - row.refunded_minor, row.total_minor or 1)
+    money = Money(max(row.total_minor - row.refunded_minor - int(row.underway_minor), 0), row.currency)
+    return PaidAhead(
+        row.order_id,
+        Period(row.starts_at, row.ends_at, row.anchor_day),
+        credit + paid.share(money.amount_minor, row.total_minor or 1),
+        money,
+    )
+
+
+def _bought(row: Row[Any]) -> BoughtPeriod:
+    return BoughtPeriod(
+        row.order_id,
+        BoughtPlan.of(row.plan),
+        BillingCycle(row.billing_cycle),
+        Period(row.starts_at, row.ends_at, row.anchor_day),
+        row.replaced_at,
+        row.replaced_by,
+        Money(row.credited_minor, row.currency),
+    )
 
 
 class Subscriptions:
@@ -71,13 +93,25 @@ class Subscriptions:
         ).one_or_none()
         return _subscription(row) if row else None
 
-    async def periods_ahead(self, at: datetime) -> list[tuple[Period, Money]]:
-        """Return the periods that are not over at ``at``, and what each cost before tax.
-
-        By money that is still ours, or by credit for a former period.
-        """
+    async def periods_ahead(self, at: datetime) -> list[PaidAhead]:
+        """Return the periods that are not over at ``at``, and what each cost; refunds that are asked for count."""
+        underway = (
+            select(func.coalesce(func.sum(refunds.c.from_order_minor), 0))
+            .where(
+                refunds.c.tenant_id == orders.c.tenant_id,
+                refunds.c.order_id == orders.c.id,
+                refunds.c.status.in_(UNDERWAY),
+            )
+            .scalar_subquery()
+        )
         rows = await self._session.execute(
-            select(subscription_periods, orders.c.credit_minor, orders.c.total_minor, orders.c.refunded_minor)
+            select(
+                subscription_periods,
+                orders.c.credit_minor,
+                orders.c.total_minor,
+                orders.c.refunded_minor,
+                underway.label("underway_minor"),
+            )
             .join(
                 orders,
                 and_(
@@ -88,7 +122,7 @@ class Subscriptions:
             .where(subscription_periods.c.ends_at > at, subscription_periods.c.replaced_at.is_(None))
             .order_by(subscription_periods.c.starts_at)
         )
-        return [(Period(row.starts_at, row.ends_at, row.anchor_day), _still_ours(row)) for row in rows]
+        return [_paid_ahead(row) for row in rows]
 
     async def add_period(self, order: Order, period: Period) -> bool:
         """Record the period that an order bought; False where it has one already."""
@@ -110,17 +144,24 @@ class Subscriptions:
         )
         return inserted.one_or_none() is not None
 
-    async def replace_periods(self, at: datetime, keep: UUID) -> None:
-        """Mark periods that an upgrade cut short, all but that of the order ``keep``."""
+    async def replace_periods(self, change: Order, at: datetime) -> None:
+        """Mark the periods that a change cut short with it, and with what of their money it gave back."""
         await self._session.execute(
             update(subscription_periods)
             .where(
                 subscription_periods.c.ends_at > at,
                 subscription_periods.c.replaced_at.is_(None),
-                subscription_periods.c.order_id != keep,
+                subscription_periods.c.order_id != change.id,
             )
-            .values(replaced_at=at)
+            .values(replaced_at=at, replaced_by=change.id)
         )
+        for one in change.proration.unused if change.proration else ():
+            # One that ran out between the order and its payment is over, and was credited all the same.
+            await self._session.execute(
+                update(subscription_periods)
+                .where(subscription_periods.c.order_id == one.order_id)
+                .values(replaced_by=change.id, credited_minor=one.money.amount_minor)
+            )
 
     async def replaced_since(self, at: datetime) -> bool:
         """Say whether an upgrade has cut a period short after ``at``."""
@@ -140,9 +181,11 @@ class Subscriptions:
         return last is None or BoughtPlan.of(last).id == plan_id
 
     async def refunded_since(self, at: datetime) -> bool:
-        """Say whether money of any period went back after ``at``."""
+        """Say whether money of any period went back, or was asked back, after ``at``."""
         found = await self._session.scalar(
-            select(refunds.c.id).where(refunds.c.completed_at >= at, refunds.c.from_order_minor > 0).limit(1)
+            select(refunds.c.id)
+            .where(refunds.c.created_at >= at, refunds.c.status.in_(COUNTED), refunds.c.from_order_minor > 0)
+            .limit(1)
         )
         return found is not None
 
@@ -229,6 +272,13 @@ class Subscriptions:
         ).one_or_none()
         return Period(row.starts_at, row.ends_at, row.anchor_day) if row else None
 
+    async def bought(self, order_id: UUID) -> BoughtPeriod | None:
+        """Return the period that an order bought, whatever became of it."""
+        row = (
+            await self._session.execute(select(subscription_periods).where(subscription_periods.c.order_id == order_id))
+        ).one_or_none()
+        return _bought(row) if row else None
+
     async def switch(self, order: Order, ends_at: datetime) -> None:
         """Let a locked subscription have an order's plan from now on."""
         await self._session.execute(
@@ -242,8 +292,11 @@ class Subscriptions:
             )
         )
 
-    async def extend(self, order: Order, period: Period) -> None:
-        """Move a locked subscription to a newly bought period: active, and a cancellation is taken back."""
+    async def extend(self, order: Order, period: Period, *, is_held: bool) -> None:
+        """Move a locked subscription to a newly bought period: active, and a cancellation is taken back.
+
+        One that ``is_held`` by a dispute is, or stays, suspended for it.
+        """
         now = self._clock.now()
         await self._session.execute(
             update(subscriptions)
@@ -251,12 +304,12 @@ class Subscriptions:
             .values(
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
-                status=SubscriptionStatus.ACTIVE,
+                status=SubscriptionStatus.SUSPENDED if is_held else SubscriptionStatus.ACTIVE,
                 anchor_day=period.anchor_day,
                 ends_at=period.ends_at,
                 version=subscriptions.c.version + 1,
                 status_since=now,
-                reason=None,
+                reason=Reason.DISPUTE if is_held else None,
                 cancel_at_period_end=False,
                 told_days=None,
                 next_step_at=now,
@@ -317,16 +370,7 @@ class Subscriptions:
         rows = await self._session.execute(
             select(subscription_periods).order_by(subscription_periods.c.starts_at.desc())
         )
-        return [
-            BoughtPeriod(
-                row.order_id,
-                BoughtPlan.of(row.plan),
-                BillingCycle(row.billing_cycle),
-                Period(row.starts_at, row.ends_at, row.anchor_day),
-                row.replaced_at,
-            )
-            for row in rows
-        ]
+        return [_bought(row) for row in rows]
 
     async def last_period(self) -> tuple[UUID, Period] | None:
         """Return the tenant's period that ends last, and its order; a struck out one only where there is no other."""

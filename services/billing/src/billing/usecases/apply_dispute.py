@@ -14,6 +14,7 @@ from billing.ports import DisputeState, ProviderStatus, RefundState
 from billing.usecases.steps.held import held_payment
 from billing.usecases.steps.holding import hold, lift
 from billing.usecases.steps.refunding import add_refund, complete, left_to_refund
+from billing.usecases.steps.unused_time import credited
 
 
 def _status(state: DisputeState) -> DisputeStatus:
@@ -91,14 +92,15 @@ async def apply_movements(
     refunds = await uow.refunds.of_payment(payment.id)
     ours = {refund.id for refund in refunds}
     known = {refund.refund_reference for refund in refunds}
-    booked = 0
+    booked = seen = 0
     for movement in movements:
         if movement.status is not ProviderStatus.COMPLETED or movement.refund_id in ours:
             continue
         if movement.refund_reference is None or movement.refund_reference in known or movement.amount is None:
             continue
+        seen += 1
         booked += await _book(uow, payment, movement, reversed_=reversed_, issuer=issuer)
-    if booked and reversed_:
+    if seen and reversed_:
         await _suspend_for_reversal(uow, order, payment, movements, issuer)
     return booked
 
@@ -109,6 +111,8 @@ async def _book(uow: UnitOfWork, payment: Payment, movement: RefundState, *, rev
     assert order is not None
     kind = "reversal" if reversed_ else "refund_seen"
     details = {"reference": movement.refund_reference, "amount": str(movement.amount)}
+    if given := await credited(uow, order):
+        details["credited"] = str(given)
     refund = await _row(uow, order, payment, movement, kind)
     if refund is None:
         # More than we have of it: a person has to see which of the two ledgers is right.
@@ -124,7 +128,7 @@ async def _row(uow: UnitOfWork, order: Order, payment: Payment, movement: Refund
     assert movement.amount is not None
     if payment.settled is None or movement.amount.currency != payment.settled.currency:
         return None
-    parts = (await left_to_refund(uow, order, payment)).split(movement.amount)
+    parts = (await left_to_refund(uow, order, payment)).split(movement.amount, has_left=True)
     if parts is None:
         return None
     now = uow.clock.now()

@@ -23,6 +23,7 @@ async def pay_by_credit(uow: UnitOfWork, order_id: UUID, issuer: Issuer) -> bool
     order = await uow.orders.lock(order_id)
     if order is None or order.status not in UNPAID:
         return False
-    if await is_outdated(uow, order, await uow.subscriptions.find(order.tenant_id)):
+    await uow.ledger.hold_credit(order.tenant_id, order.amounts.currency)
+    if await is_outdated(uow, order, await uow.subscriptions.lock(order.tenant_id)):
         return False
     return await settle(uow, await use_credit(uow, order), issuer, None)

@@ -25,10 +25,12 @@ from billing.errors import (
     DowngradeOverUsage,
     PlanNotFound,
     RenewalOfAnotherPlan,
+    SubscriptionDisputed,
     SubscriptionMissing,
 )
 from billing.events import OrderPlaced
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.holding import is_held
 from billing.usecases.steps.mails import order_received
 
 NUMBER_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -104,6 +106,8 @@ async def _terms(uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, plan: Pl
 
 async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, plan: Plan) -> _Terms:
     now = uow.clock.now()
+    if await is_held(uow, running):
+        raise SubscriptionDisputed
     former = await uow.catalogue.plan(running.plan.id)
     cheaper = former is not None and _monthly(plan) < _monthly(former)
     if cheaper and running.ends_at > now and not wanted.effective_now:
@@ -155,6 +159,7 @@ async def place_order(
         CouponRefused: The coupon does not hold, or is used up.
         SubscriptionMissing: A renewal or change of what was never bought.
         RenewalOfAnotherPlan: Only a change brings another plan.
+        SubscriptionDisputed: A change, while the money for what it replaces is disputed.
         DowngradeOverUsage: The plan would begin at once, and more is used than it allows.
     """
     plan = await uow.catalogue.plan(wanted.plan_id)

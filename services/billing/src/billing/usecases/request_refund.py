@@ -34,7 +34,7 @@ async def request_refund(
     Args:
         uow: Open for the payment's tenant.
         payment_id: The payment.
-        amount: In the currency that was charged; ``None`` for all that is left.
+        amount: In the currency that was charged; ``None`` for all that may go back.
         staff_id: The maker.
         reason: Printed on the credit note, and in the audit log.
         can_send: Whether this deployment can refund by the payment's provider.
@@ -43,16 +43,17 @@ async def request_refund(
     Raises:
         PaymentNotFound: The tenant has no such payment.
         PaymentNotRefundable: It brought no money.
-        RefundTooLarge: More than was captured and not refunded or asked for already, or than is left of it as credit.
+        RefundTooLarge: More than was captured and not refunded or asked for already, nor credited for time that a
+            change of plan replaced, or than is left of it as credit.
     """
     order, payment = await held_payment(uow, payment_id)
     if payment.status not in {PaymentStatus.COMPLETED, PaymentStatus.REFUNDED} or payment.settled is None:
         raise PaymentNotRefundable(status=payment.status.value)
     captured = await left_to_refund(uow, order, payment)
-    wanted = amount or captured.left
+    wanted = amount or captured.refundable
     parts = captured.split(wanted) if wanted.currency == payment.settled.currency else None
     if parts is None:
-        raise RefundTooLarge(left=captured.left.decimal(), currency=captured.left.currency)
+        raise RefundTooLarge(left=captured.refundable.decimal(), currency=captured.left.currency)
     refund = await add_refund(
         uow,
         Refund.of(

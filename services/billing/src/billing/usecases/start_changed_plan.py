@@ -4,6 +4,7 @@ from uuid import UUID
 
 from billing.domain.invoice import Issuer
 from billing.domain.order import OrderPaymentStatus, OrderStatus
+from billing.domain.subscription import SubscriptionStatus
 from billing.domain.usage import over_quota
 from billing.events import PaidPeriod, PlanAsBought, SubscriptionPlanChanged
 from billing.persistence.unit_of_work import UnitOfWork
@@ -37,6 +38,9 @@ async def start_changed_plan(uow: UnitOfWork, order_id: UUID, issuer: Issuer) ->
     await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(order))
     if excess := over_quota(await uow.usage.known(order.tenant_id), order.plan.quotas):
         await uow.send_mail(plan_too_small(order, excess, issuer))
+    if subscription.status is SubscriptionStatus.SUSPENDED:
+        # Only what ends the suspension tells of its plan: this fact would make the organization active.
+        return True
     await uow.publish(
         SubscriptionPlanChanged(
             order_id=order.id,

@@ -14,6 +14,7 @@ from billing.domain.invoice import Issuer
 from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind
 from billing.errors import (
     OrderNotCancellable,
+    OrderOutdated,
     OrganizationNotActive,
     OrganizationNotFound,
     OrganizationOwnerRequired,
@@ -116,7 +117,9 @@ async def _place(
 ) -> Order:
     order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer, holds=holds)
     if not order.amounts.total:
-        await settle(uow, order, issuer, None)
+        if not await settle(uow, order, issuer, None):
+            # Another owner's change of plan was there first.
+            raise OrderOutdated
     elif order.kind is not OrderKind.NEW:  # a new organization has no credit
         await pay_by_credit(uow, order.id, issuer)
     placed = await uow.orders.find(order.id)

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
+from math import ceil
 
 GRACE, SUSPENSION, CHANGE_HOLDS = timedelta(days=7), timedelta(days=30), timedelta(days=5)
 
@@ -34,8 +35,10 @@ def months_later(start: datetime, months: int, anchor: int) -> datetime:
 class Purchase:
     """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``.
 
-    ``credit`` is what the time that it replaces pays of its price, ``unspent`` what that is worth beyond it, ``noted``
-    what of its invoice was taken back. ``replaces`` are the periods that one which begins at once was reckoned from.
+    ``credit`` is what the time that it replaces pays of its price, ``unspent`` what that is worth beyond it, and
+    ``replaces`` the purchases whose time that is, with what of their money they have back by it; ``reckoned_from`` are
+    the periods. ``noted`` is what of its invoice was taken back, of which ``kept`` as credit; ``underway`` what refunds
+    that are asked for take of it. ``replaced_by`` is the change that credited ``credited`` of its money.
     """
 
     id: str
@@ -52,7 +55,16 @@ class Purchase:
     settled: bool = False
     unspent: int = 0
     noted: int = 0
-    replaces: list[tuple[datetime, datetime]] = field(default_factory=list)
+    kept: int = 0
+    underway: int = 0
+    credited: int = 0
+    replaced_by: "Purchase | None" = None
+    replaces: "list[tuple[Purchase, int]]" = field(default_factory=list)
+    reckoned_from: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+    @property
+    def is_all_back(self) -> bool:
+        return self.settled and 0 < self.returned == self.paid
 
 
 @dataclass
@@ -95,6 +107,8 @@ class GivenBack:
     amount: int
     from_purchase: int
     from_credit: int
+    asked_at: datetime
+    counts: bool = False
 
 
 @dataclass
@@ -122,7 +136,7 @@ class PlainBooks:
     notes: list[int] = field(default_factory=list)
     owed: int = 0
     kept: int = 0
-    went_back_at: datetime | None = None
+    backs: list[GivenBack] = field(default_factory=list)
     against_us: dict[str, str] = field(default_factory=dict)
 
     # --- orders ------------------------------------------------------------------------------------------------
@@ -134,26 +148,53 @@ class PlainBooks:
         """Return the periods that are paid for and not over."""
         return sorted((span.starts, span.ends) for span in self.live() if span.ends > self.now)
 
-    def expected_credit(self, plan: int, *, at_once: bool) -> tuple[int, bool]:
-        """Return what an order for another plan is credited now, and whether it waits for the end of what is paid."""
+    @property
+    def is_held(self) -> bool:
+        """Whether a dispute keeps it suspended, whatever is paid."""
+        is_open = any(status == "open" for status in self.against_us.values())
+        return is_open or (self.status, self.reason) == ("suspended", "dispute")
+
+    def waits(self, plan: int, *, at_once: bool) -> bool:
+        """Say whether a change to another plan waits for the end of what is paid."""
         assert self.ends is not None
-        if self.ends <= self.now:
-            return 0, False
-        if self.prices[plan, 1] < self.prices[self.plan, 1] and not at_once:
-            return 0, True
-        unused = 0
+        return self.ends > self.now and self.prices[plan, 1] < self.prices[self.plan, 1] and not at_once
+
+    def unused(self) -> tuple[int, list[tuple[Purchase, int]]]:
+        """Return what all unused time is worth, and of which purchases, with what of their money that gives back."""
+        worth, of = 0, []
         for span in self.live():
             if span.ends > self.now:
+                purchase = span.purchase
                 ahead = int((span.ends - max(self.now, span.starts)).total_seconds())
                 whole = int((span.ends - span.starts).total_seconds())
-                kept = span.purchase.total - span.purchase.returned + span.purchase.credit
-                unused += half_up(Fraction(kept * ahead, whole))
-        return unused, False
+                money = max(purchase.total - purchase.returned - purchase.underway, 0)
+                worth += half_up(Fraction((money + purchase.credit) * ahead, whole))
+                of.append((purchase, half_up(Fraction(money * ahead, whole))))
+        return worth, of
+
+    def left_of(self, purchase: Purchase) -> int:
+        """Return what of a purchase has gone back in no way: neither by refunds nor by credit for its time."""
+        gone = purchase.returned + purchase.underway
+        if purchase.replaced_by is not None:
+            gone += ceil(purchase.credited * self._still_his(purchase.replaced_by))
+        return purchase.paid - gone
+
+    def _still_his(self, change: Purchase) -> Fraction:
+        """Return which part of what a change credited he still has; a refund of all of the change takes its time."""
+        if not change.is_all_back:
+            return Fraction(1)
+        (span,) = (span for span in self.spans if span.purchase is change)
+        if change.replaced_by is not None:
+            of_price = self._still_his(change.replaced_by)
+        else:
+            of_price = Fraction(span.struck_at is None and span.ends > self.now)
+        kept = Fraction(change.unspent, (change.credit + change.unspent) or 1)
+        return kept + (1 - kept) * of_price
 
     def place(self, purchase: Purchase, *, made_now: bool) -> None:
         self.purchases[purchase.id] = purchase
         if purchase.kind == "change" and not purchase.scheduled:
-            purchase.replaces = self.ahead()
+            purchase.reckoned_from = self.ahead()
         if made_now and (purchase.total == 0 or self.credit >= purchase.total):
             self.pay_by_credit(purchase)
 
@@ -163,13 +204,20 @@ class PlainBooks:
         if purchase.kind == "renewal":
             last = max(self.live(), key=lambda span: span.ends, default=None)
             return purchase.plan != self.plan or (last is not None and last.purchase.plan != purchase.plan)
-        if not purchase.scheduled and [each for each in purchase.replaces if each[1] > self.now] != self.ahead():
+        if not purchase.scheduled and self.is_held:
             return True
         old = self.now - purchase.placed_at > CHANGE_HOLDS
-        poorer = self.went_back_at is not None and self.went_back_at >= purchase.placed_at
-        return (purchase.credit > 0 and (old or poorer)) or any(
+        poorer = any(back.counts and back.from_purchase and back.asked_at >= purchase.placed_at for back in self.backs)
+        if (purchase.credit > 0 and (old or poorer)) or any(
             span.struck_at is not None and span.struck_at >= purchase.placed_at for span in self.spans
-        )
+        ):
+            return True
+        return not purchase.scheduled and self._differs(purchase)
+
+    def _differs(self, change: Purchase) -> bool:
+        """Say whether other periods are paid for than a change was reckoned from, or money of theirs is back."""
+        others = [each for each in change.reckoned_from if each[1] > self.now] != self.ahead()
+        return others or any(money > self.left_of(purchase) for purchase, money in change.replaces)
 
     def pay_by_credit(self, purchase: Purchase) -> bool:
         """Credit pays all that is missing, or nothing."""
@@ -212,7 +260,7 @@ class PlainBooks:
 
     def settle(self, purchase: Purchase) -> None:
         """What was bought is given: a period, an invoice, and the subscription stands."""
-        now = self.now
+        now, held = self.now, self.status is not None and self.is_held
         purchase.settled = True
         self.invoices.append(purchase.total)
         self.owed += purchase.total
@@ -229,12 +277,15 @@ class PlainBooks:
             for other in self.live():
                 if other.ends > now:
                     other.struck_at = now
+                    other.purchase.replaced_by = purchase
+            for replaced, money in purchase.replaces:
+                replaced.replaced_by, replaced.credited = purchase, money
         self.spans.append(span)
         self.ends, self.cancelled = span.ends, False
         if waits:
             return
         self.anchor, self.plan = anchor, purchase.plan
-        self.status, self.reason, self.since = "active", None, now
+        self.status, self.reason, self.since = ("suspended", "dispute", now) if held else ("active", None, now)
 
     def _keep_unspent(self, purchase: Purchase) -> None:
         """What the replaced time is worth beyond the price is his credit: his last invoices are taken back for it."""
@@ -243,6 +294,7 @@ class PlainBooks:
             part = min(rest, max(span.purchase.total - span.purchase.noted, 0))
             if part:
                 span.purchase.noted += part
+                span.purchase.kept += part
                 self.notes.append(part)
                 rest -= part
         self.kept += rest
@@ -250,23 +302,43 @@ class PlainBooks:
 
     # --- money that goes back ----------------------------------------------------------------------------------
 
-    def ask_back(self, attempt: Attempt, amount: int | None) -> GivenBack | None:
-        """Return how a refund falls into what paid the order and what is credit; ``None`` where it is too much."""
-        amount = attempt.left if amount is None else amount
+    def ask_back(self, attempt: Attempt, amount: int | None, *, has_left: bool = False) -> GivenBack | None:
+        """Return how a refund falls into what paid the order and what is credit; ``None`` where it is too much.
+
+        Of what paid the order, only what is left of it may go back; where the provider ``has_left`` us no choice, all.
+        Credit is what this payment brought too much, or what became credit of its purchase's unused time.
+        """
+        purchase = attempt.purchase
+        by_others = sum(
+            other.gone_from_credit
+            for other in self.attempts.values()
+            if other.purchase is purchase and other is not attempt
+        )
+        surplus = attempt.worth - attempt.to_purchase - attempt.gone_from_credit + max(purchase.kept - by_others, 0)
+        credit = max(min(surplus, self.credit), 0)
+        paid = attempt.to_purchase - attempt.gone_from_purchase
+        of_purchase = paid if has_left else max(min(paid, self.left_of(purchase)), 0)
+        still = attempt.worth - attempt.gone_from_purchase - attempt.gone_from_credit
+        if amount is None and of_purchase + credit >= still:
+            amount = attempt.left
+        elif amount is None:
+            amount = min((of_purchase + credit) * attempt.taken // attempt.worth, attempt.left)
         if not 0 < amount <= attempt.left:
             return None
-        still = attempt.worth - attempt.gone_from_purchase - attempt.gone_from_credit
-        worth = (
-            still if amount == attempt.left else min(half_up(Fraction(attempt.worth * amount, attempt.taken)), still)
-        )
-        surplus = attempt.worth - attempt.to_purchase - attempt.gone_from_credit
-        from_credit = min(worth, surplus, self.credit)
-        if worth - from_credit > attempt.to_purchase - attempt.gone_from_purchase:
-            return None
-        return GivenBack(attempt, amount, worth - from_credit, from_credit)
+        for worth in ([still] if amount == attempt.left else []) + [
+            min(half_up(Fraction(attempt.worth * amount, attempt.taken)), still)
+        ]:
+            from_credit = min(worth, credit)
+            if worth - from_credit <= of_purchase:
+                return GivenBack(attempt, amount, worth - from_credit, from_credit, self.now)
+        return None
 
     def count(self, back: GivenBack, sign: int = 1) -> None:
         """It counts from now on; with ``sign`` -1 it was rejected, or failed, and counts no more."""
+        if sign > 0:
+            self.backs.append(back)
+        back.counts = sign > 0
+        back.attempt.purchase.underway += sign * back.from_purchase
         back.attempt.gone += sign * back.amount
         back.attempt.gone_from_purchase += sign * back.from_purchase
         back.attempt.gone_from_credit += sign * back.from_credit
@@ -281,15 +353,15 @@ class PlainBooks:
             self.exchanged -= back.from_purchase + back.from_credit
         self.reserved -= back.from_credit
         self.owed += back.from_purchase
+        purchase.underway -= back.from_purchase
         if not back.from_purchase:
             return
-        self.went_back_at = self.now
         if not purchase.settled:
             purchase.paid -= back.from_purchase
             return
-        of_credit = (
-            purchase.by_credit if purchase.returned + back.from_purchase == purchase.paid - purchase.by_credit else 0
-        )
+        of_credit = 0
+        if purchase.returned + back.from_purchase == purchase.paid - purchase.by_credit:
+            of_credit = max(min(purchase.by_credit, self.left_of(purchase) - back.from_purchase), 0)
         purchase.returned += back.from_purchase + of_credit
         self.credit += of_credit
         self.owed += of_credit

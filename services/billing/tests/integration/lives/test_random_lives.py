@@ -117,7 +117,8 @@ class Life:
             scheduled=bool(said.get("effective_at")) and said["kind"] == "change",
         )
         if made_now and purchase.kind == "change":
-            unused, scheduled = self.books.expected_credit(plan, at_once=at_once)
+            scheduled = self.books.waits(plan, at_once=at_once)
+            unused, purchase.replaces = (0, []) if scheduled else self.books.unused()
             given = min(unused, self.books.prices[plan, months])
             assert (purchase.credit, purchase.scheduled) == (given, scheduled)
             purchase.unspent = unused - given
@@ -452,7 +453,8 @@ class Life:
         back = self.books.returns.get(refund_id)
         reversed_ = row["reason"] == "reversal"
         if back is None:
-            back = self.books.ask_back(self.books.attempts[str(row["payment_id"])], row["amount_minor"])
+            attempt = self.books.attempts[str(row["payment_id"])]
+            back = self.books.ask_back(attempt, row["amount_minor"], has_left=True)
             assert back is not None
             assert row["channel"] == "elsewhere"
             self.books.count(back)

@@ -2,6 +2,7 @@
 
 from common.persistence.tables import at, tenant_id
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -58,10 +59,15 @@ subscription_periods = Table(
     at("ends_at"),
     Column("anchor_day", SmallInteger, nullable=False),
     at("replaced_at", nullable=True),
+    Column("replaced_by", Uuid),
+    Column("credited_minor", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("tenant_id", "order_id"),
     to_order(),
     CheckConstraint("ends_at > starts_at", name="forwards"),
+    CheckConstraint("credited_minor >= 0", name="credited"),
 )
+"""``replaced_by`` is the change of plan that cut it short, ``credited_minor`` what of its order's money, tax
+included, the customer has back by that: it is not refunded again."""
 
 organizations = Table(
     "organizations",

@@ -6,11 +6,12 @@ from billing.domain.dispute import Dispute, DisputeStatus
 from billing.domain.invoice import Issuer
 from billing.domain.order import Order
 from billing.domain.payment import Payment
-from billing.domain.subscription import Reason, SubscriptionStatus
-from billing.events import PaidPeriod, PaymentDisputed, PlanAsBought, SubscriptionRenewed
+from billing.domain.period import Period
+from billing.domain.subscription import Reason, Subscription, SubscriptionStatus
+from billing.events import PaidPeriod, PaymentDisputed, PlanAsBought, SubscriptionRenewed, SubscriptionSuspended
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.usecases.steps.mails import dispute_won, payment_disputed
-from billing.usecases.steps.standing import suspend
+from billing.usecases.steps.mails import dispute_won, paid_while_disputed, payment_disputed
+from billing.usecases.steps.standing import suspend, tell
 
 
 async def hold(uow: UnitOfWork, order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> None:
@@ -20,6 +21,26 @@ async def hold(uow: UnitOfWork, order: Order, payment: Payment, dispute: Dispute
     subscription = await uow.subscriptions.lock(order.tenant_id)
     if subscription is not None:
         await suspend(uow, subscription, Reason.DISPUTE)
+
+
+async def is_held(uow: UnitOfWork, subscription: Subscription) -> bool:
+    """Say whether no payment makes a subscription active: it is suspended for a dispute, or would have to be."""
+    is_suspended = subscription.status is SubscriptionStatus.SUSPENDED and subscription.reason is Reason.DISPUTE
+    return is_suspended or await uow.disputes.is_open()
+
+
+async def tell_why_held(uow: UnitOfWork, order: Order, period: Period, payment: Payment | None, issuer: Issuer) -> None:
+    """Tell that a subscription stays suspended though an order of it was just paid; customer and finance also why."""
+    subscription = await uow.subscriptions.find(order.tenant_id)
+    dispute = await uow.disputes.newest_against_us()
+    assert subscription is not None
+    assert dispute is not None
+    await tell(uow, SubscriptionSuspended, subscription)
+    await uow.send_mail(paid_while_disputed(order, period, dispute, issuer))
+    about = payment or await uow.payments.find(dispute.payment_id)
+    assert about is not None
+    details = {"order_number": order.number, "dispute": dispute.reference, "dispute_status": dispute.status.value}
+    await uow.cases.open(about, "paid_while_disputed", details, reference=str(order.id))
 
 
 async def lift(uow: UnitOfWork, order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> None:

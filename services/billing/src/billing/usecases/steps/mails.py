@@ -15,6 +15,7 @@ from billing.domain.dispute import Dispute
 from billing.domain.invoice import Invoice, Issuer
 from billing.domain.order import Customer, Order
 from billing.domain.payment import Payment
+from billing.domain.period import Period
 from billing.domain.plan import BillingCycle
 from billing.domain.reason import explain
 from billing.domain.refund import Refund
@@ -35,6 +36,7 @@ MAILS = (
     "subscription_cancelled",
     "payment_disputed",
     "dispute_won",
+    "paid_while_disputed",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -285,3 +287,19 @@ def payment_disputed(order: Order, payment: Payment, dispute: Dispute, issuer: I
 def dispute_won(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
     """Tell the customer that the dispute is over and everything works again."""
     return _about_dispute("dispute_won", order, payment, dispute, issuer)
+
+
+def paid_while_disputed(order: Order, period: Period, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    """Tell the customer that his money is here and why his subscription stays suspended all the same."""
+    return _about_order(
+        "paid_while_disputed",
+        order.id,
+        order,
+        issuer,
+        [
+            ("order", order.number),
+            ("amount", amount_text(order.amounts.total, order.language)),
+            ("until", day_text(period.ends_at, order.language)),
+            ("dispute", dispute.reference),
+        ],
+    )

@@ -28,15 +28,28 @@ from billing.usecases.steps.crediting import add_credit_note
 from billing.usecases.steps.ending import end_refunded_period
 from billing.usecases.steps.mails import refund_sent
 from billing.usecases.steps.settlement import restate
+from billing.usecases.steps.unused_time import left_of
 
 log = logging.getLogger(__name__)
 
 
 async def left_to_refund(uow: UnitOfWork, order: Order, payment: Payment) -> Captured:
-    """Return what may still go back of a completed payment; payment and the customer's credit are held from here on."""
+    """Return what may still go back of a completed payment; payment and the customer's credit are held from here on.
+
+    So is the subscription: a change of plan that credits the order's unused time waits, and finds what is refunded.
+    """
     credit = await uow.ledger.hold_credit(payment.tenant_id, order.amounts.currency)
+    await uow.subscriptions.lock(order.tenant_id)
     allocated = await uow.payments.allocated(payment.id)
-    return await uow.refunds.captured(payment, allocated_minor=allocated, credit=credit)
+    invoice = await uow.invoices.of_order(order.id)
+    kept = await uow.credit_notes.kept(invoice.id) if invoice else 0
+    return await uow.refunds.captured(
+        payment,
+        allocated_minor=allocated,
+        credit=credit,
+        order_left=await left_of(uow, order),
+        kept=Money(kept, order.amounts.currency),
+    )
 
 
 async def add_refund(uow: UnitOfWork, refund: Refund) -> Refund:
@@ -61,7 +74,12 @@ async def _credit_to_return(uow: UnitOfWork, order: Order, refund: Refund) -> Mo
     used = posted[0] if posted else Money.zero(order.amounts.currency)
     money_in = order.allocated_minor - used.amount_minor
     is_last = order.refunded_minor + refund.from_order.amount_minor == money_in
-    return used if is_last else Money.zero(used.currency)
+    if not is_last or not used:
+        return Money.zero(used.currency)
+    # What was credited for unused time is the customer's already. This refund is among those that have left by now.
+    await uow.subscriptions.lock(order.tenant_id)
+    left = await left_of(uow, order) - refund.from_order
+    return max(min(used, left), Money.zero(used.currency))
 
 
 async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer: Issuer) -> CreditNote | None:

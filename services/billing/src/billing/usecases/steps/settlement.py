@@ -32,7 +32,9 @@ from billing.events import (
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.crediting import keep_unused
+from billing.usecases.steps.holding import is_held, tell_why_held
 from billing.usecases.steps.mails import confirmation, invoice_issued
+from billing.usecases.steps.unused_time import credits_too_much
 
 
 async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Money, worth: Money) -> Order:
@@ -80,22 +82,32 @@ async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | Non
     """Say whether the subscription that an order's frozen price was computed from is another by now.
 
     A renewal is of the running plan; a change credits periods once, and the time in them that was unused when it was
-    placed. One that begins at once replaces all that is paid for, so it has to have credited all of it.
+    placed, where nobody disputes the money. One that begins at once replaces all that is paid for, so it has to have
+    credited all of it.
     """
     if running is None or order.kind is OrderKind.NEW:
         return False
     if order.kind is OrderKind.RENEWAL:
         return running.plan.id != order.plan.id or not await uow.subscriptions.paid_ahead_is_of(order.plan.id)
+    if order.effective_at is None and await is_held(uow, running):
+        # What it would credit is disputed.
+        return True
+    return await _change_is_outdated(uow, order)
+
+
+async def _change_is_outdated(uow: UnitOfWork, order: Order) -> bool:
     placed, now = order.created_at, uow.clock.now()
     if await uow.subscriptions.replaced_since(placed):
         return True
     if order.proration is not None and not order.proration.is_of(await uow.subscriptions.periods_ahead(now), now):
         return True
     too_late = now - placed > CHANGE_HOLDS
-    return bool(order.amounts.credit) and (too_late or await uow.subscriptions.refunded_since(placed))
+    if order.amounts.credit and (too_late or await uow.subscriptions.refunded_since(placed)):
+        return True
+    return await credits_too_much(uow, order)
 
 
-async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -> Period | None:
+async def _period(uow: UnitOfWork, order: Order, running: Subscription | None, *, held: bool) -> Period | None:
     now = uow.clock.now()
     at_once = order.kind is OrderKind.CHANGE and order.effective_at is None
     period = period_bought(running, order.cycle, now, at_once=at_once, trial_days=order.plan.trial_days)
@@ -107,9 +119,9 @@ async def _period(uow: UnitOfWork, order: Order, running: Subscription | None) -
         await uow.subscriptions.prolong(order.tenant_id, period)
         await uow.orders.take_effect(order, period.starts_at)
     else:
-        await uow.subscriptions.extend(order, period)
+        await uow.subscriptions.extend(order, period, is_held=held)
         if at_once:
-            await uow.subscriptions.replace_periods(now, keep=order.id)
+            await uow.subscriptions.replace_periods(order, now)
     return period
 
 
@@ -147,10 +159,12 @@ def _next_status(order: Order, period: Period, uow: UnitOfWork) -> OrderStatus:
     return OrderStatus.PROCESSING if scheduled else OrderStatus.COMPLETED
 
 
-async def _tell(uow: UnitOfWork, order: Order, period: Period, invoice: Invoice, payment: Payment | None) -> None:
+async def _tell(
+    uow: UnitOfWork, order: Order, period: Period, invoice: Invoice, payment: Payment | None, *, held: bool
+) -> None:
     fact = PaymentConfirmed.of(order, period, invoice_id=invoice.id, payment_id=payment.id if payment else None)
     await uow.publish(fact, subject=str(order.id))
-    if order.kind is OrderKind.NEW or _next_status(order, period, uow) is OrderStatus.PROCESSING:
+    if held or order.kind is OrderKind.NEW or _next_status(order, period, uow) is OrderStatus.PROCESSING:
         return
     state = SubscriptionRenewed if order.kind is OrderKind.RENEWAL else SubscriptionPlanChanged
     subscription = await uow.subscriptions.find(order.tenant_id)
@@ -183,10 +197,12 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     if not order.is_covered or order.status in SETTLED:
         return False
     running = await uow.subscriptions.lock(order.tenant_id)
-    if payment is not None and await is_outdated(uow, order, running):
-        await uow.cases.open(payment, "order_outdated", {"order_number": order.number})
+    if await is_outdated(uow, order, running):
+        if payment is not None:
+            await uow.cases.open(payment, "order_outdated", {"order_number": order.number})
         return False
-    period = await _period(uow, order, running)
+    held = running is not None and await is_held(uow, running)
+    period = await _period(uow, order, running, held=held)
     if period is None:
         return False
     invoice = await _invoice(uow, order, period, issuer, payment)
@@ -199,7 +215,9 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     settled = await uow.orders.lock(order.id)
     assert settled is not None
     await uow.orders.move(settled, _next_status(order, period, uow), OrderPaymentStatus.PAID)
-    await _tell(uow, order, period, invoice, payment)
+    await _tell(uow, order, period, invoice, payment, held=held)
     await uow.send_mail(confirmation(order, invoice))
     await uow.send_mail(invoice_issued(invoice))
+    if held:
+        await tell_why_held(uow, order, period, payment, issuer)
     return True
