@@ -1,12 +1,13 @@
 """Who may call what: `role_matrix.json` declares it, operation by operation, and every caller tries every operation.
 
+What the state of his organization or his plan changes about that is played by
+`tests/architecture/test_role_matrix_by_state.py`.
+
 A row is written by hand, apart from the code: an operation without one fails, and so does one that answers otherwise.
 The services are asked directly, with tokens as the gateway signs them, so that each caller can be anybody.
 """
 
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,44 +17,16 @@ from common.auth.internal_token import Claims, InternalTokenSigner, RequestBindi
 from common.ids import uuid7
 from devstack.customer import JSON
 
+from tests.architecture.role_matrix import CALLERS, REFUSED_FOR_ROLE, ROLES, rows
+
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(240),
     pytest.mark.parametrize("endpoints", ["one_process_small_vault"], indirect=True),
 ]
 
-ROOT = Path(__file__).parents[2]
-MATRIX: dict[str, str] = json.loads((Path(__file__).parent / "role_matrix.json").read_text(encoding="utf-8"))
-SERVICES = ("tenancy", "billing", "backup-engine")
-ROLES = ("owner", "admin", "member", "viewer")
-STAFF = ("staff:admin", "staff:finance", "staff:support")
-CALLERS = ("nobody", "person", *ROLES, *STAFF)
-"""`nobody` is not signed in; `person` is, and has no active organization; the others have what their name says."""
-
-GROUPS = {
-    "public": CALLERS,
-    "signed-in": CALLERS[1:],
-    "members": ROLES,
-    "workers": ("owner", "admin", "member"),
-    "managers": ("owner", "admin"),
-    "owner": ("owner",),
-    "finance": ("staff:admin", "staff:finance"),
-    "support": STAFF,
-    "platform": ("staff:admin",),
-}
-"""What a row may say, and whom it lets in."""
-
-REFUSED = {"invalid_internal_token": 401, "role_required": 403, "no_active_organization": 403, "staff_only": 403}
+REFUSED = REFUSED_FOR_ROLE | {"invalid_internal_token": 401}
 """Codes of a refusal for who somebody is, which comes before everything else."""
-
-
-def described() -> dict[str, str]:
-    """Every operation of the committed API documents with its service."""
-    found = {}
-    for service in SERVICES:
-        document = json.loads((ROOT / "services" / service / "contracts" / "openapi.json").read_text(encoding="utf-8"))
-        found |= {f"{m.upper()} {path}": service for path, item in document["paths"].items() for m in item}
-    return found
 
 
 def claims_of(caller: str) -> Claims:
@@ -99,12 +72,11 @@ async def inside(endpoints: JSON) -> AsyncIterator[Inside]:
 @pytest.mark.parametrize("caller", CALLERS)
 async def test_every_operation_lets_in_whom_its_row_says_and_nobody_else(inside: Inside, caller: str) -> None:
     wrong: dict[str, Any] = {}
-    for operation, service in described().items():
-        answer = await inside.ask(service, operation, claims_of(caller))
+    for row in rows():
+        answer = await inside.ask(row.service, row.operation, claims_of(caller))
         code = answer.json().get("code") if "json" in answer.headers.get("content-type", "") else None
-        let_in = caller in GROUPS[MATRIX[operation]]
         turned_away = REFUSED.get(code or "") == answer.status_code
         broken = answer.status_code >= 500 and code != "organization_being_prepared"
-        if broken or let_in == turned_away:
-            wrong[operation] = (answer.status_code, code)
+        if broken or row.lets_in(caller) == turned_away:
+            wrong[row.operation] = (answer.status_code, code)
     assert wrong == {}

@@ -3,24 +3,34 @@
 Nothing here is imported by what runs in production.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from common.auth.internal_token import new_key
 from common.ids import uuid7
 from common.messaging import Envelope
 from common.messaging.inbox import InboxWorker
 from common.persistence import Store
 from common.persistence.mechanisms import inbox, mails, outbox
-from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client, test_verifier
+from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client, test_keys, test_verifier
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import SecretStr
 from sqlalchemy import Table, func, select, update
 
+from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.api.app import make_app
+from tenancy.bootstrap import tools_of
 from tenancy.domain.people import Credentials, Language, User
 from tenancy.domain.roles import StaffRole
+from tenancy.messaging.handlers import subscriptions
 from tenancy.persistence.tables import entitlements, organizations, users
 from tenancy.persistence.unit_of_work import UnitOfWork
-from tenancy.settings import NAME
+from tenancy.settings import NAME, Settings
 from tenancy.usecases.create_staff import create_staff
 from tenancy.workflows.tools import Tools
 
@@ -139,6 +149,31 @@ class Tenancy:
         async with self.store.for_system("auth") as uow:
             found = select(func.count()).select_from(users).where(users.c.email == email)
             return int(await uow.session.scalar(found) or 0)
+
+
+@asynccontextmanager
+async def tenancy_of(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
+    """The service on a migrated database."""
+    settings = Settings(
+        environment="test",
+        **database.settings.model_dump(exclude_unset=True),
+        gateway_public_keys=[test_keys()[1]],
+        token_private_keys=SecretStr(json.dumps([new_key("signing")])),
+        secret_key=SecretStr("a secret of the tests, 32 characters"),
+        email_host="127.0.0.1",
+        app_base_url="https://app.exemple.cm",
+        even_answer=timedelta(milliseconds=60),
+    )
+    clock = FrozenClock()
+    opened = database.open()
+    tools = tools_of(settings, opened, clock)
+    # A light hasher: these tests are about who gets in, not about how long argon2 takes.
+    passwords = Argon2Passwords(2, Argon2Hasher(time_cost=1, memory_cost=1024, parallelism=1))
+    tools.passwords.close()
+    tools = replace(tools, passwords=passwords)
+    yield Tenancy(tools, clock, database, InboxWorker(tools.store, subscriptions(tools.letters)))
+    passwords.close()
+    await opened.close()
 
 
 def payment_confirmed(

@@ -73,6 +73,17 @@ async def find_domain(uow: UnitOfWork, typed: str) -> ProvenDomain:
     return found
 
 
+async def domain_to_prove(uow: UnitOfWork, typed: str) -> ProvenDomain:
+    """One of the organization's domains, where it may be proved.
+
+    Raises:
+        DomainNotFound: it has not noted it.
+        OrganizationSuspended: nothing may be changed.
+    """
+    await writable_organization(uow)
+    return await find_domain(uow, typed)
+
+
 async def prove_domain(uow: UnitOfWork, actor: UUID, wanted: ProvenDomain, records: list[str]) -> ProvenDomain:
     """Compare the records that were found with the one that has to be there.
 
@@ -93,7 +104,9 @@ async def remove_domain(uow: UnitOfWork, actor: UUID, typed: str) -> None:
 
     Raises:
         DomainNotFound: it has not noted it.
+        OrganizationSuspended: nothing may be changed.
     """
+    await writable_organization(uow)
     domain = await find_domain(uow, typed)
     await uow.sso.remove_domain(uow.tenant_id, domain.domain)
     await uow.audit("sso.domain_removed", domain.domain, actor=actor)

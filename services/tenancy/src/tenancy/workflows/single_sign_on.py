@@ -74,10 +74,10 @@ async def prove_domain(tools: Tools, tenant_id: UUID, actor: UUID, domain: str) 
     """Look the domain's TXT record up.
 
     Raises:
-        DomainNotFound, DomainNotProved, DomainOfAnother: as they say.
+        OrganizationSuspended, DomainNotFound, DomainNotProved, DomainOfAnother: as they say.
     """
     async with tools.store.for_tenant(tenant_id) as uow:
-        wanted = await sso_settings.find_domain(uow, domain)
+        wanted = await sso_settings.domain_to_prove(uow, domain)
     records = await tools.domain_records.txt(wanted.record_name)
     async with tools.store.for_tenant(tenant_id) as uow:
         return await sso_settings.prove_domain(uow, actor, wanted, records)
