@@ -41,12 +41,15 @@ from backup_engine.workflows.dispatch import Dispatcher, VaultMaker
 from backup_engine.workflows.erase_vault import VaultEraser
 from backup_engine.workflows.read_point import PointReaders
 from backup_engine.workflows.reconcile_snapshots import SnapshotReconciler
+from backup_engine.workflows.reconcile_usage import UsageReconciler
 
 SYSTEM_ROLES = ("dispatcher", "runner", "reconciler", "collector")
 """Login roles for work across tenants, each with just the columns it needs (see the migrations)."""
 
 COLLECTING = timedelta(seconds=5)
 """A turn of the collector, and the pause after it: short enough for a stop to wait for it."""
+RECONCILING_USAGE = timedelta(minutes=5)
+"""Pause between two looks for organizations whose counters were not compared for six hours."""
 PACKAGE_FOLDER = Path(__file__).parent
 DOORS = ("app", "relay", "inbox", "audit", "eraser", *SYSTEM_ROLES)
 
@@ -131,6 +134,7 @@ class Built:
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),
             Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),
+            Every("backup-engine.usage", RECONCILING_USAGE, UsageReconciler(self.store).turn, self.database),
             Every("backup-engine.collector", COLLECTING, self.collector().turn, database=None),
         ]
 

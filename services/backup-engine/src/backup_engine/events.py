@@ -84,6 +84,8 @@ class UsageRecorded(Fact):
     vms_count: int | None = None
     backups_count: int | None = None
     storage_bytes: int | None = None
+    reconciled: bool = False
+    """Counted anew from what is there, not carried on from change to change."""
 
     @classmethod
     def example(cls) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from backup_engine.domain.admission import Candidate
 from backup_engine.domain.collection import Phase
 from backup_engine.domain.job import ADMITTED, HELD, TaskKind, TaskStatus
 from backup_engine.domain.lease import REPUBLISH_AFTER
+from backup_engine.domain.tenant import TenantStatus
 from backup_engine.domain.vault import VaultState
 from backup_engine.persistence.tables import collections, esxi_servers, snapshot_ledger, tasks, tenant_state, vaults
 from backup_engine.persistence.unit_of_work import UnitOfWork
@@ -29,6 +30,20 @@ class Due:
     tenant_id: UUID
     task_id: UUID
     queue: str
+
+
+async def usage_unreconciled(uow: UnitOfWork, before: datetime, limit: int) -> list[UUID]:
+    """Organizations whose counters were not compared since ``before``, the longest waiting first. Role: reconciler."""
+    rows = await uow.session.scalars(
+        select(tenant_state.c.tenant_id)
+        .where(
+            tenant_state.c.status != str(TenantStatus.DELETED),
+            or_(tenant_state.c.usage_reconciled_at.is_(None), tenant_state.c.usage_reconciled_at <= before),
+        )
+        .order_by(tenant_state.c.usage_reconciled_at.nulls_first(), tenant_state.c.tenant_id)
+        .limit(limit)
+    )
+    return [UUID(str(row)) for row in rows]
 
 
 async def tenant_of_ready(uow: UnitOfWork, task_id: UUID, queue: str) -> UUID | None:

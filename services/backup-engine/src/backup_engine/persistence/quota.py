@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from backup_engine.domain.quota import GB, Quotas, Resource
@@ -82,9 +82,38 @@ class QuotaRepository(Repository):
         if used + more_bytes > limit or used >= limit:
             raise QuotaReached(resource=str(Resource.STORAGE), limit=limit // GB, current=-(-(used + more_bytes) // GB))
 
+    async def held(self, month: date) -> dict[Resource, int]:
+        """What every counter says, backups of the month, locked until the transaction ends: who counts then waits."""
+        for resource in Resource:
+            await self._ensure(resource, _period(resource, month))
+        rows = await self._session.execute(
+            select(quota_counters.c.resource, quota_counters.c.used)
+            .where(
+                self._mine(quota_counters),
+                tuple_(quota_counters.c.resource, quota_counters.c.period).in_(
+                    [(str(resource), _period(resource, month)) for resource in Resource]
+                ),
+            )
+            .order_by(quota_counters.c.resource)
+            .with_for_update()
+        )
+        return {Resource(row.resource): int(row.used) for row in rows}
+
+    async def correct(self, resource: Resource, used: int, month: date) -> None:
+        """Let a counter say what was found; that of backups is the month's."""
+        await self._session.execute(
+            update(quota_counters)
+            .where(self._mine(quota_counters, resource=str(resource), period=_period(resource, month)))
+            .values(used=used)
+        )
+
     async def _ensure(self, resource: Resource, period: date) -> None:
         await self._session.execute(
             upsert(quota_counters)
             .values(tenant_id=self._uow.tenant_id, resource=str(resource), period=period, used=0)
             .on_conflict_do_nothing()
         )
+
+
+def _period(resource: Resource, month: date) -> date:
+    return month if resource is Resource.BACKUPS else ALWAYS

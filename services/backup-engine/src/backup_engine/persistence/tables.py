@@ -68,6 +68,7 @@ tenant_state = Table(
     at("anchor_at", nullable=True),  # start of the subscription: its day of the month begins the usage month
     Column("version", BigInteger, nullable=False),
     at("updated_at"),
+    at("usage_reconciled_at", nullable=True),  # when the counters were last compared with what they count
     _key(),
 )
 """What tenancy last published of an organization; an older version is ignored."""

@@ -78,6 +78,10 @@ class TenantRepository(Repository):
         )
         return await self._uow.count_changed(statement) == 1
 
+    async def usage_reconciled(self, at: datetime) -> None:
+        """Note when the counters were compared with what they count."""
+        await self._session.execute(update(tenant_state).where(self._mine(tenant_state)).values(usage_reconciled_at=at))
+
     async def set_status(self, status: TenantStatus, version: int) -> bool:
         """Change the status alone, for facts that carry no more."""
         return (

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backup_engine.persistence.chunks import ChunkRepository
 from backup_engine.persistence.collection import CollectionRepository
 from backup_engine.persistence.configurations import ConfigurationRepository
+from backup_engine.persistence.counted import CountedRepository
 from backup_engine.persistence.inventory import MachineRepository, PlacementRepository, ServerRepository
 from backup_engine.persistence.jobs import JobRepository, TaskRepository
 from backup_engine.persistence.ledger import LedgerRepository
@@ -39,3 +40,4 @@ class UnitOfWork(Transaction):
         self.chunks = ChunkRepository(self)
         self.collections = CollectionRepository(self)
         self.quota = QuotaRepository(self)
+        self.counted = CountedRepository(self)

@@ -7,12 +7,13 @@ from backup_engine.domain.tenant import Tenant
 from backup_engine.events import QuotaNearing, UsageRecorded
 from backup_engine.persistence.unit_of_work import UnitOfWork
 
-_FIELDS = {
+FIELDS = {
     Resource.ESXI_SERVERS: "esxi_servers_count",
     Resource.VMS: "vms_count",
     Resource.BACKUPS: "backups_count",
     Resource.STORAGE: "storage_bytes",
 }
+"""The figure of a report that a resource fills."""
 
 
 async def report_usage(uow: UnitOfWork, tenant: Tenant, *resources: Resource) -> None:
@@ -21,9 +22,9 @@ async def report_usage(uow: UnitOfWork, tenant: Tenant, *resources: Resource) ->
     figures: dict[str, int] = {}
     for resource in resources:
         if resource is Resource.BACKUPS:
-            figures[_FIELDS[resource]] = await uow.quota.used(resource, usage_month(now, tenant.anchor))
+            figures[FIELDS[resource]] = await uow.quota.used(resource, usage_month(now, tenant.anchor))
         else:
-            figures[_FIELDS[resource]] = await uow.quota.used(resource)
+            figures[FIELDS[resource]] = await uow.quota.used(resource)
     await uow.publish(UsageRecorded(measured_at=now, **figures), subject=str(uow.tenant_id))
 
 
