@@ -158,6 +158,7 @@ async def test_usage_shows_figures_beside_limits(tenancy: Tenancy) -> None:
         "period_end": "2026-12-21",
         "users_count": 1,
         "limits": QUOTAS,
+        "over_quota": [{"resource": "storage_gb", "limit": 500, "current": 1100, "over": 600}],
         **figures,
     }
     assert [row["vms_count"] for row in await tenancy.rows(other, tables.usage_metrics)] == [0]

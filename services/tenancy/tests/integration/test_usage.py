@@ -1,14 +1,17 @@
 """Warnings about limits, once, and the months before this one."""
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from tenancy.domain.people import Language
-from tenancy.testing import Tenancy, envelope
+from tenancy.persistence import tables
+from tenancy.testing import QUOTAS, Tenancy, envelope, payment_confirmed
 
 pytestmark = pytest.mark.integration
 
-NEAR = {"resource": "storage", "limit": 500 * 10**9, "used": 451 * 10**9, "unit": "bytes", "a_later_field": 1}
+NEAR = {"resource": "storage_gb", "limit": 500 * 10**9, "used": 451 * 10**9, "unit": "bytes", "a_later_field": 1}
 
 
 async def test_a_limit_that_comes_near_is_written_about_once_a_month(tenancy: Tenancy) -> None:
@@ -49,3 +52,91 @@ async def test_the_months_before_are_listed_newest_first(tenancy: Tenancy) -> No
     assert (await me.get(path, params={"cursor": "WzFd"})).json()["code"] == "invalid_cursor"
     as_stranger = tenancy.client(user_id=stranger.id, tenant_id=theirs)
     assert (await as_stranger.get(path)).status_code == 404
+
+
+FULL = {"esxi_servers_count": 2, "vms_count": 30, "backups_count": 40, "storage_bytes": 100 * 10**9}
+
+
+def counted_anew(tenant: UUID, moment: str = "2026-11-23T06:00:00Z", **figures: int) -> Any:
+    """Backup-engine's report after it counted everything anew."""
+    data = FULL | figures | {"measured_at": moment, "reconciled": True}
+    return envelope("backup-engine", "usage.recorded.v1", tenant, data)
+
+
+async def test_figures_that_drifted_are_those_that_were_counted_and_nobody_elses_change(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    _, other = await tenancy.owned()
+    drifted = {"vms_count": 49, "measured_at": "2026-11-23T05:00:00Z"}
+    for one in (tenant, other):
+        await tenancy.receive(envelope("backup-engine", "usage.recorded.v1", one, drifted))
+    await tenancy.receive(counted_anew(tenant))
+    (row,) = await tenancy.rows(tenant, tables.usage_metrics)
+    assert {name: row[name] for name in FULL} == FULL
+    assert row["users_count"] == 1
+    (theirs,) = await tenancy.rows(other, tables.usage_metrics)
+    assert theirs["vms_count"] == 49
+    assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(owner.email)] == ["welcome"]
+
+
+async def test_members_are_counted_anew_too(tenancy: Tenancy) -> None:
+    _, tenant = await tenancy.owned()
+    async with tenancy.store.for_tenant(tenant) as uow:
+        await uow.session.execute(tables.usage_metrics.update().values(users_count=9))
+    await tenancy.receive(counted_anew(tenant))
+    (row,) = await tenancy.rows(tenant, tables.usage_metrics)
+    assert row["users_count"] == 1
+
+
+async def test_a_limit_near_which_nobody_came_by_a_change_is_written_about_once(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    near = {"resource": "vms", "limit": 50, "used": 45, "unit": "count"}
+    await tenancy.receive(counted_anew(tenant, vms_count=45))
+    await tenancy.receive(envelope("backup-engine", "quota.nearing.v1", tenant, near))
+    await tenancy.receive(counted_anew(tenant, "2026-11-23T12:00:00Z", vms_count=46))
+    (_, mail) = await tenancy.mails_to(owner.email)
+    assert mail.subject == "Société Exemple : 45 sur 50 (machines virtuelles protégées)"
+
+
+@pytest.mark.invariant("S38")
+async def test_a_smaller_plan_says_what_it_leaves_too_much_of(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    stranger, theirs = await tenancy.owned()
+    for one in (tenant, theirs):
+        await tenancy.receive(counted_anew(one))
+    bronze = QUOTAS | {"max_esxi_servers": 1, "max_vms": 10, "max_storage_gb": 100}
+    plan = {"name": "bronze", "quotas": bronze, "features": {}, "retention": {"backup_retention_days": 30}}
+    smaller = payment_confirmed(owner, tenant_id=tenant, kind="change", plan=plan)
+    for _ in range(2):
+        await tenancy.receive(smaller)
+    await tenancy.receive(counted_anew(tenant, "2026-11-23T12:00:00Z"))
+    path = f"/api/tenants/organizations/{tenant}/usage/"
+    usage = (await tenancy.client(user_id=owner.id, tenant_id=tenant).get(path)).json()
+    assert usage["over_quota"] == [
+        {"resource": "esxi_servers", "limit": 1, "current": 2, "over": 1},
+        {"resource": "vms", "limit": 10, "current": 30, "over": 20},
+    ]
+    passed = [mail for mail in await tenancy.mails_to(owner.email) if mail.key.startswith("quota_passed")]
+    (mail,) = passed
+    assert mail.subject == "Société Exemple : plus que ne permet le forfait Bronze"
+    assert "- machines virtuelles protégées : 30 utilisés, 10 permis, 20 de trop" in mail.body_text
+    assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(stranger.email)] == ["welcome"]
+
+
+async def test_a_month_that_began_unreported_keeps_what_stays_when_a_member_leaves_or_a_part_is_told(
+    tenancy: Tenancy,
+) -> None:
+    _, tenant = await tenancy.owned()
+    await tenancy.receive(counted_anew(tenant))
+    part = {"backups_count": 1, "measured_at": "2026-12-23T05:00:00Z"}
+    await tenancy.receive(envelope("backup-engine", "usage.recorded.v1", tenant, part))
+    rows = await tenancy.rows(tenant, tables.usage_metrics)
+    running = max(rows, key=lambda row: row["period_start"])
+    assert (running["vms_count"], running["backups_count"]) == (30, 1)
+
+
+async def test_a_full_storage_is_told_in_gigabytes(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    hit = {"resource": "storage_gb", "limit": 500, "current": 501}
+    await tenancy.receive(envelope("backup-engine", "quota.reached.v1", tenant, hit))
+    mail = (await tenancy.mails_to(owner.email))[-1]
+    assert mail.subject == "Société Exemple : limite de 500,0 Go atteinte (espace de stockage)"

@@ -73,6 +73,7 @@ def test_a_key_without_kid_is_refused() -> None:
 
 
 VALUES = {
+    "levels": [{"resource": "machines", "limit": "10", "used": "30", "over": "20"}],
     "due": "2026-12-22",
     "resource": "VM",
     "limit": "50",

@@ -1,13 +1,16 @@
 """Subscriptions of tenancy: thin as routes. The models declare only the fields that are read."""
 
+import logging
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from common.messaging import Envelope, Subscriptions
+from prometheus_client import Counter
 from pydantic import AwareDatetime, BaseModel, EmailStr, Field
 
 from tenancy.domain.audit import AuditEntry
+from tenancy.domain.limits import GB, IN_BYTES, Level
 from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -15,9 +18,13 @@ from tenancy.usecases.change_status import change_status
 from tenancy.usecases.delete_organization import delete_unpaid_organization
 from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
-from tenancy.usecases.record_usage import record_usage
+from tenancy.usecases.record_usage import reconcile_usage, record_usage
 from tenancy.usecases.shorten_subscription import shorten_subscription
 from tenancy.usecases.warn_of_quota import warn_of_quota
+
+log = logging.getLogger(__name__)
+
+CORRECTED = Counter("usage_figures_corrected_total", "Figures of usage that were not what was counted", ["figure"])
 
 
 class BoughtPlan(BaseModel):
@@ -103,31 +110,37 @@ class ReportedUsage(BaseModel):
     backups_count: int | None = Field(None, ge=0)
     storage_bytes: int | None = Field(None, ge=0)
     measured_at: AwareDatetime | None = None
+    reconciled: bool = False
 
     def figures(self) -> dict[str, int]:
         """The reported figures by name, without those that were left out."""
-        return self.model_dump(exclude_none=True, exclude={"measured_at"})
+        return self.model_dump(exclude_none=True, exclude={"measured_at", "reconciled"})
 
     def moment(self, sent_at: datetime) -> datetime:
         return self.measured_at or sent_at
 
 
 class NearQuota(BaseModel):
-    """What tenancy reads of backup-engine's `quota.nearing`."""
+    """What tenancy reads of backup-engine's `quota.nearing`; of storage, figures are in bytes."""
 
     resource: str
     limit: int
     used: int
-    unit: str = "count"
+
+    def level(self) -> Level:
+        return Level(self.resource, self.limit, self.used)
 
 
 class HitQuota(BaseModel):
-    """What tenancy reads of backup-engine's `quota.reached`."""
+    """What tenancy reads of backup-engine's `quota.reached`; of storage, figures are in gigabytes."""
 
     resource: str
     limit: int
     current: int
-    unit: str = "count"
+
+    def level(self) -> Level:
+        unit = GB if self.resource == IN_BYTES else 1
+        return Level(self.resource, self.limit * unit, self.current * unit)
 
 
 class RecordedAct(BaseModel):
@@ -168,7 +181,7 @@ def subscriptions(letters: Letters) -> Subscriptions:
     _follow_orders(taken, letters)
     _follow_subscriptions(taken, letters)
     _follow_quotas(taken, letters)
-    _follow_reports(taken)
+    _follow_reports(taken, letters)
     for source, names in KEPT.items():
         for name in names:
             taken.keep(name, version=1, source=source)
@@ -219,29 +232,23 @@ def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
 def _follow_quotas(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("quota.nearing", version=1, source="backup-engine")
     async def warn(event: NearQuota, uow: UnitOfWork, _envelope: Envelope) -> None:
-        in_bytes = event.unit == "bytes"
-        await warn_of_quota(
-            uow,
-            letters,
-            "quota_nearing",
-            resource=event.resource,
-            limit=event.limit,
-            used=event.used,
-            in_bytes=in_bytes,
-        )
+        await warn_of_quota(uow, letters, "quota_nearing", event.level())
 
     @taken.on("quota.reached", version=1, source="backup-engine")
     async def tell(event: HitQuota, uow: UnitOfWork, _envelope: Envelope) -> None:
-        in_bytes, used = event.unit == "bytes" or event.resource == "storage", event.current
-        await warn_of_quota(
-            uow, letters, "quota_reached", resource=event.resource, limit=event.limit, used=used, in_bytes=in_bytes
-        )
+        await warn_of_quota(uow, letters, "quota_reached", event.level())
 
 
-def _follow_reports(taken: Subscriptions) -> None:
+def _follow_reports(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("usage.recorded", version=1, source="backup-engine")
     async def record_reported_usage(event: ReportedUsage, uow: UnitOfWork, envelope: Envelope) -> None:
-        await record_usage(uow, event.figures(), event.moment(envelope.occurred_at))
+        moment = event.moment(envelope.occurred_at)
+        if not event.reconciled:
+            await record_usage(uow, event.figures(), moment)
+            return
+        for figure, difference in (await reconcile_usage(uow, letters, event.figures(), moment)).items():
+            CORRECTED.labels(figure).inc()
+            log.warning("usage of %s: %s was wrong by %d", uow.tenant_id, figure, difference)
 
     for recorder in ("billing", "backup-engine"):
 

@@ -329,15 +329,6 @@ class UsageMetrics:
             .on_conflict_do_update(index_elements=["tenant_id", "period_start"], set_=figures)
         )
 
-    async def set_users(self, tenant_id: UUID, month: UsageMonth, users_count: int) -> None:
-        """Write how many members a month has, and leave the other figures."""
-        empty = dict.fromkeys(FIGURES, 0) | {"users_count": users_count}
-        await self._session.execute(
-            upsert(usage_metrics)
-            .values(tenant_id=tenant_id, period_start=month.start, period_end=month.end, measured={}, **empty)
-            .on_conflict_do_update(index_elements=["tenant_id", "period_start"], set_={"users_count": users_count})
-        )
-
 
 def _usage(row: RowMapping | None) -> Usage | None:
     if row is None:

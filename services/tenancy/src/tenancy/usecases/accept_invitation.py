@@ -5,11 +5,11 @@ from uuid import UUID
 from tenancy.domain.invitations import Invitation
 from tenancy.domain.membership import Membership
 from tenancy.domain.secrets import digest
-from tenancy.domain.usage import UsageMonth
 from tenancy.errors import AlreadyMember, InvitationForAnotherAddress, TokenExpired, TokenNotFound
 from tenancy.events import MemberJoined
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.steps.room import count_users, writable_organization
+from tenancy.usecases.steps.running_month import note_members
 
 
 async def find_invitation(uow: UnitOfWork, token: str) -> Invitation:
@@ -48,8 +48,7 @@ async def accept_invitation(uow: UnitOfWork, token: str, user_id: UUID) -> Membe
     if not await uow.memberships.add(member):
         raise AlreadyMember
     await uow.invitations.accept(invitation, now)
-    month = UsageMonth.at(organization.subscription_start.date(), now)
-    await uow.usage.set_users(organization.id, month, users + 1)
+    await note_members(uow, organization, users + 1)
     fact = MemberJoined(user_id=person.id, role=member.role.value, invited_by=invitation.invited_by)
     await uow.publish(fact, subject=str(person.id))
     await uow.audit("member.joined", str(person.id), actor=person.id, details={"role": member.role.value})

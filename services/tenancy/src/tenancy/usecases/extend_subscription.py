@@ -7,6 +7,8 @@ from tenancy.errors import OrganizationNotYetKnown
 from tenancy.events import OrgPlanChanged, OrgReactivated
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.limit_letters import write_of_limits
+from tenancy.usecases.steps.running_month import figures_of
 from tenancy.usecases.steps.standing_letters import REACTIVATED, write_to_owner
 
 
@@ -53,5 +55,7 @@ async def extend_subscription(
     await uow.organizations.save(current)
     fact = OrgPlanChanged if current.status is known.status else OrgReactivated
     await uow.publish(fact.of(current, order_id), subject=str(current.id), aggregate_version=current.version)
+    if is_new and kind is OrderKind.CHANGE:
+        await write_of_limits(uow, letters, current, await figures_of(uow, current, now))
     if fact is OrgReactivated:
         await write_to_owner(uow, letters, REACTIVATED, current)

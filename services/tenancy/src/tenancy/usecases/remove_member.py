@@ -5,11 +5,11 @@ from uuid import UUID
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Organization
 from tenancy.domain.roles import Role, may_change
-from tenancy.domain.usage import UsageMonth
 from tenancy.errors import MemberNotFound, OrganizationNotFound, RoleNotGrantable
 from tenancy.events import ApiKeyRevoked, MemberRemoved
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.steps.owners import keep_an_owner
+from tenancy.usecases.steps.running_month import note_members
 
 
 async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
@@ -46,5 +46,4 @@ async def _end_what_was_his(uow: UnitOfWork, member: Membership) -> None:
 
 
 async def _count(uow: UnitOfWork, organization: Organization) -> None:
-    month = UsageMonth.at(organization.subscription_start.date(), uow.clock.now())
-    await uow.usage.set_users(organization.id, month, await uow.memberships.count(organization.id))
+    await note_members(uow, organization, await uow.memberships.count(organization.id))

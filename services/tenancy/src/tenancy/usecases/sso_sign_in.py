@@ -16,13 +16,13 @@ from tenancy.domain.people import Credentials, Language, User, normalized_email
 from tenancy.domain.roles import Role
 from tenancy.domain.secrets import digest, new_token
 from tenancy.domain.sso import STATE_LIFETIME, Asserted, Connection, domain_of
-from tenancy.domain.usage import UsageMonth
 from tenancy.errors import SsoNotConfigured, SsoRefused
 from tenancy.events import MemberJoined, UserRegistered
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Sealer
 from tenancy.usecases.steps.end_sessions import end_sessions
 from tenancy.usecases.steps.room import count_users, writable_organization
+from tenancy.usecases.steps.running_month import note_members
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ async def join(uow: UnitOfWork, user_id: UUID) -> None:
         Membership(organization.id, person.id, Role.MEMBER, person.email, person.full_name, now)
     ):
         return
-    await uow.usage.set_users(organization.id, UsageMonth.at(organization.subscription_start.date(), now), users + 1)
+    await note_members(uow, organization, users + 1)
     fact = MemberJoined(user_id=person.id, role=Role.MEMBER.value, invited_by=organization.owner_user_id)
     await uow.publish(fact, subject=str(person.id))
     await uow.audit("member.joined", str(person.id), actor=person.id, details={"role": "member", "by": "sso"})

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tenancy.api.schemas.auth import Email
 from tenancy.domain.invitations import Invitation
+from tenancy.domain.limits import GB, Level, passed
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Organization
 from tenancy.domain.roles import Role
@@ -156,8 +157,26 @@ class UsageMonthOut(Answer):
         return cls(period_start=usage.month.start, period_end=usage.month.last_day, **figures)
 
 
+class OverQuotaOut(Answer):
+    """A limit that is passed and by how much, in the words of `quota_reached`; storage in started gigabytes."""
+
+    resource: str
+    limit: int
+    current: int
+    over: int
+
+    @classmethod
+    def of(cls, level: Level) -> Self:
+        unit = GB if level.in_bytes else 1
+        limit, current = level.limit // unit, -(-level.used // unit)
+        return cls(resource=level.resource, limit=limit, current=current, over=current - limit)
+
+
 class UsageOut(Answer):
-    """The running usage month; `period_end` is its last day, `limits` are the plan's quotas."""
+    """The running usage month; `period_end` is its last day, `limits` are the plan's quotas.
+
+    `over_quota`: what a smaller plan left too much of. It stays, and nothing more of it can be added.
+    """
 
     period_start: date
     period_end: date
@@ -167,6 +186,7 @@ class UsageOut(Answer):
     storage_bytes: int = Field(ge=0)
     users_count: int = Field(ge=0)
     limits: dict[str, int]
+    over_quota: list[OverQuotaOut]
 
     @classmethod
     def of(cls, usage: Usage, organization: Organization) -> Self:
@@ -179,6 +199,7 @@ class UsageOut(Answer):
             storage_bytes=usage.storage_bytes,
             users_count=usage.users_count,
             limits=organization.entitlements.quotas,
+            over_quota=[OverQuotaOut.of(level) for level in passed(usage, organization.entitlements.quotas)],
         )
 
 
