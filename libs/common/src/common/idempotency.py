@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from common.errors import Invalid
 from common.persistence.mechanisms import idempotency_keys
+from common.persistence.store import Store
 from common.persistence.transaction import Transaction
 
 KEPT = timedelta(hours=48)
@@ -89,3 +90,12 @@ async def _remembered(uow: Transaction, mine: tuple[Any, ...], body: bytes) -> t
     if row.body_hash != fingerprint(body):
         raise IdempotencyKeyReused
     return row.status, row.answer
+
+
+async def forget_keys(store: Store[Any]) -> int:
+    """Timer of each worker: delete answers that nobody is owed any more; return how many."""
+    async with store.for_system("inbox") as uow:
+        forgotten: int = await uow.count_changed(
+            idempotency_keys.delete().where(idempotency_keys.c.created_at < func.clock_timestamp() - KEPT)
+        )
+        return forgotten

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from common.idempotency import forget_keys
 from common.ids import uuid7
 from common.messaging import BrokerUnavailable, Envelope, Unroutable, inbox, relay
 from common.messaging.in_process import InProcessBroker
 from common.messaging.relay import Relay
 from common.persistence import MailMessage
-from common.persistence.mechanisms import mails
+from common.persistence.mechanisms import idempotency_keys, mails
 from hotel.line import Doors, Line, booking
 from hotel.service import RoomBooked
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 
 @pytest.fixture
@@ -109,3 +110,23 @@ def test_pauses_grow_and_are_bounded(pause: Callable[[int], timedelta], longest:
     assert pauses[0] < pauses[1] <= pauses[2]
     assert pauses == sorted(pauses)
     assert pauses[-1] == longest
+
+
+async def test_answers_to_idempotency_keys_are_forgotten_when_nobody_is_owed_them_any_more(own_store: Doors) -> None:
+    mine, others = uuid7(), uuid7()
+    now = datetime.now(UTC)
+    for tenant in (mine, others):
+        async with own_store.for_tenant(tenant) as uow:
+            for key, age in (("old", timedelta(hours=49)), ("young", timedelta(hours=47))):
+                row = {
+                    "scope_id": tenant,
+                    "route": "POST /rooms/",
+                    "key": key,
+                    "body_hash": "0",
+                    "created_at": now - age,
+                }
+                await uow.session.execute(insert(idempotency_keys).values(row))
+    assert await forget_keys(own_store) == 2
+    for tenant in (mine, others):
+        async with own_store.for_tenant(tenant) as uow:
+            assert list(await uow.session.scalars(select(idempotency_keys.c.key))) == ["young"]

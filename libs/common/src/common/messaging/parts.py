@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from common.audit import sealer
+from common.idempotency import forget_keys
 from common.messaging.broker import Broker
 from common.messaging.depths import Depths
 from common.messaging.inbox import InboxWorker
@@ -110,5 +112,6 @@ def event_parts(
         Every(f"{name}.audit_heads", HOUSEKEEPING, audit.keep_heads, store.database),
         Every(f"{name}.erasures", erasure.PAUSE, eraser.turn, store.database),
         Every(f"{name}.outbox", HOUSEKEEPING, relay.forget_published, store.database),
+        Every(f"{name}.idempotency", HOUSEKEEPING, partial(forget_keys, store), store.database),
         Every(f"{name}.inbox", HOUSEKEEPING, inbox.forget_handled, store.database),
     ]
