@@ -79,6 +79,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     mails_per_address: int | None = Field(
         None, ge=1, description="Such wishes an hour from one address; 20 in production, 100 000 elsewhere unless set"
     )
+    domain_lookups: int = Field(
+        20, ge=1, description="Look-ups an hour of the records that prove one organization's domains"
+    )
 
     passkey_rp_id: str = Field("", description="Domain that passkeys are made for; by default that of APP_BASE_URL")
     passkey_origins: list[str] = Field(
@@ -126,6 +129,7 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
             code=Limit("code", self.wrong_codes, WINDOW),
             mail=Limit("mail", self.mails_per_account, MAIL_WINDOW),
             mail_address=Limit("mail_address", mails_per_address, MAIL_WINDOW),
+            domain=Limit("domain", self.domain_lookups, MAIL_WINDOW),
         )
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from common.ids import uuid7
 from sqlalchemy import select
+from tenancy.adapters import breaches
 from tenancy.adapters.breaches import BreachedPasswordFile
 from tenancy.persistence.tables import one_time_links
 from tenancy.testing import PASSWORD, Tenancy
@@ -189,3 +191,20 @@ async def test_a_password_from_a_breach_is_refused_wherever_one_is_chosen(tenanc
     assert (reset.status_code, reset.json()["reason"]) == (422, "breached")
     kept = await post(careful, "password-reset/confirm", {"token": token, "password": NEW})
     assert kept.status_code == 204, "a refused password leaves the link as it was"
+
+
+async def test_a_slow_file_of_breached_passwords_keeps_nobody_else_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pwned.txt"
+    file.write_text("0" * 40 + ":1\r\n")
+    turn = threading.Event()
+
+    def cold_disk(lines: object, wanted: bytes) -> bool:
+        return turn.wait(10)
+
+    monkeypatch.setattr(breaches, "_bisect", cold_disk)
+    looking = asyncio.create_task(BreachedPasswordFile(file).knows(PASSWORD))
+    await asyncio.sleep(0)
+    turn.set()
+    assert await looking, "the loop went on while the file was read"

@@ -344,3 +344,14 @@ async def test_a_disconnected_provider_lets_nobody_in_and_nothing_demands_it(acm
     assert (await acme.admin().delete(f"{acme.path}/sso/")).status_code == 204
     assert (await post(acme.tenancy, "sso", {"email": person.email})).status_code == 404
     assert claims(acme.tenancy, (await session(acme.tenancy, person)).access_token)["tenant"] == str(acme.tenant)
+
+
+async def test_look_ups_of_a_domain_are_counted_for_each_organization(acme: Company, provider: Provider) -> None:
+    other = await company(acme.tenancy, provider, acme.records)
+    asked = [await acme.admin().post(f"{acme.path}/sso/domains/{acme.domain}/verify/") for _ in range(20)]
+    assert [answer.status_code for answer in asked] == [200] * 19 + [429], "one was asked when the domain was proved"
+    assert asked[-1].json()["code"] == "too_many_tries"
+    assert int(asked[-1].headers["retry-after"]) > 0
+    assert (await other.admin().post(f"{other.path}/sso/domains/{other.domain}/verify/")).status_code == 200
+    acme.tenancy.clock.advance(timedelta(hours=1))
+    assert (await acme.admin().post(f"{acme.path}/sso/domains/{acme.domain}/verify/")).status_code == 200

@@ -4,6 +4,7 @@ The file is the one that haveibeenpwned.com offers for download, sorted by hash,
 lies. Asking that site for a range of hashes (k-anonymity) would be another adapter of the same port.
 """
 
+import asyncio
 import hashlib
 import mmap
 from pathlib import Path
@@ -21,12 +22,13 @@ class BreachedPasswordFile:
     def __init__(self, path: Path | None) -> None:
         self._found = None if path is None else _mapped(path)
 
-    def __contains__(self, password: str) -> bool:
+    async def knows(self, password: str) -> bool:
+        """Whether it is in the file, whose pages are read in a thread: a cold disk keeps nobody else waiting."""
         if self._found is None:
             return False
         # SHA-1 is what the list is made with; nothing here relies on its strength.
         wanted = hashlib.sha1(password.encode(), usedforsecurity=False).hexdigest().upper().encode()
-        return _bisect(self._found, wanted)
+        return await asyncio.to_thread(_bisect, self._found, wanted)
 
 
 def _mapped(path: Path) -> mmap.mmap:

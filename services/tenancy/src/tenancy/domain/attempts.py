@@ -50,6 +50,7 @@ class Limits:
         code: wrong one-time codes for one account.
         mail: mails to one account that somebody asked for without signing in.
         mail_address: such wishes from one address.
+        domain: look-ups of the records of one organization's domains.
     """
 
     account: Limit
@@ -57,3 +58,4 @@ class Limits:
     code: Limit
     mail: Limit
     mail_address: Limit
+    domain: Limit

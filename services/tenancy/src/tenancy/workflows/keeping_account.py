@@ -26,13 +26,13 @@ async def even_answer(lasting: timedelta) -> AsyncIterator[None]:
         await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
 
 
-def good_password(tools: Tools, password: str, email: str) -> None:
+async def good_password(tools: Tools, password: str, email: str) -> None:
     """Refuse a password that is easily guessed or in somebody's hands.
 
     Raises:
         WeakPassword: see `tenancy.domain.passwords`.
     """
-    reason = weakness(password, email) or ("breached" if password in tools.breached else None)
+    reason = weakness(password, email) or ("breached" if await tools.breached.knows(password) else None)
     if reason:
         raise WeakPassword(reason=reason)
 
@@ -64,7 +64,7 @@ async def change_password(tools: Tools, user_id: UUID, session_id: UUID | None, 
         WeakPassword: the new one is not good enough.
     """
     user = await person_again(tools, user_id, current)
-    good_password(tools, password, user.email)
+    await good_password(tools, password, user.email)
     password_hash = await tools.passwords.hash(password)
     async with tools.store.for_system("auth") as uow:
         await set_password(uow, tools.letters, user, password_hash, reason="password_change", keep=session_id)
@@ -79,7 +79,7 @@ async def finish_reset(tools: Tools, token: str, password: str) -> None:
     """
     async with tools.store.for_system("auth") as uow:
         user = await person_of_reset(uow, token)
-    good_password(tools, password, user.email)
+    await good_password(tools, password, user.email)
     password_hash = await tools.passwords.hash(password)
     async with tools.store.for_system("auth") as uow:
         await reset_password(uow, tools.letters, token, password_hash)

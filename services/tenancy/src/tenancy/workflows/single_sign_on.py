@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from tenancy.domain.attempts import subject
 from tenancy.domain.sessions import Device
 from tenancy.domain.sign_in_rules import SignInProof
 from tenancy.domain.sso import ProvenDomain
 from tenancy.errors import SsoRefused
 from tenancy.usecases import sso_settings, sso_sign_in
 from tenancy.usecases.sign_in import TokenPair, start_session
+from tenancy.workflows.signing_in import counted
 from tenancy.workflows.tools import Tools
 
 
@@ -71,13 +73,15 @@ async def finish_sso(tools: Tools, device: Device, *, code: str, state: str, log
 
 
 async def prove_domain(tools: Tools, tenant_id: UUID, actor: UUID, domain: str) -> ProvenDomain:
-    """Look the domain's TXT record up.
+    """Look the domain's TXT record up; each look-up counts, so that we are nobody's means to bother name servers.
 
     Raises:
+        TooManyTries: there have been too many for this organization.
         OrganizationSuspended, DomainNotFound, DomainNotProved, DomainOfAnother: as they say.
     """
     async with tools.store.for_tenant(tenant_id) as uow:
         wanted = await sso_settings.domain_to_prove(uow, domain)
+    await counted(tools, (tools.settings.limits.domain, subject("domain", str(tenant_id))))
     records = await tools.domain_records.txt(wanted.record_name)
     async with tools.store.for_tenant(tenant_id) as uow:
         return await sso_settings.prove_domain(uow, actor, wanted, records)

@@ -37,7 +37,7 @@ async def register(wanted: RegisterIn, tools: ToolsDep, preferred: LanguageDep) 
     """Open an account. A known address is answered alike, and its owner gets a mail."""
     language = wanted.language or Language(preferred)
     checked = checked_registration(wanted.email, wanted.full_name, language)
-    good_password(tools, wanted.password, checked.email)
+    await good_password(tools, wanted.password, checked.email)
     async with even_answer(tools.settings.even_answer):
         password_hash = await tools.passwords.hash(wanted.password)
         async with tools.store.for_system("auth") as uow:
