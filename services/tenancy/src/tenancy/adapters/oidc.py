@@ -94,7 +94,9 @@ class OidcProviders:
     def _client(self) -> httpx.AsyncClient:
         # Nothing compressed: what is small on the wire shall not be large in memory.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
-        return httpx.AsyncClient(transport=self._transport(), headers=headers, timeout=SECONDS, follow_redirects=False)
+        return httpx.AsyncClient(
+            transport=self._transport(), headers=headers, timeout=SECONDS, follow_redirects=False, trust_env=False
+        )
 
     async def _described(self, client: httpx.AsyncClient, connection: Connection) -> Mapping[str, Any]:
         url = connection.issuer.rstrip("/") + "/.well-known/openid-configuration"
