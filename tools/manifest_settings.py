@@ -23,6 +23,8 @@ PRODUCTION: dict[str, str | None] = {
     "PAYPAL_BASE_URL": None,
     "MTN_MOMO_BASE_URL": None,
     "BACKUP_ENGINE_ESXI_ALLOW_LOOPBACK": None,
+    "TENANCY_SSO_ALLOW_LOOPBACK": None,
+    "TENANCY_WEBHOOK_ALLOW_LOOPBACK": None,
 }
 """What prod must say; None: what it must not name, because only simulators need it."""
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import httpx
 from common.audit import Sealer
 from common.auth import InternalTokenVerifier
 from common.auth.internal_token import new_key
@@ -30,9 +32,10 @@ from tenancy.adapters.letters import TemplateLetters
 from tenancy.adapters.oidc import OidcProviders
 from tenancy.adapters.passkeys import WebAuthnPasskeys
 from tenancy.adapters.passwords import Argon2Passwords
-from tenancy.adapters.public_addresses import PublicAddressesOnly
+from tenancy.adapters.public_addresses import DnsAddresses, PublicAddressesOnly
 from tenancy.adapters.sealing import AesSealer
 from tenancy.adapters.tokens import EdDsaAccessTokens
+from tenancy.adapters.webhook_receivers import HttpReceivers
 from tenancy.api.app import make_app
 from tenancy.domain.passwords import weakness
 from tenancy.domain.roles import StaffRole
@@ -48,8 +51,9 @@ from tenancy.workflows.due_deletions import DueDeletions
 from tenancy.workflows.forgetting import forget_outlived
 from tenancy.workflows.signing_keys import rotate, take_over
 from tenancy.workflows.tools import Tools
+from tenancy.workflows.webhook_sender import WebhookSender
 
-SYSTEM_ROLES = ("auth", "staff", "janitor")
+SYSTEM_ROLES = ("auth", "staff", "janitor", "courier")
 DELETIONS = timedelta(minutes=5)
 """Pause between two looks for organizations whose grace is over."""
 FORGETTING = timedelta(hours=1)
@@ -80,6 +84,19 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
     )
 
 
+def sender_of(tools: Tools, tls: ssl.SSLContext | None = None) -> WebhookSender:
+    """What sends webhooks; `tls` says how receivers' certificates are checked, for tests."""
+    transport = partial(
+        PublicAddressesOnly,
+        allow_loopback=tools.settings.webhook_allow_loopback,
+        ports=frozenset(tools.settings.webhook_ports),
+        resolve=DnsAddresses(tools.settings.dns_servers),
+        tls=tls or httpx.create_ssl_context(),
+    )
+    receivers = HttpReceivers(transport, tools.settings.webhook_patience)
+    return WebhookSender(tools.store, tools.sealer, tools.letters, receivers)
+
+
 async def build(settings: Settings, broker: Broker | None = None) -> Service:
     """Make the parts `api` and `worker`.
 
@@ -104,6 +121,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     # Tenancy has the view of all services' rows, and reads its own where they are.
     audit = Sealer(tools.store, announce=False, heads_folder=settings.audit_heads_folder)
+    sender = sender_of(tools)
     members = [
         *event_parts(
             NAME, tools.store, bus, subscriptions(tools.letters), audit=audit, eraser=Eraser(tools.store, PLAN)
@@ -111,6 +129,8 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         Mailer(database, settings),
         Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
         Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store), database),
+        sender,
+        Every("tenancy.webhooks", FORGETTING, sender.forget, database),
     ]
 
     async def close() -> None:

@@ -1,15 +1,18 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: DomainInvalid · DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
+├── Invalid: WebhookUrlRefused · EventTypeUnknown
+│            · DomainInvalid · DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused · SsoRefused
 │              · SecondFactorDemanded · SsoDemanded · AnotherSignInNeeded
 │              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
 │              · InvitationForAnotherAddress
-├── NotFound: MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
+├── NotFound: WebhookEndpointNotFound · WebhookDeliveryNotFound
+│             · MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
 │             · PasskeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
-├── Conflict: LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
+├── Conflict: TooManyWebhookEndpoints · WebhookEndpointOff
+│             · LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
 │             · DomainNotProved · DomainOfAnother · SsoNotReady
@@ -319,6 +322,48 @@ class TooManyApiKeys(Conflict):
     code = "too_many_api_keys"
     en = "There are {limit} usable API keys already: revoke one first."
     fr = "Il y a déjà {limit} clés d'API utilisables : révoquez-en une d'abord."
+
+
+class WebhookUrlRefused(Invalid):
+    """Field `reason`: malformed, credentials_or_fragment, not_https, not_public or port; `ports`: those that may be."""
+
+    code = "webhook_url_refused"
+    en = "Webhooks go to https addresses on the internet (ports {ports}), without credentials or fragment: {reason}."
+    fr = "Les webhooks vont à des adresses https sur Internet (ports {ports}), sans identifiants ni ancre : {reason}."
+
+
+class EventTypeUnknown(Invalid):
+    code = "event_type_unknown"
+    en = "Name types of GET /api/tenants/webhook-event-types/, all of a noun as «backup.*», or all as «*»."
+    fr = "Indiquez des types de GET /api/tenants/webhook-event-types/, ceux d'un nom (« backup.* ») ou tous (« * »)."
+
+
+class WebhookEndpointNotFound(NotFound):
+    code = "webhook_endpoint_not_found"
+    en = "There is no such webhook endpoint."
+    fr = "Ce point de réception de webhooks n'existe pas."
+
+
+class WebhookDeliveryNotFound(NotFound):
+    code = "webhook_delivery_not_found"
+    en = "There is no such delivery; they are kept for 30 days."
+    fr = "Cet envoi n'existe pas ; les envois sont conservés 30 jours."
+
+
+class TooManyWebhookEndpoints(Conflict):
+    """Field `limit`."""
+
+    code = "too_many_webhook_endpoints"
+    en = "There are {limit} webhook endpoints already: delete one first."
+    fr = "Il y a déjà {limit} points de réception de webhooks : supprimez-en un d'abord."
+
+
+class WebhookEndpointOff(Conflict):
+    """Field `off_for`: by_person, gone or failing."""
+
+    code = "webhook_endpoint_off"
+    en = "This endpoint is switched off ({off_for}); switch it on first (PATCH with enabled: true)."
+    fr = "Ce point de réception est désactivé ({off_for}) ; réactivez-le d'abord (PATCH avec enabled : true)."
 
 
 class OrganizationNotActive(Conflict):

@@ -13,6 +13,7 @@ from tenancy.domain.passkeys import Passkey
 from tenancy.domain.people import Language, User
 from tenancy.domain.signing_keys import SigningKey
 from tenancy.domain.sso import Asserted, Connection
+from tenancy.domain.webhooks import Heard, Message
 
 
 class Letters(Protocol):
@@ -105,3 +106,9 @@ class BreachedPasswords(Protocol):
     """Knows passwords that are in somebody's hands."""
 
     async def knows(self, password: str) -> bool: ...
+
+
+class WebhookReceivers(Protocol):
+    """Posts messages to customers' servers; how one answers, or that it does not, is returned and never raised."""
+
+    async def post(self, message: Message) -> Heard: ...

@@ -93,10 +93,24 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     )
     dns_servers: list[str] = Field(
         [],
-        description="JSON list of name servers (address or address:port) for TXT records; by default the host's",
+        description="JSON list of name servers (address or address:port) for TXT records and for the names of webhook "
+        "endpoints; by default the host's",
     )
 
-    @field_validator("sso_allow_loopback")
+    webhook_allow_loopback: bool = Field(
+        default=False, description="Also send webhooks to the loopback, by http and any port; never in production"
+    )
+    webhook_ports: list[int] = Field(
+        [443, 8443], min_length=1, description="JSON list of the ports that webhooks may be sent to"
+    )
+    webhook_patience: timedelta = Field(
+        timedelta(seconds=15),
+        gt=timedelta(),
+        le=timedelta(seconds=30),
+        description="How long one try to deliver a webhook may take, from the name to the answer",
+    )
+
+    @field_validator("sso_allow_loopback", "webhook_allow_loopback")
     @classmethod
     def _not_in_production(cls, value: bool, others: ValidationInfo) -> bool:
         if value and others.data.get("environment") == "production":

@@ -89,6 +89,9 @@ VALUES = {
     "new_email": "b@c.cm",
     "left": 9,
     "passkey": "Téléphone",
+    "host": "hooks.exemple.cm",
+    "gone": False,
+    "since": "2026-11-22",
 }
 
 

@@ -233,9 +233,10 @@ class InboxWorker:
         return found
 
     async def _apply(self, subscription: Subscription, envelope: Envelope, uow: Any) -> None:
-        if subscription.handler is None or subscription.reader is None:
+        handler, reader, follower = subscription.handler, subscription.reader, self._subscriptions.follower
+        if handler is None and follower is None:
             return
-        event: Any = subscription.reader.model_validate(envelope.data)
+        event: Any = reader.model_validate(envelope.data) if handler and reader else None
         fields = {"tenant_id": str(envelope.tenantid), "event_id": str(envelope.id), "event_type": envelope.type}
         with (
             handling(envelope),
@@ -246,7 +247,10 @@ class InboxWorker:
                 fields=fields,
             ),
         ):
-            await subscription.handler(event, uow, envelope)
+            if handler is not None:
+                await handler(event, uow, envelope)
+            if follower is not None:
+                await follower(uow, envelope)
             log.info("fact handled")
 
     async def _fail(

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from common.messaging.envelope import Envelope
 
 Handler = Callable[[Any, Any, Envelope], Awaitable[None]]
+Follower = Callable[[Any, Envelope], Awaitable[None]]
 H = TypeVar("H", bound=Callable[..., Awaitable[None]])
 
 
@@ -32,6 +33,7 @@ class Subscriptions:
 
     def __init__(self, consumer: str) -> None:
         self.consumer = consumer
+        self.follower: Follower | None = None
         self._by_key: dict[tuple[str, str], Subscription] = {}
 
     def on(self, name: str, *, source: str, version: int = 1) -> Callable[[H], H]:
@@ -51,6 +53,10 @@ class Subscriptions:
     def keep(self, name: str, *, source: str, version: int = 1, reader: type[BaseModel] | None = None) -> None:
         """Take a fact in without acting on it; ``reader`` is what whoever looks at it later reads of it."""
         self._add(Subscription(source, reader, None, f"{name}.v{version}"))
+
+    def after_each(self, follower: Follower) -> None:
+        """Have ``(uow, envelope)`` called after every fact of a tenant, kept ones too, in the fact's transaction."""
+        self.follower = follower
 
     def _add(self, subscription: Subscription) -> None:
         key = (subscription.source, subscription.type)

@@ -74,6 +74,7 @@ def _routes(
 
 ORGANIZATION = "/api/tenants/organizations/{organization_id}"
 ORDER = "/api/tenants/orders/{order_id}"
+WEBHOOKS = "/api/tenants/webhook-endpoints/{endpoint_id}"
 
 TENANCY = [
     *_routes(
@@ -140,6 +141,14 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
         ("GET", "/api/tenants/api-keys/"),
         ("GET", "/api/tenants/api-keys/{key_id}/"),
+        ("GET", "/api/tenants/webhook-event-types/"),
+        ("GET", "/api/tenants/webhook-endpoints/"),
+        ("GET", f"{WEBHOOKS}/"),
+        ("GET", f"{WEBHOOKS}/deliveries/"),
+        ("GET", f"{WEBHOOKS}/deliveries/{{delivery_id}}/"),
+        ("POST", f"{WEBHOOKS}/test/"),
+        ("POST", f"{WEBHOOKS}/replay_failed/"),
+        ("POST", f"{WEBHOOKS}/deliveries/{{delivery_id}}/replay/"),
         ("GET", f"{ORGANIZATION}/settings/"),
         ("GET", f"{ORGANIZATION}/invitations/"),
     ),
@@ -156,6 +165,10 @@ TENANCY = [
         ("DELETE", f"{ORGANIZATION}/invitations/{{invitation_id}}/"),
         ("POST", "/api/tenants/api-keys/"),
         ("DELETE", "/api/tenants/api-keys/{key_id}/"),
+        # Where an organization's facts go, and by which secret they are known.
+        ("POST", "/api/tenants/webhook-endpoints/"),
+        ("PATCH DELETE", f"{WEBHOOKS}/"),
+        ("POST", f"{WEBHOOKS}/rotate_secret/"),
         ("PUT DELETE", f"{ORGANIZATION}/sso/"),
         ("POST", f"{ORGANIZATION}/sso/domains/"),
         ("POST", f"{ORGANIZATION}/sso/domains/{{domain}}/verify/"),

@@ -17,6 +17,7 @@ from tenancy.api.routes import (
     second_factor,
     sessions,
     sso,
+    webhooks,
 )
 from tenancy.settings import NAME
 from tenancy.workflows.tools import Tools
@@ -32,6 +33,7 @@ ROUTERS = (
     members.router,
     audit.router,
     api_keys.router,
+    webhooks.router,
     admin_organizations.router,
     internal.router,
 )

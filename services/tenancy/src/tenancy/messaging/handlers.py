@@ -14,6 +14,7 @@ from tenancy.domain.limits import GB, IN_BYTES, Level
 from tenancy.domain.organization import Entitlements, OrderKind, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.announce_webhooks import announce
 from tenancy.usecases.change_status import change_status
 from tenancy.usecases.delete_organization import delete_unpaid_organization
 from tenancy.usecases.extend_subscription import extend_subscription
@@ -163,6 +164,7 @@ class RecordedAct(BaseModel):
 
 KEPT = {
     "tenancy": (
+        "org.provisioned", "org.plan_changed", "org.updated", "org.suspended", "org.reactivated", "org.expired",
         "member.joined", "member.role_changed", "member.removed", "user.registered", "session.revoked",
         "api_key.revoked",
     ),
@@ -172,7 +174,7 @@ KEPT = {
     ),
     "backup-engine": ("backup.completed", "backup.failed", "restore.completed"),
 }  # fmt: skip
-"""Facts that nothing follows from here: kept for outgoing webhooks, which read the inbox, and the audit view."""
+"""Facts that nothing follows from here but webhooks to customers."""
 
 
 def subscriptions(letters: Letters) -> Subscriptions:
@@ -185,7 +187,12 @@ def subscriptions(letters: Letters) -> Subscriptions:
     for source, names in KEPT.items():
         for name in names:
             taken.keep(name, version=1, source=source)
+    taken.after_each(_announce)
     return taken
+
+
+async def _announce(uow: UnitOfWork, envelope: Envelope) -> None:
+    await announce(uow, envelope)
 
 
 def _follow_orders(taken: Subscriptions, letters: Letters) -> None:

@@ -12,8 +12,12 @@ SINGLE_SIGN_ON = (
 )
 """Came after the eraser, so a migration of their own lets it take them."""
 
+WEBHOOKS = (Target("webhook_attempts"), Target("webhook_deliveries"), Target("webhook_endpoints"))
+"""Came later still."""
+
 PLAN = plan_of(
     *SINGLE_SIGN_ON,
+    *WEBHOOKS,
     Target("audit_entries"),
     Target("api_keys"),
     Target("invitations"),

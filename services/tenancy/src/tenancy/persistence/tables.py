@@ -3,7 +3,7 @@
 Which role may do what with them is in the migrations and, as a whole, in `contracts/access.json`.
 """
 
-from common.persistence.tables import at, metadata_for, tenant_id
+from common.persistence.tables import at, tenant_id
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -24,7 +24,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = metadata_for()
+from tenancy.persistence import metadata as described
+from tenancy.persistence import webhook_tables
+
+metadata = described.metadata
+webhook_endpoints = webhook_tables.webhook_endpoints
+webhook_deliveries = webhook_tables.webhook_deliveries
+webhook_attempts = webhook_tables.webhook_attempts
 
 users = Table(
     "users",

@@ -16,6 +16,9 @@ from tenancy.persistence.recovery_codes import RecoveryCodes
 from tenancy.persistence.sessions import Sessions
 from tenancy.persistence.signing_keys import SigningKeys
 from tenancy.persistence.sso import SignInRulesRows, SsoSettings, SsoSignIns
+from tenancy.persistence.webhook_claims import WebhookClaims
+from tenancy.persistence.webhook_deliveries import WebhookDeliveries
+from tenancy.persistence.webhook_endpoints import WebhookEndpoints
 
 
 class UnitOfWork(Transaction):
@@ -44,3 +47,6 @@ class UnitOfWork(Transaction):
         self.invitations = Invitations(session)
         self.audit_trail = AuditTrail(session)
         self.api_keys = ApiKeys(session)
+        self.webhook_endpoints = WebhookEndpoints(session)
+        self.webhook_deliveries = WebhookDeliveries(session)
+        self.webhook_claims = WebhookClaims(session)

@@ -19,6 +19,7 @@ from tenancy.ports import (
 )
 from tenancy.settings import Settings
 from tenancy.usecases.sign_in import Opening
+from tenancy.usecases.webhook_endpoints import UrlRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Tools:
     passkeys: PasskeyCeremonies
     providers: IdentityProviders
     domain_records: DomainRecords
+
+    @property
+    def webhook_urls(self) -> UrlRules:
+        """Which addresses webhook endpoints may have."""
+        return UrlRules(frozenset(self.settings.webhook_ports), self.settings.webhook_allow_loopback)
 
     def opening(self, device: Device) -> Opening:
         """What a session on this device is begun with."""

@@ -1,0 +1,175 @@
+"""Sends what is due to customers: claim, send outside of any transaction, write down what came of it.
+
+A process that dies in between leaves a claim that runs out, and the message goes again under the same id.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from common.messaging.wakeup import Wakeup
+from common.persistence import Store
+from prometheus_client import Counter, Gauge, Histogram
+
+from tenancy.domain.webhook_signatures import signed_headers
+from tenancy.domain.webhooks import Delivery, Heard, Message
+from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.persistence.webhook_claims import Claim
+from tenancy.ports import Letters, Sealer, WebhookReceivers
+from tenancy.usecases.record_webhook_attempt import record_attempt
+
+log = logging.getLogger(__name__)
+
+PLACES = 50
+"""Messages on their way at once, of all organizations; they wait for others most of the time."""
+
+POLL_SECONDS = 1.0
+"""How late a retry may start; what is new is told of by NOTIFY."""
+
+KEPT = timedelta(days=30)
+"""How long what has ended can be read and replayed."""
+
+SENT = Counter("webhooks_sent_total", "Tries to deliver a webhook, by what came of it", ["outcome"])
+SECONDS = Histogram(
+    "webhook_seconds", "Time of one try to deliver a webhook", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20)
+)
+IN_HAND = Gauge("webhooks_in_hand", "Webhooks that this process is sending")
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A claimed message, and what is sent of it."""
+
+    claim: Claim
+    delivery: Delivery
+    message: Message
+
+
+@dataclass
+class WebhookSender:
+    """Part of the worker.
+
+    Attributes:
+        store: the service's doors.
+        sealer: opens the endpoints' secrets.
+        letters: writes to whoever's endpoint is switched off.
+        receivers: where messages go.
+    """
+
+    store: Store[UnitOfWork]
+    sealer: Sealer
+    letters: Letters
+    receivers: WebhookReceivers
+    name: str = "webhooks"
+    _in_hand: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Send until `stop`; what is in hand is finished first, which takes as long as one try may."""
+        async with Wakeup(self.store.database, "courier", "webhooks") as wakeup, asyncio.TaskGroup() as group:
+            ready()
+            while not stop.is_set():
+                if not await self._begin(group):
+                    await self._pause(stop, wakeup)
+
+    async def turn(self) -> int:
+        """Send what is due until nothing is; return how many messages were claimed."""
+        sent = 0
+        async with asyncio.TaskGroup() as group:
+            while begun := await self._begin(group):
+                sent += begun
+                while len(self._in_hand) >= PLACES:
+                    await asyncio.wait(set(self._in_hand), return_when=asyncio.FIRST_COMPLETED)
+        return sent
+
+    async def _begin(self, group: asyncio.TaskGroup) -> int:
+        """Claim for the places that are free; return how many messages there were."""
+        places = PLACES - len(self._in_hand)
+        try:
+            claims = await self._claim(places) if places else []
+        except Exception:
+            log.exception("due webhooks not reachable")
+            return 0
+        for claim in claims:
+            task = group.create_task(self._deliver(claim), name=f"webhook-{claim.delivery_id}")
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
+        IN_HAND.set(len(self._in_hand))
+        return len(claims)
+
+    async def _pause(self, stop: asyncio.Event, wakeup: Wakeup) -> None:
+        """Wait for something new, for the end of something in hand, or for a while."""
+        waking = asyncio.ensure_future(wakeup.wait(stop, timeout_seconds=POLL_SECONDS))
+        await asyncio.wait({waking, *self._in_hand}, return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        await asyncio.gather(waking, return_exceptions=True)
+
+    async def _claim(self, places: int) -> list[Claim]:
+        async with self.store.for_system("courier") as uow:
+            return await uow.webhook_claims.take(places)
+
+    async def _deliver(self, claim: Claim) -> None:
+        """Send one message and write down what came of it. What fails here leaves the claim to run out."""
+        try:
+            due = await self._load(claim)
+            if due is None:
+                return
+            began, at = time.monotonic(), self.store.clock.now()
+            heard = await self.receivers.post(due.message)
+            await self._record(due, heard, at, time.monotonic() - began)
+        except Exception:
+            SENT.labels("unrecorded").inc()
+            log.exception("webhook %s not settled", claim.delivery_id)
+
+    async def _load(self, claim: Claim) -> _Due | None:
+        async with self.store.for_tenant(claim.tenant_id) as uow:
+            delivery = await uow.webhook_deliveries.claimed(
+                claim.tenant_id, claim.delivery_id, claim.claim_id, lock=False
+            )
+            if delivery is None:
+                return None
+            endpoint = await uow.webhook_endpoints.get(claim.tenant_id, delivery.endpoint_id)
+            if endpoint is None or not endpoint.enabled:
+                return None
+            sealed = await uow.webhook_endpoints.secrets(claim.tenant_id, endpoint.id)
+            body = await uow.webhook_deliveries.body(delivery)
+        now = self.store.clock.now()
+        secrets = [self.sealer.open(one, endpoint.id) for one in sealed.in_force(now)]
+        headers = signed_headers(secrets, str(delivery.message_id), now, body)
+        headers |= {"content-type": "application/json"}
+        return _Due(claim, delivery, Message(endpoint.url, body, headers))
+
+    async def _record(self, due: _Due, heard: Heard, at: datetime, seconds: float) -> None:
+        claim, head = due.claim, "\n".join(f"{name}: {value}" for name, value in due.message.headers.items())
+        async with self.store.for_tenant(claim.tenant_id) as uow:
+            stands = await record_attempt(
+                uow,
+                self.letters,
+                due.delivery,
+                claim.claim_id,
+                heard,
+                at=at,
+                duration_ms=round(seconds * 1000),
+                request_head=f"POST {due.message.url}\n{head}",
+            )
+        SECONDS.observe(seconds)
+        SENT.labels("taken over" if stands is None else "delivered" if heard.taken else "failed").inc()
+        log.info(
+            "webhook %s", "delivered" if heard.taken else "not delivered",
+            extra={
+                "tenant_id": str(claim.tenant_id), "delivery_id": str(claim.delivery_id),
+                "event_type": due.delivery.event_type, "status": heard.status, "error": heard.error,
+            },
+        )  # fmt: skip
+
+    async def forget(self) -> int:
+        """Timer of the worker: delete what has ended longer ago than `KEPT`; return how many rows."""
+        gone = 0
+        while True:
+            async with self.store.for_system("courier") as uow:
+                went = await uow.webhook_claims.forget(uow.clock.now() - KEPT)
+            gone += went
+            if not went:
+                return gone

@@ -1,0 +1,420 @@
+"""Facts on their way to customers: each to those who want it, signed, tried again, and given up in the end."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from common.messaging.in_process import InProcessBroker
+from common.testing import eventually
+from tenancy.adapters.webhook_receivers import MOST_KEPT
+from tenancy.bootstrap import build
+from tenancy.domain.webhooks import FAILING, PAUSES
+from tenancy.persistence import tables
+from tenancy.testing import FEATURES, Tenancy
+from tenancy.workflows.webhook_sender import KEPT
+
+from .receivers import Request, after, receiver, status
+from .test_service import running
+from .webhooks import DONE, PATH, PATIENCE, customer, sender
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_fact_reaches_each_endpoint_that_wants_it_signed_and_nobody_elses(tenancy: Tenancy) -> None:
+    me, other = await customer(tenancy), await customer(tenancy)
+    async with receiver() as all_of_it, receiver() as money, receiver() as others:
+        endpoint = await me.endpoint(all_of_it, "backup.*")
+        await me.endpoint(money, "payment.confirmed.v1")
+        await other.endpoint(others)
+        fact = me.fact()
+        await me.hears(fact)
+        await sender(tenancy).turn()
+    assert (money.got, others.got) == ([], [])
+    (request,) = all_of_it.got
+    assert request.line == "POST /in HTTP/1.1"
+    assert request.headers["webhook-id"] == str(fact.id)
+    assert request.headers["content-type"] == "application/json"
+    assert request.verified(endpoint["secret"]) == {
+        "id": str(fact.id),
+        "type": "backup.completed.v1",
+        "timestamp": "2026-11-22T12:00:00Z",
+        "organization_id": str(me.tenant),
+        "subject": str(me.tenant),
+        "data": DONE,
+    }
+    (row,) = await me.deliveries(endpoint)
+    assert (row["state"], row["attempts"], row["last_status"]) == ("delivered", 1, 204)
+
+
+async def test_a_fact_that_comes_again_is_delivered_once(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver() as up:
+        endpoint = await me.endpoint(up)
+        fact = me.fact()
+        await me.hears(fact, fact)
+        await me.hears(fact)
+        async with tenancy.store.for_tenant(me.tenant) as uow:
+            # As if the inbox had forgotten it, and it came once more.
+            from tenancy.usecases.announce_webhooks import announce
+
+            assert await announce(uow, fact) == 0
+        await sender(tenancy).turn()
+    assert len(up.got) == len(await me.deliveries(endpoint)) == 1
+
+
+async def test_what_is_told_and_the_facts_end_are_one_transaction(
+    tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler that fails after it leaves nothing behind; the next try does both."""
+    me = await customer(tenancy)
+    async with receiver() as up:
+        endpoint = await me.endpoint(up)
+        fact, tries = me.fact(), 0
+
+        class PowerFailure(Exception):
+            pass
+
+        real = tenancy.inbox._apply
+
+        async def applied(*everything: Any) -> None:
+            nonlocal tries
+            await real(*everything)
+            tries += 1
+            if tries == 1:
+                raise PowerFailure
+
+        monkeypatch.setattr(tenancy.inbox, "_apply", applied)
+        await me.hears(fact)
+        assert await me.deliveries(endpoint) == []
+        await eventually(lambda: _handled(tenancy, fact.id))
+        assert len(await me.deliveries(endpoint)) == 1
+
+
+async def _handled(tenancy: Tenancy, event_id: Any) -> bool:
+    await tenancy.inbox.handle_due()
+    return bool((await tenancy.inbox_row(event_id)).status == "done")
+
+
+async def test_a_receiver_that_fails_gets_the_same_message_again_after_the_pause(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver(status(500, body=b"down\0"), status(404), status(200)) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        for _ in PAUSES[:2]:
+            await sender(tenancy).turn()
+            await sender(tenancy).turn()
+            (row,) = await me.deliveries(endpoint)
+            pause = datetime.fromisoformat(row["next_attempt_at"]) - datetime.now(UTC)
+            planned = PAUSES[row["attempts"] - 1]
+            assert planned - timedelta(seconds=3) < pause <= planned * 1.2
+            await me.now_due()
+        await sender(tenancy).turn()
+    assert len({(request.headers["webhook-id"], request.body) for request in up.got}) == 1
+    assert [request.verified(endpoint["secret"])["data"] for request in up.got] == [DONE] * 3
+    shown = await me.delivery(endpoint)
+    assert (shown["state"], shown["attempts"], json.loads(shown["body"])["data"]) == ("delivered", 3, DONE)
+    assert [(attempt["number"], attempt["status"]) for attempt in shown["tries"]] == [(3, 200), (2, 404), (1, 500)]
+    first = shown["tries"][-1]
+    assert first["request_head"].startswith(f"POST {up.url}\nwebhook-id: {shown['message_id']}")
+    assert first["response_head"].startswith("500 Answer\ncontent-length: 5")
+    assert first["response_body"] == "down\ufffd"
+    assert endpoint["secret"] not in json.dumps(shown)
+
+
+async def test_a_message_is_tried_ten_times_and_may_be_replayed_then(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    answers = [status(503)] * (len(PAUSES) + 1)
+    async with receiver(*answers, status(200)) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        for _ in range(len(PAUSES) + 3):
+            await sender(tenancy).turn()
+            await me.now_due()
+        shown = await me.delivery(endpoint)
+        assert (shown["state"], shown["attempts"], shown["next_attempt_at"]) == ("failed", len(PAUSES) + 1, None)
+        assert len(up.got) == len(PAUSES) + 1
+        path = f"{PATH}{endpoint['id']}/deliveries/{shown['id']}/replay/"
+        begun = await me.client.post(path)
+        assert (begun.status_code, begun.json()["state"]) == (202, "pending")
+        await sender(tenancy).turn()
+        assert (await me.client.post(path)).json()["state"] == "pending", "what was delivered may be sent again, too"
+        await sender(tenancy).turn()
+    assert len(set(up.ids)) == 1
+    shown = await me.delivery(endpoint)
+    assert (shown["state"], shown["attempts"]) == ("delivered", len(PAUSES) + 3)
+
+
+async def test_what_has_failed_since_a_moment_is_replayed_and_nothing_else(tenancy: Tenancy) -> None:
+    me, other = await customer(tenancy), await customer(tenancy)
+    async with receiver() as up, receiver() as others:
+        endpoint, theirs = await me.endpoint(up), await other.endpoint(others)
+        await me.hears()
+        await sender(tenancy).turn()
+        tenancy.clock.advance(timedelta(days=1))
+        since = tenancy.clock.now().isoformat()
+        early = await me.deliveries(endpoint)
+        await me.hears(me.fact(), me.fact())
+        await other.hears(other.fact())
+        for who, where in ((me, endpoint), (other, theirs)):
+            for enabled in (False, True):
+                await who.client.patch(f"{PATH}{where['id']}/", json={"enabled": enabled})
+        failed = await me.deliveries(endpoint, state="failed")
+        assert [(row["last_error"], row["attempts"]) for row in failed] == [("endpoint_off", 0)] * 2
+        answer = await me.client.post(f"{PATH}{endpoint['id']}/replay_failed/", json={"since": since})
+        assert (answer.status_code, answer.json()) == (202, {"replayed": 2})
+        await sender(tenancy).turn()
+    assert sorted(up.ids) == sorted(row["message_id"] for row in (*early, *failed))
+    assert others.got == []
+    assert {row["state"] for row in await me.deliveries(endpoint)} == {"delivered"}
+
+
+async def test_whoever_asks_for_time_is_left_alone_for_so_long(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    date = (datetime.now(UTC) + timedelta(hours=2)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    asked = [(429, "retry-after: 3600", 1.0), (503, f"retry-after: {date}", 2.0), (503, "retry-after: 999999999", 24.0)]
+    for code, field, hours in asked:
+        async with receiver(status(code, field)) as busy:
+            endpoint = await me.endpoint(busy)
+            await me.hears()
+            await sender(tenancy).turn()
+        (row,) = await me.deliveries(endpoint)
+        pause = datetime.fromisoformat(row["next_attempt_at"]) - datetime.now(UTC)
+        assert hours - 0.1 < pause / timedelta(hours=1) < hours + 0.1
+        await me.client.delete(f"{PATH}{endpoint['id']}/")
+
+
+async def test_a_receiver_that_is_late_is_not_waited_for(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver(after(30, status(200))) as late:
+        endpoint = await me.endpoint(late)
+        await me.hears()
+        async with asyncio.timeout(PATIENCE.total_seconds() * 5):
+            await sender(tenancy).turn()
+        (attempt,) = (await me.delivery(endpoint))["tries"]
+    assert (attempt["error"], attempt["status"]) == ("timed_out", None)
+    assert PATIENCE.total_seconds() * 900 < attempt["duration_ms"] < PATIENCE.total_seconds() * 4000
+
+
+async def test_an_answer_without_end_is_read_no_further_than_is_kept(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    sent = 0
+
+    async def endless(writer: asyncio.StreamWriter, _request: Request) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nx-long: " + b"y" * 9000 + b"\r\n\r\n")
+        while sent < 64 * 1024 * 1024:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            sent += 65536
+
+    async with receiver(endless) as big:
+        endpoint = await me.endpoint(big)
+        await me.hears()
+        await sender(tenancy).turn()
+        shown = await me.delivery(endpoint)
+    assert sent < 16 * 1024 * 1024
+    assert (shown["state"], shown["tries"][0]["response_body"]) == ("delivered", "x" * MOST_KEPT)
+    assert len(shown["tries"][0]["response_head"]) == MOST_KEPT
+
+
+async def test_an_answer_counts_by_its_head_though_its_body_never_ends(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+
+    async def dripping(writer: asyncio.StreamWriter, _request: Request) -> None:
+        writer.write(b"HTTP/1.1 202 Accepted\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b".")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async with receiver(dripping) as slow:
+        endpoint = await me.endpoint(slow)
+        await me.hears()
+        async with asyncio.timeout(PATIENCE.total_seconds() * 5):
+            await sender(tenancy).turn()
+    assert (await me.deliveries(endpoint))[0]["state"] == "delivered"
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+async def test_no_receiver_sends_us_elsewhere(tenancy: Tenancy, code: int) -> None:
+    me = await customer(tenancy)
+    async with receiver() as elsewhere, receiver(status(code, f"location: {elsewhere.url}")) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        await sender(tenancy).turn()
+    (row,) = await me.deliveries(endpoint)
+    assert (elsewhere.connections, row["state"], row["last_status"]) == (0, "pending", code)
+
+
+async def test_what_cannot_be_reached_or_read_is_named(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+
+    async def nonsense(writer: asyncio.StreamWriter, _request: Request) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+    async def nothing(_writer: asyncio.StreamWriter, _request: Request) -> None: ...
+
+    for answer, error in ((nonsense, "bad_answer"), (nothing, "bad_answer"), (None, "connection_failed")):
+        async with receiver(answer or status(200)) as odd:
+            endpoint = await me.endpoint(odd)
+            await me.hears()
+            if answer is not None:
+                await sender(tenancy).turn()
+        if answer is None:
+            await sender(tenancy).turn()
+        (row,) = await me.deliveries(endpoint)
+        assert (row["last_error"], row["last_status"], row["state"]) == (error, None, "pending")
+        await me.client.delete(f"{PATH}{endpoint['id']}/")
+
+
+async def test_an_address_inside_is_not_sent_to_though_its_endpoint_is_there(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver() as inside:
+        endpoint = await me.endpoint(inside)
+        await me.hears()
+        await sender(tenancy, webhook_allow_loopback=False).turn()
+    (row,) = await me.deliveries(endpoint)
+    assert (inside.connections, row["last_error"]) == (0, "address_refused")
+
+
+async def test_no_proxy_of_the_environment_sees_a_message(tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = await customer(tenancy)
+    async with receiver() as proxy, receiver() as up:
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        await me.endpoint(up)
+        await me.hears()
+        await sender(tenancy).turn()
+    assert (proxy.connections, len(up.got)) == (0, 1)
+
+
+async def test_410_switches_an_endpoint_off_and_ends_what_waits(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver(status(410)) as gone, receiver() as up:
+        endpoint, kept = await me.endpoint(gone), await me.endpoint(up)
+        await me.hears()
+        await sender(tenancy).turn()
+        await me.hears(me.fact(), me.fact())
+        await sender(tenancy).turn()
+    shown = (await me.client.get(f"{PATH}{endpoint['id']}/")).json()
+    assert (shown["enabled"], shown["off_for"]) == (False, "gone")
+    assert (len(gone.got), len(up.got)) == (1, 3)
+    assert [row["state"] for row in await me.deliveries(endpoint)] == ["failed"]
+    assert (await me.client.get(f"{PATH}{kept['id']}/")).json()["enabled"] is True
+    (mail,) = [mail for mail in await tenancy.mails_to(me.owner.email) if "webhooks" in mail.subject]
+    assert f"127.0.0.1:{gone.port}" in mail.body_text
+    assert "410" in mail.body_text
+    acts = await tenancy.rows(me.tenant, tables.metadata.tables["audit_log"])
+    (act,) = [row for row in acts if row["action"] == "webhook_endpoint.switched_off"]
+    assert (act["actor"], act["target"], act["details"]["off_for"]) == ("tenancy", endpoint["id"], "gone")
+
+
+async def test_an_endpoint_that_takes_nothing_for_days_is_switched_off_by_mail(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    by_the_tests_clock = sender(tenancy)
+    by_the_tests_clock.store = tenancy.store
+    async with receiver(status(500)) as down, receiver(status(500), status(200), status(500)) as shaky:
+        endpoint, other = await me.endpoint(down), await me.endpoint(shaky)
+        for _ in range(3):
+            await me.hears()
+            await me.now_due()
+            await by_the_tests_clock.turn()
+            await me.now_due()
+            await by_the_tests_clock.turn()
+            tenancy.clock.advance(FAILING / 2)
+        shown = (await me.client.get(f"{PATH}{endpoint['id']}/")).json()
+        assert (shown["enabled"], shown["off_for"]) == (False, "failing")
+        assert shown["failing_since"] is not None
+        assert (await me.client.get(f"{PATH}{other['id']}/")).json()["enabled"] is True, "it took one meanwhile"
+    (mail,) = [mail for mail in await tenancy.mails_to(me.owner.email) if "webhooks" in mail.subject]
+    assert "depuis le 2026-11-22" in mail.body_text
+    assert {row["state"] for row in await me.deliveries(endpoint)} == {"failed"}
+    on = (await me.client.patch(f"{PATH}{endpoint['id']}/", json={"enabled": True})).json()
+    assert (on["off_for"], on["failing_since"]) == (None, None)
+
+
+async def test_a_plan_without_api_access_tells_nobody_anything(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver() as up:
+        endpoint = await me.endpoint(up)
+        await tenancy.set_features(me.tenant, **FEATURES)
+        await me.hears()
+        assert await me.deliveries(endpoint) == []
+        await tenancy.set_features(me.tenant, has_api_access=True)
+        await me.hears()
+    assert len(await me.deliveries(endpoint)) == 1
+
+
+async def test_a_test_message_goes_to_the_endpoint_that_was_asked_for_whatever_it_wants(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver() as up, receiver() as other:
+        endpoint = await me.endpoint(up, "payment.failed.v1")
+        await me.endpoint(other)
+        asked = await me.client.post(f"{PATH}{endpoint['id']}/test/")
+        assert (asked.status_code, asked.json()["state"]) == (202, "pending")
+        await sender(tenancy).turn()
+    (request,) = up.got
+    assert request.verified(endpoint["secret"])["type"] == "webhook.test.v1"
+    assert other.got == []
+    assert (await me.delivery(endpoint))["id"] == asked.json()["id"]
+
+
+async def test_while_a_rotation_overlaps_both_secrets_sign(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    # The overlap is by the clock of whoever sends: the test's is a day behind.
+    tenancy.clock.advance(datetime.now(UTC) - tenancy.clock.now())
+    async with receiver() as up:
+        endpoint = await me.endpoint(up)
+        rotated = (await me.client.post(f"{PATH}{endpoint['id']}/rotate_secret/", json={"overlap_hours": 1})).json()
+        await me.hears()
+        await sender(tenancy).turn()
+        at_once = (await me.client.post(f"{PATH}{endpoint['id']}/rotate_secret/", json={"overlap_hours": 0})).json()
+        await me.hears()
+        await sender(tenancy).turn()
+    first, second = up.got
+    assert first.verified(endpoint["secret"]) == first.verified(rotated["secret"])
+    assert second.verified(at_once["secret"])["data"] == DONE
+    assert len(second.headers["webhook-signature"].split()) == 1
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_waits_is_not(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    by_the_tests_clock = sender(tenancy)
+    by_the_tests_clock.store = tenancy.store
+    async with receiver(status(200), status(500)) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        await by_the_tests_clock.turn()
+        await me.hears()
+        await by_the_tests_clock.turn()
+        await by_the_tests_clock.forget()
+        assert len(await me.deliveries(endpoint)) == 2
+        tenancy.clock.advance(KEPT + timedelta(seconds=1))
+        await by_the_tests_clock.forget()
+    assert [row["state"] for row in await me.deliveries(endpoint)] == ["pending"]
+    assert await tenancy.rows(me.tenant, tables.webhook_attempts) == []
+
+
+async def test_the_running_worker_sends_what_the_broker_brings_and_ends_what_it_has_in_hand(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    broker = InProcessBroker()
+    async with receiver(after(0.5, status(200))) as up:
+        endpoint = await me.endpoint(up, "backup.*")
+        async with running(await build(tenancy.tools.settings, broker), "worker"):
+            await broker.publish(me.fact())
+
+            async def begun() -> bool:
+                return bool(up.got)
+
+            await eventually(begun)
+    assert [row["state"] for row in await me.deliveries(endpoint)] == ["delivered"]
+
+
+async def test_production_sends_to_no_loopback(tenancy: Tenancy) -> None:
+    settings = tenancy.tools.settings
+    given = settings.model_dump() | {"environment": "production", "webhook_allow_loopback": True}
+    with pytest.raises(ValueError, match="not in production"):
+        type(settings)(**given)
+    assert type(settings)(**given | {"webhook_allow_loopback": False}).environment == "production"

@@ -1,0 +1,205 @@
+"""Where organizations want to hear of things: made, shown without their secret, changed, switched off, deleted; with a
+second tenant beside.
+"""
+
+import asyncio
+import base64
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from common.ids import uuid7
+from common.testing import ServiceClient
+from sqlalchemy import text
+from tenancy.domain.webhooks import MOST_ENDPOINTS
+from tenancy.persistence import tables
+from tenancy.testing import FEATURES, Tenancy
+
+pytestmark = pytest.mark.integration
+PATH = "/api/tenants/webhook-endpoints/"
+WANTED = {"url": "https://hooks.exemple.cm/in?token=x", "event_types": ["backup.*", "payment.confirmed.v1"]}
+
+
+async def keeper(tenancy: Tenancy, **who: Any) -> tuple[ServiceClient, UUID]:
+    """The owner of an organization whose plan has API access, as a client."""
+    owner, tenant = await tenancy.owned()
+    await tenancy.set_features(tenant, has_api_access=True)
+    return tenancy.client(user_id=owner.id, tenant_id=tenant, **who), tenant
+
+
+async def test_an_endpoint_is_shown_with_its_secret_once_and_kept_with_a_sealed_one(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    answer = await me.post(PATH, json=WANTED | {"description": "ERP"})
+    made = answer.json()
+    assert answer.status_code == 201, made
+    assert len(base64.b64decode(made["secret"].removeprefix("whsec_"), validate=True)) == 32
+    (listed,) = (await me.get(PATH)).json()["results"]
+    assert listed == {name: value for name, value in made.items() if name != "secret"}
+    assert (await me.get(f"{PATH}{made['id']}/")).json() == listed
+    assert (listed["enabled"], listed["event_types"]) == (True, ["backup.*", "payment.confirmed.v1"])
+    (row,) = await tenancy.rows(tenant, tables.webhook_endpoints)
+    assert tenancy.tools.sealer.open(row["secret_sealed"], row["id"]) == made["secret"]
+    async with tenancy.store.for_tenant(tenant) as uow:
+        for table in ("webhook_endpoints", "audit_log", "idempotency_keys"):
+            dump = str((await uow.session.execute(text(f"select {table}::text from {table}"))).all())
+            assert made["secret"] not in dump
+        log = str((await uow.session.execute(text("select details::text from audit_log"))).all())
+    assert "hooks.exemple.cm" in log
+    assert "token" not in log, "an address may have a secret in its query"
+
+
+async def test_another_organization_neither_sees_nor_changes_an_endpoint(tenancy: Tenancy) -> None:
+    me, _ = await keeper(tenancy)
+    other, others_tenant = await keeper(tenancy)
+    made = (await me.post(PATH, json=WANTED)).json()
+    path = f"{PATH}{made['id']}/"
+    test = (await me.post(f"{path}test/")).json()
+    asked = [
+        other.get(path), other.patch(path, json={"enabled": False}), other.delete(path),
+        other.post(f"{path}rotate_secret/", json={}), other.post(f"{path}test/"), other.get(f"{path}deliveries/"),
+        other.get(f"{path}deliveries/{test['id']}/"), other.post(f"{path}deliveries/{test['id']}/replay/"),
+        other.post(f"{path}replay_failed/", json={"since": "2026-11-01T00:00:00Z"}),
+    ]  # fmt: skip
+    answers = await asyncio.gather(*asked)
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(404, "webhook_endpoint_not_found")}
+    assert (await other.get(PATH)).json()["results"] == []
+    mine = (await other.post(PATH, json=WANTED)).json()
+    crossed = await other.get(f"{PATH}{mine['id']}/deliveries/{test['id']}/")
+    assert (crossed.status_code, crossed.json()["code"]) == (404, "webhook_delivery_not_found")
+    assert (await me.get(path)).json()["enabled"] is True
+    assert len(await tenancy.rows(others_tenant, tables.webhook_endpoints)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "reason"),
+    [
+        ({"url": "http://hooks.exemple.cm/"}, "webhook_url_refused", "not_https"),
+        ({"url": "ftp://hooks.exemple.cm/"}, "webhook_url_refused", "not_https"),
+        ({"url": "https://a:b@hooks.exemple.cm/"}, "webhook_url_refused", "credentials_or_fragment"),
+        ({"url": "https://hooks.exemple.cm/#x"}, "webhook_url_refused", "credentials_or_fragment"),
+        ({"url": "https://hooks.exemple.cm:22/"}, "webhook_url_refused", "port"),
+        ({"url": "https://127.0.0.1/"}, "webhook_url_refused", "not_public"),
+        ({"url": "https://localhost/"}, "webhook_url_refused", "not_public"),
+        ({"url": "https://[::ffff:10.0.0.1]/"}, "webhook_url_refused", "not_public"),
+        ({"url": "https://[64:ff9b::a00:1]/"}, "webhook_url_refused", "not_public"),
+        ({"url": "https://169.254.169.254/latest/meta-data/"}, "webhook_url_refused", "not_public"),
+        ({"url": "https:///in"}, "webhook_url_refused", "malformed"),
+        ({"url": "https://hooks.exemple.cm:port/"}, "webhook_url_refused", "malformed"),
+        ({"url": "https://hooks.exemple.cm\\@10.0.0.1/"}, "webhook_url_refused", "malformed"),
+        ({"url": "https://[::1"}, "webhook_url_refused", "malformed"),
+        ({"event_types": ["nothing.known.v1"]}, "event_type_unknown", None),
+        ({"event_types": ["audit.recorded.v1"]}, "event_type_unknown", None),
+        ({"event_types": []}, "invalid_request", None),
+    ],
+)
+async def test_an_endpoint_that_cannot_be_one_is_refused(
+    tenancy: Tenancy, change: dict[str, Any], code: str, reason: str | None
+) -> None:
+    me, tenant = await keeper(tenancy)
+    refused = (await me.post(PATH, json=WANTED | change)).json()
+    assert (refused["status"], refused["code"], refused.get("reason")) == (422, code, reason)
+    assert await tenancy.rows(tenant, tables.webhook_endpoints) == []
+    made = (await me.post(PATH, json=WANTED)).json()
+    assert (await me.patch(f"{PATH}{made['id']}/", json=change)).json()["code"] == code
+    assert (await me.get(f"{PATH}{made['id']}/")).json()["url"] == WANTED["url"]
+
+
+async def test_only_a_plan_with_api_access_a_confirmed_address_and_an_active_organization_make_one(
+    tenancy: Tenancy,
+) -> None:
+    me, tenant = await keeper(tenancy)
+    made = (await me.post(PATH, json=WANTED)).json()
+    await tenancy.set_features(tenant, **FEATURES)
+    refused = (await me.post(PATH, json=WANTED)).json()
+    assert (refused["code"], refused["feature"]) == ("feature_not_in_plan", "has_api_access")
+    await tenancy.set_features(tenant, has_api_access=True)
+    await tenancy.set_status(tenant, "suspended")
+    path = f"{PATH}{made['id']}/"
+    answers = [
+        await me.post(PATH, json=WANTED),
+        await me.patch(path, json={"enabled": False}),
+        await me.post(f"{path}test/"),
+        await me.post(f"{path}rotate_secret/", json={}),
+    ]
+    assert {answer.json()["code"] for answer in answers} == {"organization_suspended"}
+    assert (await me.delete(path)).status_code == 204
+    unconfirmed = await tenancy.person(verified=False)
+    theirs = await tenancy.organization(unconfirmed)
+    await tenancy.set_features(theirs, has_api_access=True)
+    refused = (await tenancy.client(user_id=unconfirmed.id, tenant_id=theirs).post(PATH, json=WANTED)).json()
+    assert refused["code"] == "email_not_verified"
+
+
+@pytest.mark.parametrize("role", ["member", "viewer"])
+async def test_members_see_nothing_of_endpoints(tenancy: Tenancy, role: str) -> None:
+    me, _ = await keeper(tenancy, roles=[role])
+    answers = [await me.get(PATH), await me.post(PATH, json=WANTED), await me.get(f"{PATH}{uuid7()}/deliveries/")]
+    assert {answer.status_code for answer in answers} == {403}
+
+
+@pytest.mark.invariant("S39")
+async def test_endpoints_made_at_once_do_not_exceed_what_an_organization_may_have(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    answers = await asyncio.gather(*(me.post(PATH, json=WANTED) for _ in range(MOST_ENDPOINTS + 3)))
+    assert sorted(answer.status_code for answer in answers) == [201] * MOST_ENDPOINTS + [409] * 3
+    assert len(await tenancy.rows(tenant, tables.webhook_endpoints)) == MOST_ENDPOINTS
+
+
+@pytest.mark.invariant("S43")
+async def test_a_repeat_under_one_idempotency_key_has_the_same_secret_and_no_second_endpoint(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    headers = {"Idempotency-Key": uuid7().hex}
+    answers = await asyncio.gather(*(me.post(PATH, json=WANTED, headers=headers) for _ in range(3)))
+    assert len({answer.text for answer in answers}) == 1
+    made = answers[0].json()
+    assert len(await tenancy.rows(tenant, tables.webhook_endpoints)) == 1
+    rotate = f"{PATH}{made['id']}/rotate_secret/"
+    first, again = [await me.post(rotate, json={}, headers=headers) for _ in range(2)]
+    assert first.json()["secret"] == again.json()["secret"] != made["secret"]
+
+
+async def test_a_rotated_secret_signs_beside_the_new_one_for_as_long_as_was_asked(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    made = (await me.post(PATH, json=WANTED)).json()
+    rotated = (await me.post(f"{PATH}{made['id']}/rotate_secret/", json={"overlap_hours": 2})).json()
+
+    async def in_force() -> list[str]:
+        async with tenancy.store.for_tenant(tenant) as uow:
+            sealed = await uow.webhook_endpoints.secrets(tenant, UUID(made["id"]))
+        return [tenancy.tools.sealer.open(one, UUID(made["id"])) for one in sealed.in_force(tenancy.clock.now())]
+
+    assert await in_force() == [rotated["secret"], made["secret"]]
+    tenancy.clock.advance(timedelta(hours=2))
+    assert await in_force() == [rotated["secret"]]
+    at_once = (await me.post(f"{PATH}{made['id']}/rotate_secret/", json={"overlap_hours": 0})).json()
+    assert await in_force() == [at_once["secret"]]
+    (row,) = await tenancy.rows(tenant, tables.webhook_endpoints)
+    assert row["former_sealed"] is None
+
+
+async def test_an_endpoint_is_changed_in_what_is_named_only(tenancy: Tenancy) -> None:
+    me, _ = await keeper(tenancy)
+    made = (await me.post(PATH, json=WANTED)).json()
+    shown = {name: value for name, value in made.items() if name != "secret"}
+    path = f"{PATH}{made['id']}/"
+    assert (await me.patch(path, json={})).json() == shown
+    changed = (await me.patch(path, json={"event_types": ["*"], "description": "Autre"})).json()
+    assert changed == shown | {"event_types": ["*"], "description": "Autre"}
+    off = (await me.patch(path, json={"enabled": False})).json()
+    assert (off["enabled"], off["off_for"]) == (False, "by_person")
+    assert (await me.post(f"{path}test/")).json()["code"] == "webhook_endpoint_off"
+    on = (await me.patch(path, json={"enabled": True})).json()
+    assert (on["enabled"], on["off_for"]) == (True, None)
+
+
+async def test_what_can_be_heard_of_is_listed_with_its_schema(tenancy: Tenancy) -> None:
+    me, _ = await keeper(tenancy)
+    listed = (await me.get("/api/tenants/webhook-event-types/")).json()
+    told = {entry["type"]: entry for entry in listed}
+    assert told["backup.failed.v1"] == {
+        "type": "backup.failed.v1",
+        "source": "backup-engine",
+        "data_schema": "events/backup.failed.v1.json",
+    }
+    assert "org.deleted.v1" not in told
