@@ -34,6 +34,8 @@ def wanted() -> set[Flow]:
         *(("ns:monitoring", pod, "ops") for pod in pods if not pod.endswith("-migrate")),
         *((f"{service}-worker", "world", "587") for service in ("tenancy", "billing")),
         *((f"billing-{component}", "world", "443") for component in ("api", "worker")),
+        # Identity providers and receivers of webhooks, which customers name.
+        *((f"tenancy-{component}", "world", port) for component in ("api", "worker") for port in ("443", "8443")),
         *((f"backup-engine-{part}", "world", port) for part in ("api", "worker", "runner") for port in ("443", "902")),
     }
 

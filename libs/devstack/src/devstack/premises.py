@@ -57,6 +57,8 @@ async def bought(gateway: str, name: str, *, plan: int = BRONZE) -> House:
         # Of their own kind, and nobody's: a new organization has none.
         "key_id": str(uuid7()),
         "passkey_id": str(uuid7()),
+        "endpoint_id": str(uuid7()),
+        "delivery_id": str(uuid7()),
         "invitation_id": str(uuid7()),
         "credit_note_id": str(uuid7()),
         "invoice_id": invoice["id"],

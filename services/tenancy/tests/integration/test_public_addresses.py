@@ -41,12 +41,14 @@ INSIDE = ["127.0.0.1", "10.0.0.1", "169.254.169.254", "100.64.0.1", "::1", "::ff
 
 
 @pytest.mark.parametrize("address", INSIDE)
+@pytest.mark.invariant("S70")
 async def test_a_name_that_leads_inside_is_not_spoken_to(address: str) -> None:
     with pytest.raises(AddressRefused):
         await get("https://hooks.example/", resolve=leads_to(address))
 
 
 @pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.invariant("S70")
 async def test_one_address_inside_among_public_ones_is_enough(order: int) -> None:
     found = ["2606:4700:4700::1111", "8.8.8.8", "127.0.0.1"][::order]
     with pytest.raises(AddressRefused):
@@ -55,6 +57,7 @@ async def test_one_address_inside_among_public_ones_is_enough(order: int) -> Non
 
 @pytest.mark.parametrize("spelled", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "localhost",
                                      "[::1]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "a.localhost"])  # fmt: skip
+@pytest.mark.invariant("S70")
 async def test_no_spelling_of_this_machine_is_spoken_to(spelled: str) -> None:
     async with receiver() as inside, name_server({}) as names:
         for resolve in (DnsAddresses([names.address]), None):
@@ -63,6 +66,7 @@ async def test_no_spelling_of_this_machine_is_spoken_to(spelled: str) -> None:
     assert inside.connections == 0
 
 
+@pytest.mark.invariant("S70")
 async def test_a_name_that_changes_its_mind_is_spoken_to_where_it_was_looked_at() -> None:
     """The second answer leads inside (DNS rebinding): it is never asked for."""
     async with receiver(host="127.0.0.2") as looked_at, receiver(host="127.0.0.3") as inside:
@@ -93,6 +97,7 @@ async def test_an_address_that_takes_no_connection_is_followed_by_the_next() -> 
 
 
 @pytest.mark.parametrize("url", ["http://hooks.example/", "https://hooks.example:22/", "https://hooks.example:6443/"])
+@pytest.mark.invariant("S70")
 async def test_only_https_on_few_ports_is_spoken(url: str) -> None:
     with pytest.raises(AddressRefused):
         await get(url, resolve=leads_to("8.8.8.8"), ports={443, 8443})
@@ -161,6 +166,7 @@ NAMED: list[str | None] = []
 """As whom servers were asked (SNI)."""
 
 
+@pytest.mark.invariant("S70")
 async def test_the_certificate_and_the_host_are_those_of_the_name_though_the_connection_goes_to_an_address(
     tmp_path: Path,
 ) -> None:

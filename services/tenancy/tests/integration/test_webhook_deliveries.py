@@ -22,6 +22,7 @@ from .webhooks import DONE, PATH, PATIENCE, customer, sender
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.invariant("S72")
 async def test_a_fact_reaches_each_endpoint_that_wants_it_signed_and_nobody_elses(tenancy: Tenancy) -> None:
     me, other = await customer(tenancy), await customer(tenancy)
     async with receiver() as all_of_it, receiver() as money, receiver() as others:
@@ -48,6 +49,7 @@ async def test_a_fact_reaches_each_endpoint_that_wants_it_signed_and_nobody_else
     assert (row["state"], row["attempts"], row["last_status"]) == ("delivered", 1, 204)
 
 
+@pytest.mark.invariant("S72")
 async def test_a_fact_that_comes_again_is_delivered_once(tenancy: Tenancy) -> None:
     me = await customer(tenancy)
     async with receiver() as up:
@@ -64,6 +66,7 @@ async def test_a_fact_that_comes_again_is_delivered_once(tenancy: Tenancy) -> No
     assert len(up.got) == len(await me.deliveries(endpoint)) == 1
 
 
+@pytest.mark.invariant("S72")
 async def test_what_is_told_and_the_facts_end_are_one_transaction(
     tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +241,7 @@ async def test_an_answer_counts_by_its_head_though_its_body_never_ends(tenancy: 
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.invariant("S70")
 async def test_no_receiver_sends_us_elsewhere(tenancy: Tenancy, code: int) -> None:
     me = await customer(tenancy)
     async with receiver() as elsewhere, receiver(status(code, f"location: {elsewhere.url}")) as up:
@@ -269,6 +273,7 @@ async def test_what_cannot_be_reached_or_read_is_named(tenancy: Tenancy) -> None
         await me.client.delete(f"{PATH}{endpoint['id']}/")
 
 
+@pytest.mark.invariant("S70")
 async def test_an_address_inside_is_not_sent_to_though_its_endpoint_is_there(tenancy: Tenancy) -> None:
     me = await customer(tenancy)
     async with receiver() as inside:
@@ -279,6 +284,7 @@ async def test_an_address_inside_is_not_sent_to_though_its_endpoint_is_there(ten
     assert (inside.connections, row["last_error"]) == (0, "address_refused")
 
 
+@pytest.mark.invariant("S70")
 async def test_no_proxy_of_the_environment_sees_a_message(tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
     me = await customer(tenancy)
     async with receiver() as proxy, receiver() as up:
@@ -361,6 +367,7 @@ async def test_a_test_message_goes_to_the_endpoint_that_was_asked_for_whatever_i
     assert (await me.delivery(endpoint))["id"] == asked.json()["id"]
 
 
+@pytest.mark.invariant("S71")
 async def test_while_a_rotation_overlaps_both_secrets_sign(tenancy: Tenancy) -> None:
     me = await customer(tenancy)
     # The overlap is by the clock of whoever sends: the test's is a day behind.

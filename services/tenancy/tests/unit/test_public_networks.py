@@ -97,6 +97,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("address", INSIDE)
+@pytest.mark.invariant("S70")
 def test_what_leads_inside_or_nowhere_is_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 

@@ -15,6 +15,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
 
 
+@pytest.mark.invariant("S71")
 def test_the_published_vector_is_signed_as_published() -> None:
     """From the tests of the specification's libraries:
     https://github.com/standard-webhooks/standard-webhooks/tree/main/libraries
@@ -24,6 +25,7 @@ def test_the_published_vector_is_signed_as_published() -> None:
 
 
 @given(st.uuids(), st.text())
+@pytest.mark.invariant("S71")
 def test_the_specifications_own_verifier_takes_what_we_sign(message_id: object, text: str) -> None:
     secret, body = new_secret(), text.encode("utf-8", "replace")
     headers = signed_headers([secret], str(message_id), datetime.now(UTC), body)
@@ -40,6 +42,7 @@ def test_a_message_of_long_ago_is_not_taken_for_a_new_one() -> None:
         Webhook(SECRET).verify(BODY, headers)
 
 
+@pytest.mark.invariant("S71")
 def test_while_a_rotation_overlaps_a_receiver_with_either_secret_takes_the_message() -> None:
     new, old, foreign = new_secret(), new_secret(), new_secret()
     headers = signed_headers([new, old], "msg", datetime.now(UTC), BODY)

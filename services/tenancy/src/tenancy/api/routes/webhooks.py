@@ -38,13 +38,14 @@ Keeper = Annotated[Principal, requires("owner", "admin")]
 
 
 @router.get("/webhook-event-types/")
-async def event_types(who: Keeper) -> list[EventTypeOut]:  # noqa: ARG001
-    """Every type of fact that an endpoint can hear of."""
-    return [
+async def event_types(who: Keeper) -> Page[EventTypeOut]:  # noqa: ARG001
+    """Every type of fact that an endpoint can hear of; there is one page of them."""
+    told = [
         EventTypeOut(type=event_type, source=source, data_schema=schema_uri(event_type))
         for source, types in EVENTS.items()
         for event_type in types
     ]
+    return Page[EventTypeOut](results=told)
 
 
 @router.get(ENDPOINTS + "/")
