@@ -97,6 +97,7 @@ def paypal_of(settings: PayPalSettings, http: httpx.AsyncClient, clock: Clock) -
             client_id=settings.paypal_client_id,
             client_secret=settings.paypal_client_secret.get_secret_value(),
             currency=settings.paypal_currency,
+            currencies=frozenset(settings.paypal_currencies),
             merchant_id=settings.paypal_merchant_id or None,
         ),
         http,

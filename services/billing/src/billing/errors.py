@@ -7,12 +7,12 @@ DomainError
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
-│            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount
+│            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount · MethodOfAnotherCurrency
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
-│            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed
+│            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed · SubscriptionInAnotherCurrency
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
@@ -135,9 +135,19 @@ class MethodUnknown(Invalid):
 
 
 class CurrencyNotSold(Invalid):
+    """Fields `currency`, and `sold`: those in which it can be bought here."""
+
     code = "currency_not_sold"
-    en = "This plan has no price in {currency}."
-    fr = "Ce plan n'a pas de prix en {currency}."
+    en = "This plan is not sold in {currency}. Choose one of: {sold}."
+    fr = "Ce plan n'est pas vendu en {currency}. Choisissez parmi : {sold}."
+
+
+class MethodOfAnotherCurrency(Invalid):
+    """Field `currency`: the order's."""
+
+    code = "payment_method_currency"
+    en = "{method} pays no order in {currency} here. Choose another method, or order in a currency that it takes."
+    fr = "{method} ne règle pas ici de commande en {currency}. Changez de moyen, ou commandez dans une autre devise."
 
 
 class CouponRefused(Invalid):
@@ -270,6 +280,20 @@ class DowngradeOverUsage(Conflict):
     code = "downgrade_over_usage"
     en = "More is used than this plan allows ({resources}). Free it first, or renew the plan that you have."
     fr = "L'utilisation dépasse ce plan ({resources}). Libérez d'abord la différence, ou renouvelez votre plan actuel."
+
+
+class SubscriptionInAnotherCurrency(Conflict):
+    """Fields `currency` and `running`: the order's, and the subscription's."""
+
+    code = "subscription_currency"
+    en = (
+        "The subscription is in {running}, and so are its renewals and changes. "
+        "Once what is paid has run out and it is suspended or has ended, it may begin again in {currency}."
+    )
+    fr = (
+        "L'abonnement est en {running}, comme ses renouvellements et changements. "
+        "Une fois la période payée écoulée et l'abonnement suspendu ou terminé, il peut reprendre en {currency}."
+    )
 
 
 class RenewalOfAnotherPlan(Conflict):

@@ -217,13 +217,12 @@ class PaymentProvider(Protocol):
     def name(self) -> str:
         """`paypal` or `mtn_momo`."""
 
-    @property
-    def currency(self) -> str:
-        """The one currency in which this account is charged."""
+    def charges(self, currency: str) -> str | None:
+        """In which currency this account is charged for an order in `currency`; None where it pays no such order."""
 
     @property
     def most(self) -> Money | None:
-        """The most that one payment may be, where there is a limit; in `currency`."""
+        """The most that one payment may be, where there is a limit; in the currency in which it is charged."""
 
     @property
     def payee(self) -> str | None:

@@ -27,6 +27,9 @@ NAME = "billing"
 MOMO_CURRENCY = {"sandbox": "EUR", "mtncameroon": "XAF", "mtncongo": "XAF"}
 """Currency of each MTN environment that an order in XAF can be paid in at a fixed rate."""
 
+Currency = Literal["XAF", "EUR", "USD"]
+"""A currency that plans have prices in (``domain.catalogue.CURRENCIES``)."""
+
 WARNINGS = 3
 """How often a customer is warned, at least, before his data is deleted."""
 
@@ -53,7 +56,12 @@ class PayPalSettings(ServiceSettings):
     )
     paypal_base_url: str = Field("", validation_alias=_also("paypal_base_url"), description="Instead of PayPal's host")
     paypal_currency: Literal["EUR"] = Field(
-        "EUR", validation_alias=_also("paypal_currency"), description="Charged currency; PayPal takes no XAF"
+        "EUR", validation_alias=_also("paypal_currency"), description="Charged for orders in XAF; PayPal takes no XAF"
+    )
+    paypal_currencies: list[Literal["EUR", "USD"]] = Field(
+        ["EUR", "USD"],
+        validation_alias=_also("paypal_currencies"),
+        description="JSON list: currencies that our PayPal account holds; orders in them are charged as they are",
     )
     paypal_merchant_id: str = Field(
         "", validation_alias=_also("paypal_merchant_id"), description="Payee that captures must name, if set"
@@ -161,6 +169,11 @@ class BankSettings(ServiceSettings):
     bank_swift_code: str = Field("", validation_alias=_also("bank_swift_code"), description="BIC")
     bank_iban: str = Field("", validation_alias=_also("bank_iban"), description="IBAN")
     bank_branch: str = Field("", validation_alias=_also("bank_branch"), description="Branch")
+    bank_currency: Currency = Field(
+        "XAF",
+        validation_alias=_also("bank_currency"),
+        description="The account's; orders in others go by other methods",
+    )
 
     def bank_details(self) -> dict[str, str]:
         """Return the account for an answer."""
@@ -190,6 +203,10 @@ class Settings(
 
     payment_methods: list[Method] = Field(
         list(Method), description="JSON list of the methods that this deployment offers; empty offers none"
+    )
+    catalogue_currency: Currency = Field(
+        "XAF",
+        description="Currency of new orders that name none, and of the catalogue's monthly_price and yearly_price",
     )
     provider_calls_per_second: int = Field(
         10, ge=1, description="Status questions per provider and second, all processes together; MTN allows 10"

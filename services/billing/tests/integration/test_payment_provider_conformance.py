@@ -200,5 +200,5 @@ async def test_wrong_credentials_call_for_a_person(world: World) -> None:
 
 async def test_another_currency_than_the_accounts_is_never_sent(world: World) -> None:
     with pytest.raises(ProviderMisconfigured):
-        await world.provider.start(replace(world.attempt(), amount=Money(1000, "USD")))
+        await world.provider.start(replace(world.attempt(), amount=Money(1000, "GBP")))
     assert await world.accepted() == 0

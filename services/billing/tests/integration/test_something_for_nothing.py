@@ -17,6 +17,7 @@ from billing.testing import (
     subscribed,
     until_paid,
 )
+from billing.usecases.steps.drafting import draft_order
 from common.ids import uuid7
 from common.testing import eventually
 
@@ -219,6 +220,31 @@ async def test_an_upgrade_that_was_priced_before_a_renewal_was_paid_does_not_swa
     anew = await place(owner, plan_id=3, customer_name="Autre nom")
     assert [one["cost_minor"] for one in anew["proration"]["unused"]] == [25_000, 25_000]
     assert 49_990 <= anew["proration"]["credit_minor"] <= 50_000
+
+
+@pytest.mark.invariant("S16")
+async def test_a_change_that_needs_no_money_does_not_swallow_a_renewal_that_is_paid_beside_it(
+    billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=3)
+    renewal = await place(owner, plan_id=3)
+    waiting = await initiate(owner, renewal, BANK)
+
+    async def overtaken(*args: Any, **kwargs: Any) -> Any:
+        draft = await draft_order(*args, **kwargs)
+        if not draft.order.amounts.total:
+            assert (await approve(billing, waiting["payment_id"])).status_code == 200
+        return draft
+
+    with monkeypatch.context() as patched:
+        patched.setattr("billing.usecases.place_order.draft_order", overtaken)
+        refused = await owner.post(ORDERS, json=order_body(plan_id=1, effective="now"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "order_outdated")
+    plan, _, periods = await standing(billing, tenant_id)
+    assert (plan, periods) == ("gold", 2)
+    anew = await place(owner, plan_id=1, effective="now")
+    assert 199_980 <= anew["proration"]["credit_minor"] <= 200_000
+    assert anew["status"] == "completed"
 
 
 @pytest.mark.invariant("S16")

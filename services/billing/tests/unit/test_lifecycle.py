@@ -34,6 +34,7 @@ def subscription(**changes: Any) -> Subscription:
             tenant_id=uuid7(),
             plan=PLANS[1].bought(),
             cycle=BillingCycle.MONTHLY,
+            currency="XAF",
             status=SubscriptionStatus.ACTIVE,
             anchor_day=31,
             started_at=START,

@@ -91,8 +91,8 @@ def invoice(of: Order) -> Invoice:
 
 def subscription(of: Order) -> Subscription:
     return Subscription(
-        tenant_id=of.tenant_id, plan=of.plan, cycle=of.cycle, status=SubscriptionStatus.ACTIVE, anchor_day=22,
-        started_at=NOW, ends_at=NOW.replace(year=2027), version=1, status_since=NOW, stepped_at=NOW, auto_renew=True,
+        tenant_id=of.tenant_id, plan=of.plan, cycle=of.cycle, currency="XAF", status=SubscriptionStatus.ACTIVE,
+        anchor_day=22, started_at=NOW, ends_at=NOW.replace(year=2027), version=1, status_since=NOW, stepped_at=NOW, auto_renew=True,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from billing.domain.reason import explain
 from billing.domain.return_url import may_return_to, origin_of
 from billing.errors import ReceiptTypeUnsupported
 from billing.settings import Settings
-from billing.usecases.place_order import NUMBER_ALPHABET, order_number
+from billing.usecases.steps.drafting import NUMBER_ALPHABET, order_number
 from billing.workflows.receiving import content_type
 from common.errors import DomainError
 from common.ids import uuid7

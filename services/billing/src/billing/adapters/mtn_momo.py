@@ -110,15 +110,17 @@ class MtnMoMo:
         self._config = config
         self._product = MtnProduct("collection", config, http, clock, Circuit(self.name, clock))
 
-    @property
-    def currency(self) -> str:
-        return self._config.currency
+    def charges(self, currency: str) -> str | None:
+        """Orders in the country's currency; the sandbox, which knows EUR only, stands in for a country of XAF."""
+        country = "XAF" if self._config.target_environment == "sandbox" else self._config.currency
+        return self._config.currency if currency == country else None
 
     @property
     def most(self) -> Money | None:
         if self._config.limit is None:
             return None
-        return Money(self._config.limit * 10 ** EXPONENTS[self.currency], self.currency)
+        currency = self._config.currency
+        return Money(self._config.limit * 10 ** EXPONENTS[currency], currency)
 
     # --- the port ----------------------------------------------------------------------------------------------
 

@@ -59,12 +59,17 @@ REPRESENTATION = {"Prefer": "return=representation"}
 
 @dataclass(frozen=True)
 class PayPalConfig:
-    """One REST app: host and credentials of the same environment, and the currency in which we are paid."""
+    """One REST app: host and credentials of the same environment, and the currencies in which we are paid.
+
+    ``currency`` is charged for orders in XAF, which PayPal does not take, at the fixed parity; ``currencies`` are those
+    that the account holds: orders in them are charged as they are.
+    """
 
     base_url: str
     client_id: str
     client_secret: str = field(repr=False)
     currency: str = "EUR"
+    currencies: frozenset[str] = frozenset({"EUR", "USD"})
     merchant_id: str | None = None
     brand_name: str = "ESXi Backup Manager"
     timeout_seconds: int = 10
@@ -76,8 +81,9 @@ class PayPalConfig:
             MixedSettings: a currency that PayPal does not take, or an address without https.
         """
         require_https(self.base_url, "PAYPAL base URL")
-        if self.currency not in CURRENCIES or self.currency not in EXPONENTS:
-            raise MixedSettings(f"PayPal takes no {self.currency}")
+        for currency in sorted({self.currency, *self.currencies}):
+            if currency not in CURRENCIES or currency not in EXPONENTS:
+                raise MixedSettings(f"PayPal takes no {currency}")
 
 
 class PayPal:
@@ -96,9 +102,10 @@ class PayPal:
     def most(self) -> Money | None:
         return None
 
-    @property
-    def currency(self) -> str:
-        return self._config.currency
+    def charges(self, currency: str) -> str | None:
+        if currency in self._config.currencies:
+            return currency
+        return self._config.currency if currency == "XAF" else None
 
     @property
     def payee(self) -> str | None:
@@ -113,8 +120,8 @@ class PayPal:
             ProviderUnavailable, ProviderRefused, ProviderMisconfigured: as the port says; `ProviderRefused`
                 with `create_key_expired` means: take a new attempt, repeating this one could make a second order.
         """
-        if attempt.amount.currency != self.currency:
-            raise ProviderMisconfigured("currency", f"PayPal is charged in {self.currency} here")
+        if attempt.amount.currency not in {self._config.currency, *self._config.currencies}:
+            raise ProviderMisconfigured("currency", f"PayPal is not charged in {attempt.amount.currency} here")
         if attempt.amount.amount_minor <= 0:
             raise ProviderRefused("CANNOT_BE_ZERO_OR_NEGATIVE", attempt.amount.decimal())
         if attempt.provider_reference is not None:

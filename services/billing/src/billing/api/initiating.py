@@ -5,6 +5,7 @@ from uuid import UUID
 from common.crash_points import reach
 
 from billing.api.dependencies import Tools
+from billing.api.offering import charged_in
 from billing.api.schemas.orders import BankDetails, InitiateIn, InitiateOut
 from billing.domain.order import Order
 from billing.domain.payment import Payment, PaymentStatus
@@ -12,6 +13,7 @@ from billing.domain.plan import METHOD_LABELS, Method
 from billing.domain.reason import explain
 from billing.domain.return_url import may_return_to
 from billing.errors import (
+    MethodOfAnotherCurrency,
     MethodUnavailable,
     MethodUnknown,
     OrderPaidByCredit,
@@ -66,24 +68,27 @@ def _checked_phone(tools: Tools, wanted: InitiateIn) -> str:
         raise PhoneNumberInvalid from None
 
 
-def _wish(tools: Tools, method: Method, wanted: InitiateIn, language: str) -> WantedPayment:
+def _wish(tools: Tools, order: Order, method: Method, wanted: InitiateIn, language: str) -> WantedPayment:
     provider = tools.checkout.provider(method)
-    if method is Method.BANK_TRANSFER:
-        return WantedPayment(method=method, currency=None, language=language)
-    if provider is None:
+    if provider is None and method is not Method.BANK_TRANSFER:
         raise MethodUnknown
+    currency = charged_in(tools, method, order.amounts.currency)
+    if currency is None:
+        raise MethodOfAnotherCurrency(method=METHOD_LABELS[method], currency=order.amounts.currency)
+    if provider is None:
+        return WantedPayment(method=method, currency=currency, language=language)
     if method is Method.PAYPAL:
         _checked_urls(tools, wanted)
         return WantedPayment(
             method=method,
-            currency=provider.currency,
+            currency=currency,
             language=language,
             return_url=wanted.return_url,
             cancel_url=wanted.cancel_url,
         )
     return WantedPayment(
         method=method,
-        currency=provider.currency,
+        currency=currency,
         most=provider.most,
         language=language,
         phone_number=_checked_phone(tools, wanted),
@@ -104,6 +109,7 @@ async def initiate(
 
     Raises:
         MethodUnknown: Not offered here.
+        MethodOfAnotherCurrency: It pays no order in the order's currency.
         ReturnUrlMissing: PayPal without both addresses.
         ReturnUrlRefused: An address that browsers are not sent to.
         PhoneNumberMissing: Mobile Money without a number.
@@ -117,7 +123,7 @@ async def initiate(
     """
     async with tools.store.for_tenant(order.tenant_id, acting=user_id) as uow:
         method = await _method(uow, tools, wanted.payment_method_id)
-        wish = _wish(tools, method, wanted, language)
+        wish = _wish(tools, order, method, wanted, language)
         bank = tools.settings.bank_details()
         begun = await begin_payment(uow, order, wish, tools.issuer, bank, user_id=user_id, key=key, body=body)
     payment = begun.payment

@@ -9,7 +9,10 @@ from billing.domain.money import Money, xaf_to_eur
 from billing.domain.plan import FEATURES, QUOTAS, RETENTION, BillingCycle, Method, PaymentMethod, Plan
 
 CATALOGUE_CURRENCY = "XAF"
-"""Currency of the catalogue: orders are priced in it unless the customer pays in another."""
+"""Currency that the catalogue is written in."""
+
+CURRENCIES = ("XAF", "EUR", "USD")
+"""Currencies that a plan can have a price in."""
 
 
 MONTHS_CHARGED = {BillingCycle.MONTHLY: 1, BillingCycle.YEARLY: 10}

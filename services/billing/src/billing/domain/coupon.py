@@ -48,13 +48,15 @@ class Coupon:
     def refusal(self, *, plan_id: int, subtotal: Money, now: datetime) -> CouponRefusal | None:
         """Return why the coupon does not hold for this purchase, or ``None``; limits per customer are not seen here."""
         currency = subtotal.currency
+        # Terms that say nothing of a currency do not hold in it: else a minimum would be left out by paying in another.
+        unknown = bool(self.minimum) and currency not in self.minimum
         fails = {
             CouponRefusal.SWITCHED_OFF: not self.is_active,
             CouponRefusal.NOT_STARTED: self.valid_from is not None and now < self.valid_from,
             CouponRefusal.EXPIRED: self.valid_until is not None and now >= self.valid_until,
             CouponRefusal.OTHER_PLAN: bool(self.plan_ids) and plan_id not in self.plan_ids,
             CouponRefusal.BELOW_MINIMUM: subtotal.amount_minor < self.minimum.get(currency, 0),
-            CouponRefusal.OTHER_CURRENCY: self.percent_hundredths is None and currency not in self.fixed,
+            CouponRefusal.OTHER_CURRENCY: unknown or (self.percent_hundredths is None and currency not in self.fixed),
             CouponRefusal.USED_UP: self.max_redemptions is not None and self.redemptions >= self.max_redemptions,
         }
         return next((refusal for refusal, failed in fails.items() if failed), None)

@@ -3,7 +3,9 @@
 Its two states move by the tables in ``domain.transitions`` only. Not here: payments (``domain.payment``).
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -80,6 +82,30 @@ class Customer:
     address: str | None = None
     rccm: str | None = None
     niu: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedOrder:
+    """What a customer submits, and nothing that he could set a price with."""
+
+    plan_id: int
+    billing_cycle: BillingCycle
+    customer: Customer
+    coupon_code: str | None
+    kind: OrderKind
+    effective_now: bool
+    language: str
+    currency: str | None = None
+    """``None``: the subscription's, for a new organization the deployment's."""
+
+    def fingerprint(self, tenant_id: UUID | None) -> str:
+        """Return what two submissions of the same wish have in common.
+
+        Args:
+            tenant_id: The organization that it is for; ``None`` for a new one.
+        """
+        submitted = asdict(self) | {"tenant": str(tenant_id)}
+        return hashlib.sha256(json.dumps(submitted, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,10 @@ class Plan:
         """Return the price, or ``None`` where the plan is not sold in that currency."""
         return self.prices.get((cycle, currency))
 
+    def currencies(self, cycle: BillingCycle) -> list[str]:
+        """Return the currencies that it has a price in."""
+        return sorted(currency for priced, currency in self.prices if priced is cycle)
+
     def bought(self) -> BoughtPlan:
         """Return the copy that an order keeps."""
         return BoughtPlan(

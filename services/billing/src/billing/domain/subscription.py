@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One per organization; its periods are rows of their own, one per paid order.
+    """One per organization; its periods are rows of their own, one per paid order, all that lie ahead in ``currency``.
 
     ``told_days`` is the last reminder (or, once it has ended, warning) that was sent, ``charged_for`` the end of the
     period for whose renewal Mobile Money was asked, ``stepped_at`` the time of the last step of its calendar.
@@ -40,6 +40,7 @@ class Subscription:
     plan: BoughtPlan
     cycle: BillingCycle
     status: SubscriptionStatus
+    currency: str
     anchor_day: int
     started_at: datetime
     ends_at: datetime
@@ -52,6 +53,14 @@ class Subscription:
     auto_renew_phone: str | None = None
     charged_for: datetime | None = None
     told_days: int | None = None
+
+    def keeps_its_currency(self, now: datetime) -> bool:
+        """Say whether orders for it have to be in its currency: while something is paid ahead, or its grace runs.
+
+        After that nothing of it is credited or followed any more, and it may begin again in another one.
+        """
+        over = self.status in {SubscriptionStatus.SUSPENDED, SubscriptionStatus.ENDED} and self.ends_at <= now
+        return not over
 
 
 @dataclass(frozen=True, slots=True)

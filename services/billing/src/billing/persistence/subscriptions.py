@@ -27,6 +27,7 @@ def _subscription(row: Row[Any]) -> Subscription:
         tenant_id=row.tenant_id,
         plan=BoughtPlan.of(row.plan),
         cycle=BillingCycle(row.billing_cycle),
+        currency=row.currency,
         status=SubscriptionStatus(row.status),
         anchor_day=row.anchor_day,
         started_at=row.started_at,
@@ -236,6 +237,7 @@ class Subscriptions:
                 tenant_id=order.tenant_id,
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
+                currency=order.amounts.currency,
                 status=SubscriptionStatus.ACTIVE,
                 anchor_day=period.anchor_day,
                 started_at=period.starts_at,
@@ -295,7 +297,8 @@ class Subscriptions:
     async def extend(self, order: Order, period: Period, *, is_held: bool) -> None:
         """Move a locked subscription to a newly bought period: active, and a cancellation is taken back.
 
-        One that ``is_held`` by a dispute is, or stays, suspended for it.
+        One that ``is_held`` by a dispute is, or stays, suspended for it. In another currency than before, the consent
+        to be asked for renewals does not hold any more.
         """
         now = self._clock.now()
         await self._session.execute(
@@ -304,6 +307,8 @@ class Subscriptions:
             .values(
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
+                auto_renew=and_(subscriptions.c.auto_renew, subscriptions.c.currency == order.amounts.currency),
+                currency=order.amounts.currency,
                 status=SubscriptionStatus.SUSPENDED if is_held else SubscriptionStatus.ACTIVE,
                 anchor_day=period.anchor_day,
                 ends_at=period.ends_at,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from billing.domain.lifecycle import Step, Terms
-from billing.domain.order import Order, OrderKind
+from billing.domain.order import Order, OrderKind, WantedOrder
 from billing.domain.payment import Payment
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
@@ -21,8 +21,9 @@ from billing.usecases.charge_renewal import ChargeNotDue, find_renewal, note_cha
 from billing.usecases.expire_order import expire_order
 from billing.usecases.open_attempt import WantedPayment, open_attempt
 from billing.usecases.pay_by_credit import pay_by_credit
-from billing.usecases.place_order import WantedOrder, place_order
+from billing.usecases.place_order import place_order
 from billing.usecases.start_changed_plan import start_changed_plan
+from billing.usecases.steps.drafting import Selling
 from billing.workflows.checkout import Checkout
 
 log = logging.getLogger(__name__)
@@ -123,14 +124,15 @@ class Calendar:
         """Open the attempt; ``None`` where the customer is paying already, or nothing can be asked for."""
         subscription = await uow.subscriptions.find(uow.tenant_id)
         provider = self._checkout.provider(Method.MTN_MOMO)
-        if subscription is None or provider is None or not subscription.auto_renew_phone:
+        charged = provider.charges(order.amounts.currency) if provider else None
+        if subscription is None or provider is None or charged is None or not subscription.auto_renew_phone:
             return None
         await uow.orders.lock(order.id)
         if any(attempt.is_offered for attempt in await uow.payments.of_order(order.id)):
             return None
         wanted = WantedPayment(
             method=Method.MTN_MOMO,
-            currency=provider.currency,
+            currency=charged,
             most=provider.most,
             phone_number=subscription.auto_renew_phone,
             language=order.language,
@@ -151,14 +153,15 @@ class Calendar:
             kind=OrderKind.RENEWAL,
             effective_now=False,
             language=last.language,
+            currency=subscription.currency,
         )
         try:
             return await place_order(
                 uow,
                 wanted,
+                Selling(self._issuer, subscription.currency),
                 tenant_id=subscription.tenant_id,
                 user_id=await uow.organizations.owner(subscription.tenant_id) or last.user_id,
-                issuer=self._issuer,
                 holds=subscription.ends_at - uow.clock.now() + self._terms.unpaid + timedelta(days=1),
                 renews_at=subscription.ends_at,
             )

@@ -10,8 +10,7 @@ from common.auth import Principal
 from common.idempotency import once
 from common.ids import uuid7
 
-from billing.domain.invoice import Issuer
-from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind
+from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind, WantedOrder
 from billing.errors import (
     OrderNotCancellable,
     OrderOutdated,
@@ -22,7 +21,8 @@ from billing.errors import (
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.cancel_order import cancel_order
 from billing.usecases.pay_by_credit import pay_by_credit
-from billing.usecases.place_order import WantedOrder, place_order
+from billing.usecases.place_order import place_order
+from billing.usecases.steps.drafting import Selling
 from billing.usecases.steps.settlement import settle
 
 Answer = Callable[[UnitOfWork, Order], Awaitable[dict[str, Any]]]
@@ -65,7 +65,7 @@ async def order_for(
     who: Principal,
     wanted: WantedOrder,
     organization_id: UUID | None,
-    issuer: Issuer,
+    selling: Selling,
     *,
     holds: timedelta,
     key: str | None,
@@ -79,6 +79,9 @@ async def order_for(
 
     Returns:
         Status and JSON answer; with an Idempotency-Key, those of its first use.
+
+    Raises:
+        OrderOutdated: An order that needs no money was overtaken by one that was paid; nothing is placed.
     """
     fingerprint = wanted.fingerprint(organization_id)
     async with store.for_user(who.user_id) as mine:
@@ -93,7 +96,7 @@ async def order_for(
             async def act() -> tuple[int, dict[str, Any]]:
                 if same is not None:
                     return 201, await answer(uow, same)
-                placed.append(await _place(uow, wanted, tenant_id, who.user_id, issuer, holds))
+                placed.append(await _place(uow, wanted, tenant_id, who.user_id, selling, holds))
                 return 201, await answer(uow, placed[0])
 
             answered = await once(uow, who.user_id, "POST /api/tenants/orders/", key, body, act)
@@ -113,15 +116,15 @@ async def _made_ahead(store: BillingStore, organization_id: UUID | None, known: 
 
 
 async def _place(
-    uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, issuer: Issuer, holds: timedelta
+    uow: UnitOfWork, wanted: WantedOrder, tenant_id: UUID, user_id: UUID, selling: Selling, holds: timedelta
 ) -> Order:
-    order = await place_order(uow, wanted, tenant_id=tenant_id, user_id=user_id, issuer=issuer, holds=holds)
+    order = await place_order(uow, wanted, selling, tenant_id=tenant_id, user_id=user_id, holds=holds)
     if not order.amounts.total:
-        if not await settle(uow, order, issuer, None):
+        if not await settle(uow, order, selling.issuer, None):
             # Another owner's change of plan was there first.
             raise OrderOutdated
     elif order.kind is not OrderKind.NEW:  # a new organization has no credit
-        await pay_by_credit(uow, order.id, issuer)
+        await pay_by_credit(uow, order.id, selling.issuer)
     placed = await uow.orders.find(order.id)
     assert placed is not None
     return placed

@@ -30,7 +30,7 @@ async def change(
     )
     async with tools.store.for_system("staff") as uow:
         changed = await change_plan(uow, plan_id, asked, who=who.user_id, reason=wanted.reason)
-    return PlanOut.of(changed, language)
+    return PlanOut.of(changed, language, tools.settings.catalogue_currency)
 
 
 @router.get("/{plan_id}/versions/")

@@ -10,7 +10,6 @@ from fastapi import APIRouter, File, Query, UploadFile
 
 from billing.api.dependencies import Finance, Tools, ToolsDep
 from billing.api.schemas.statements import ImportedOut, LineOut, NoteIn, ProposeIn
-from billing.domain.catalogue import CATALOGUE_CURRENCY
 from billing.domain.statement import LineStatus
 from billing.errors import StatementLineNotFound, StatementOfAnotherAccount, StatementTooLarge
 from billing.usecases.import_statement import import_statement
@@ -33,7 +32,7 @@ async def import_bank_statement(who: Finance, tools: ToolsDep, file: Annotated[U
     content = await file.read(STATEMENT_BYTES + 1)
     if len(content) > STATEMENT_BYTES:
         raise StatementTooLarge(limit_bytes=STATEMENT_BYTES)
-    statement = await asyncio.to_thread(tools.read_statement, content, CATALOGUE_CURRENCY)
+    statement = await asyncio.to_thread(tools.read_statement, content, tools.settings.bank_currency)
     if not _is_ours(tools, statement.account):
         raise StatementOfAnotherAccount
     async with tools.store.for_system("staff") as uow:

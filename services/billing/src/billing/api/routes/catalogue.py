@@ -7,6 +7,7 @@ from common.web import LanguageDep, Page
 from fastapi import APIRouter, Path
 
 from billing.api.dependencies import ToolsDep
+from billing.api.offering import currencies_of
 from billing.api.schemas.catalogue import FeatureOut, MethodOut, PlanOut, features_of
 from billing.domain.money import Money
 from billing.domain.plan import Method, Plan
@@ -29,12 +30,12 @@ async def _plan(tools: ToolsDep, plan_id: int) -> Plan:
 async def list_plans(_: Anybody, tools: ToolsDep, language: LanguageDep) -> Page[PlanOut]:
     async with tools.store.for_system("catalogue") as uow:
         plans = await uow.catalogue.plans()
-    return Page(results=[PlanOut.of(plan, language) for plan in plans])
+    return Page(results=[PlanOut.of(plan, language, tools.settings.catalogue_currency) for plan in plans])
 
 
 @router.get("/plans/{plan_id}/")
 async def get_plan(_: Anybody, tools: ToolsDep, language: LanguageDep, plan_id: PlanId) -> PlanOut:
-    return PlanOut.of(await _plan(tools, plan_id), language)
+    return PlanOut.of(await _plan(tools, plan_id), language, tools.settings.catalogue_currency)
 
 
 @router.get("/plans/{plan_id}/features/")
@@ -49,7 +50,7 @@ async def list_methods(_: Anybody, tools: ToolsDep, language: LanguageDep) -> Pa
     offered = tools.settings.payment_methods
     return Page(
         results=[
-            MethodOut.of(method, language, _most(tools, Method(method.name)))
+            MethodOut.of(method, language, currencies_of(tools, Method(method.name)), _most(tools, Method(method.name)))
             for method in methods
             if method.name in offered
         ]

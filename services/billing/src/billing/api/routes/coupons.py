@@ -7,7 +7,6 @@ from fastapi import APIRouter
 
 from billing.api.dependencies import ToolsDep
 from billing.api.schemas.orders import ValidateIn, ValidateOut
-from billing.domain.catalogue import CATALOGUE_CURRENCY
 from billing.domain.coupon import CouponRefusal
 from billing.domain.money import Money
 from billing.domain.pricing import amounts
@@ -23,9 +22,10 @@ async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> Validate
         plan = await uow.catalogue.plan(wanted.plan_id)
         if plan is None:
             raise PlanNotFound
-        price = plan.price(wanted.billing_cycle, CATALOGUE_CURRENCY)
+        currency = wanted.currency or tools.settings.catalogue_currency
+        price = plan.price(wanted.billing_cycle, currency)
         if price is None:
-            raise CurrencyNotSold(currency=CATALOGUE_CURRENCY)
+            raise CurrencyNotSold(currency=currency, sold=", ".join(plan.currencies(wanted.billing_cycle)))
         coupon = await uow.coupons.find(wanted.code)
         refusal: CouponRefusal | None = CouponRefusal.UNKNOWN
         if coupon is not None:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
+from billing.api.offering import selling_of
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
 from billing.domain.order import PAID_FOR, Order, OrderKind
 from billing.domain.payment import Payment
@@ -59,7 +60,7 @@ async def place(
         who,
         wish,
         organization_id,
-        tools.issuer,
+        selling_of(tools),
         holds=timedelta(days=tools.settings.order_days),
         key=key,
         body=await request.body(),

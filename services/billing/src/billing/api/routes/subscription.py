@@ -6,10 +6,12 @@ from common.auth import Principal, requires
 from fastapi import APIRouter
 
 from billing.api.dependencies import Tools, ToolsDep
+from billing.api.offering import charged_in
 from billing.api.schemas.subscription import AutoRenewIn, SubscriptionOut
-from billing.domain.plan import Method
+from billing.domain.plan import METHOD_LABELS, Method
 from billing.domain.subscription import Subscription
 from billing.errors import (
+    MethodOfAnotherCurrency,
     MethodUnknown,
     PhoneNumberForeign,
     PhoneNumberInvalid,
@@ -57,7 +59,14 @@ async def resume(who: Owner, tools: ToolsDep) -> SubscriptionOut:
 async def auto_renew(wanted: AutoRenewIn, who: Owner, tools: ToolsDep) -> SubscriptionOut:
     phone_number = _checked_phone(tools, wanted) if wanted.enabled else None
     async with tools.store.for_tenant(who.tenant_id) as uow:
+        if wanted.enabled:
+            _must_take(tools, await uow.subscriptions.find(who.tenant_id))
         return await _answer(tools, uow, await agree_to_renewal(uow, phone_number, actor=who.user_id))
+
+
+def _must_take(tools: Tools, subscription: Subscription | None) -> None:
+    if subscription is not None and charged_in(tools, Method.MTN_MOMO, subscription.currency) is None:
+        raise MethodOfAnotherCurrency(method=METHOD_LABELS[Method.MTN_MOMO], currency=subscription.currency)
 
 
 def _checked_phone(tools: Tools, wanted: AutoRenewIn) -> str:

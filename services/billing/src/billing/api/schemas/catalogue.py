@@ -7,7 +7,7 @@ from uuid import UUID
 from common.web import Answer, Body
 from pydantic import Field, StrictBool, StrictInt
 
-from billing.domain.catalogue import CATALOGUE_CURRENCY, FEATURE_LABELS
+from billing.domain.catalogue import FEATURE_LABELS
 from billing.domain.money import Money
 from billing.domain.plan import FEATURES, BillingCycle, PaymentMethod, Plan
 
@@ -43,9 +43,9 @@ class PlanOut(Answer):
     trial_days: int
 
     @classmethod
-    def of(cls, plan: Plan, language: str) -> "PlanOut":
-        monthly = plan.prices[BillingCycle.MONTHLY, CATALOGUE_CURRENCY]
-        yearly = plan.prices[BillingCycle.YEARLY, CATALOGUE_CURRENCY]
+    def of(cls, plan: Plan, language: str, currency: str) -> "PlanOut":
+        monthly = plan.prices[BillingCycle.MONTHLY, currency]
+        yearly = plan.prices[BillingCycle.YEARLY, currency]
         return cls(
             id=plan.id,
             name=plan.name,
@@ -53,10 +53,10 @@ class PlanOut(Answer):
             description=plan.description if language == "fr" else plan.description_en,
             monthly_price=monthly.decimal(),
             yearly_price=yearly.decimal(),
-            currency=CATALOGUE_CURRENCY,
+            currency=currency,
             prices=[
-                PriceOut(currency=currency, billing_cycle=cycle, amount=price.decimal())
-                for (cycle, currency), price in plan.prices.items()
+                PriceOut(currency=price.currency, billing_cycle=cycle, amount=price.decimal())
+                for (cycle, _), price in plan.prices.items()
             ],
             trial_days=plan.trial_days,
             **plan.quotas,
@@ -86,11 +86,12 @@ class MethodOut(Answer):
     description: str
     is_active: bool
     is_automatic: bool
+    currencies: list[str] = Field(description="Of the orders that it pays")
     max_amount: str | None = Field(None, description="Most that one payment may be; hide the method above it")
     max_currency: str | None = Field(None, description="Currency of max_amount, in which it charges")
 
     @classmethod
-    def of(cls, method: PaymentMethod, language: str, most: Money | None = None) -> "MethodOut":
+    def of(cls, method: PaymentMethod, language: str, currencies: list[str], most: Money | None = None) -> "MethodOut":
         return cls(
             id=method.id,
             name=method.name,
@@ -98,6 +99,7 @@ class MethodOut(Answer):
             description=method.description if language == "fr" else method.description_en,
             is_active=method.is_active,
             is_automatic=method.is_automatic,
+            currencies=currencies,
             max_amount=most.decimal() if most else None,
             max_currency=most.currency if most else None,
         )

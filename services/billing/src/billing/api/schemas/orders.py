@@ -7,19 +7,25 @@ from uuid import UUID
 from common.web import Answer, Body
 from pydantic import BeforeValidator, EmailStr, Field
 
-from billing.domain.order import Customer, Order, OrderKind
+from billing.domain.order import Customer, Order, OrderKind, WantedOrder
 from billing.domain.plan import BillingCycle
 from billing.domain.usage import Excess
 from billing.domain.wording import explain_proration
-from billing.usecases.place_order import WantedOrder
 
 OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) if isinstance(value, str) else value)]
 """Text for names: what would break a line of a mail or an invoice is a blank."""
 
 
+CurrencyIn = Annotated[
+    str | None,
+    Field(pattern=r"^[A-Z]{3}$", description="One that the plan has a price in; else the subscription's or our own"),
+]
+
+
 class OrderIn(Body):
     plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
+    currency: CurrencyIn = None
     customer_name: OneLine = Field(min_length=1, max_length=200)
     customer_email: EmailStr
     customer_phone: str | None = Field(None, max_length=40)
@@ -48,6 +54,7 @@ class OrderIn(Body):
             kind=self.kind or OrderKind.NEW,
             effective_now=self.effective == "now",
             language=language,
+            currency=self.currency,
         )
 
 
@@ -227,6 +234,7 @@ class ValidateIn(Body):
     code: str = Field(min_length=1, max_length=60)
     plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
+    currency: CurrencyIn = None
 
 
 class ValidateOut(Answer):

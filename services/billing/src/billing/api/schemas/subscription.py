@@ -47,6 +47,7 @@ class SubscriptionOut(Answer):
     reason: str | None
     plan: PlanRef
     billing_cycle: str
+    currency: str
     started_at: datetime
     ends_at: datetime
     cancel_at_period_end: bool
@@ -72,6 +73,7 @@ class SubscriptionOut(Answer):
             reason=subscription.reason,
             plan=PlanRef(id=plan.id, name=plan.name, display_name=plan.display_name),
             billing_cycle=subscription.cycle,
+            currency=subscription.currency,
             started_at=subscription.started_at,
             ends_at=subscription.ends_at,
             cancel_at_period_end=subscription.cancel_at_period_end,

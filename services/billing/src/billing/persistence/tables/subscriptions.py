@@ -26,6 +26,7 @@ subscriptions = Table(
     tenant_id(),
     Column("plan", JSONB, nullable=False),
     Column("billing_cycle", String(10), nullable=False),
+    Column("currency", String(3), nullable=False, server_default="XAF"),
     Column("status", String(10), nullable=False),
     Column("anchor_day", SmallInteger, nullable=False),
     at("started_at"),

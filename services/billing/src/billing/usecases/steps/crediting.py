@@ -81,6 +81,8 @@ async def keep_unused(uow: UnitOfWork, order: Order, issuer: Issuer) -> None:
     reason = _REASONS["en" if order.language == "en" else "fr"].format(number=order.number)
     for invoice in await uow.invoices.page(None, INVOICES, tenant_id=order.tenant_id):
         amounts = invoice.amounts
+        if amounts.currency != rest.currency:
+            continue  # of a time before it began again in this currency
         left = amounts.total - Money(await uow.credit_notes.credited(invoice.id), amounts.currency)
         if invoice.order_id == order.id or not rest or left <= Money.zero(left.currency):
             continue

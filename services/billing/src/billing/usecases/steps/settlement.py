@@ -81,12 +81,14 @@ async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = No
 async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | None) -> bool:
     """Say whether the subscription that an order's frozen price was computed from is another by now.
 
-    A renewal is of the running plan; a change credits periods once, and the time in them that was unused when it was
-    placed, where nobody disputes the money. One that begins at once replaces all that is paid for, so it has to have
-    credited all of it.
+    What follows a period is in its currency. A renewal is of the running plan; a change credits periods once, and the
+    time in them that was unused when it was placed, where nobody disputes the money. One that begins at once replaces
+    all that is paid for, so it has to have credited all of it.
     """
     if running is None or order.kind is OrderKind.NEW:
         return False
+    if order.amounts.currency != running.currency and running.keeps_its_currency(uow.clock.now()):
+        return True
     if order.kind is OrderKind.RENEWAL:
         return running.plan.id != order.plan.id or not await uow.subscriptions.paid_ahead_is_of(order.plan.id)
     if order.effective_at is None and await is_held(uow, running):
