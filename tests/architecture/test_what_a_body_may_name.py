@@ -19,7 +19,7 @@ HANDED_ON = {("post /api/tenants/organizations/{organization_id}/transfer_owners
 """An owner names the member who is to have his organization: his own, and he confirms who he is."""
 CHOSEN = {
     (f"post /api/tenants/{what}/ application/json", "currency")
-    for what in ("orders", "coupons/validate")
+    for what in ("orders", "orders/preview", "coupons/validate")
 }
 """A customer chooses among the currencies that a plan has a price in; what it costs in each is the catalogue's."""
 

@@ -98,6 +98,7 @@ BODIES: dict[str, JSON] = {
         "customer_email": "a@xyz.example",
         "organization_id": "{organization_id}",
     },
+    "POST /api/tenants/orders/preview/": {"plan_id": 1, "billing_cycle": "monthly", "currency": "EUR"},
     "POST /api/tenants/orders/{order_id}/initiate_payment/": {"payment_method_id": 3, "order_id": "{order_id}"},
     "POST /api/tenants/organizations/{organization_id}/invite_member/": {"email": "b@xyz.example", "role": "viewer"},
     "PUT /api/tenants/organizations/{organization_id}/sign-in-rules/": {

@@ -51,7 +51,10 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
         None, ge=1, description="Public requests a minute from one address; 300 in production, 60 000 elsewhere"
     )
     coupons_per_minute: int | None = Field(
-        None, ge=1, description="Coupon codes that a person may try a minute; 10 in production, 6 000 elsewhere"
+        None,
+        ge=1,
+        description="Coupon codes that a person may try a minute, previews of orders among them; 10 in production,"
+        " 6 000 elsewhere",
     )
     refused_per_minute: int | None = Field(
         None,

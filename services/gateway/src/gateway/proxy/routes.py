@@ -263,8 +263,14 @@ BILLING = [
         ("POST", "/api/admin/refunds/{refund_id}/record/"),
         fresh=True,
     ),
-    # Codes are guessed by a person, who may sign in as often as he likes.
-    *_routes("billing", Level.TOKEN, ("POST", "/api/tenants/coupons/validate/"), bucket="coupons"),
+    # Codes are guessed by a person, who may sign in as often as he likes; what an order would cost tells of them too.
+    *_routes(
+        "billing",
+        Level.TOKEN,
+        ("POST", "/api/tenants/coupons/validate/"),
+        ("POST", "/api/tenants/orders/preview/"),
+        bucket="coupons",
+    ),
     Route("/webhooks/paypal/", frozenset({"POST"}), "billing", Level.PUBLIC, MIB, WEBHOOK_SECONDS, "webhook"),
     Route(
         "/webhooks/mtn-momo/{token}",

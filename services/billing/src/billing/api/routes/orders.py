@@ -7,14 +7,16 @@ from uuid import UUID
 
 from common.auth import Principal, requires_person
 from common.crash_points import reach
+from common.ids import uuid7
 from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
-from billing.api.offering import selling_of
+from billing.api.offering import offered_for, selling_of
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
+from billing.api.schemas.previews import PreviewIn, PreviewOut
 from billing.domain.order import PAID_FOR, Order, OrderKind
 from billing.domain.payment import Payment
 from billing.domain.reason import explain
@@ -22,6 +24,7 @@ from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.cancel_order import cancel_order
+from billing.usecases.preview_order import preview_order
 from billing.workflows.ordering import order_for, resolve_target
 
 router = APIRouter(prefix="/api/tenants/orders", tags=["orders"])
@@ -68,6 +71,22 @@ async def place(
     )
     reach("billing.order.placed")
     return JSONResponse(answer, status_code=status)
+
+
+@router.post("/preview/")
+async def preview(wanted: PreviewIn, who: Person, tools: ToolsDep, language: LanguageDep) -> PreviewOut:
+    """What placing this order now would charge. Nothing is placed, held or counted.
+
+    The same order within an hour is still the one of before, at its price.
+    """
+    wish, organization_id = await resolve_target(
+        tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
+    )
+    tenant_id = organization_id or uuid7()
+    async with tools.store.for_tenant(tenant_id, acting=who.user_id) as uow:
+        shown = await preview_order(uow, wish, selling_of(tools), tenant_id=tenant_id, user_id=who.user_id)
+        methods = await uow.catalogue.methods()
+    return PreviewOut.of(shown, language, offered_for(tools, methods, shown.due))
 
 
 @router.get("/")

@@ -1,0 +1,60 @@
+"""Show what placing an order would charge. Nothing is written, held or counted."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from billing.domain.ledger import Account
+from billing.domain.money import Money
+from billing.domain.order import Order, OrderKind, WantedOrder
+from billing.domain.usage import Excess, over_quota
+from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.drafting import Selling, draft_order
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """An order as it would be placed now.
+
+    Attributes:
+        order: A draft; its id and number are nobody's.
+        excess: What is used beyond the plan that a change brings; ``None`` for other orders.
+        balance: What of the customer's credit would pay it.
+    """
+
+    order: Order
+    excess: tuple[Excess, ...] | None
+    balance: Money
+
+    @property
+    def due(self) -> Money:
+        """What a payment would be asked for."""
+        return self.order.amounts.total - self.balance
+
+
+async def preview_order(
+    uow: UnitOfWork, wanted: WantedOrder, selling: Selling, *, tenant_id: UUID, user_id: UUID
+) -> Preview:
+    """Return what `place_order` would keep, and what would be left to pay.
+
+    Args:
+        uow: Open for ``tenant_id``.
+        wanted: What the customer would submit, its kind resolved.
+        selling: How this deployment sells.
+        tenant_id: The organization it is for.
+        user_id: The buyer.
+
+    Raises:
+        DomainError: As `draft_order` says: what would be refused is refused here.
+    """
+    draft = await draft_order(uow, wanted, selling, tenant_id=tenant_id, user_id=user_id, held=False)
+    order, excess = draft.order, None
+    if order.kind is OrderKind.CHANGE:
+        excess = over_quota(await uow.usage.known(tenant_id), order.plan.quotas)
+    return Preview(order, excess, await _balance(uow, order))
+
+
+async def _balance(uow: UnitOfWork, order: Order) -> Money:
+    total = order.amounts.total
+    owed = await uow.ledger.balances(Account.CUSTOMER_CREDIT)
+    credit = next((-of for of in owed if of.currency == total.currency), Money.zero(total.currency))
+    return min(max(credit, Money.zero(total.currency)), total)
