@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 from common.ids import uuid7
+from gateway.proxy.access_tokens import Identity
+from gateway.proxy.sessions import Sessions
 from gateway.testing import told
 
 pytestmark = pytest.mark.integration
@@ -65,6 +67,63 @@ async def test_a_member_who_was_removed_and_came_back_works_with_his_new_token(s
     named = {"tenant": str(tenant), "roles": ["member"], "sub": str(person.user), "iat": later}
     headers = {"authorization": f"Bearer {stack.tenancy.token(**named)}"}
     assert (await stack.client.get(JOBS, headers=headers)).status_code == 200
+
+
+@pytest.mark.invariant("S54")
+@pytest.mark.parametrize("in_token", [True, False])
+async def test_a_new_role_counts_at_once_for_that_person_in_that_organization(stack, in_token: bool) -> None:
+    tenant, elsewhere = uuid7(), uuid7()
+    demoted, colleague = Person(stack, tenant, in_token=in_token), Person(stack, tenant)
+    there = stack.tenancy.headers(tenant=elsewhere, sub=str(demoted.user))
+    assert await demoted.asks() == (200, None)
+    demoted.known["roles"] = ["viewer"]
+    await stack.broker.publish(told("member.role_changed", tenant, user_id=demoted.user, role="viewer"))
+    assert await demoted.asks() == (200, None)
+    assert stack.engine.seen[-1].claims.roles == {"viewer"}
+    assert stack.engine.seen[-1].claims.tenant_id == tenant
+    assert await colleague.asks() == (200, None)
+    assert stack.engine.seen[-1].claims.roles == {"owner"}
+    await stack.client.get(JOBS, headers=there)
+    assert (stack.engine.seen[-1].claims.tenant_id, stack.engine.seen[-1].claims.roles) == (elsewhere, {"owner"})
+
+
+async def test_of_two_new_roles_the_later_counts_in_whatever_order_they_are_heard(stack) -> None:
+    tenant = uuid7()
+    person = Person(stack, tenant)
+    first = told("member.role_changed", tenant, user_id=person.user, role="admin")
+    second = told("member.role_changed", tenant, user_id=person.user, role="viewer")
+    for fact in (second, first, second):
+        await stack.broker.publish(fact)
+        await person.asks()
+        assert stack.engine.seen[-1].claims.roles == {"viewer"}
+
+
+async def test_a_token_issued_after_a_new_role_says_it_itself(stack) -> None:
+    tenant = uuid7()
+    person = Person(stack, tenant)
+    await stack.broker.publish(told("member.role_changed", tenant, user_id=person.user, role="viewer"))
+    later = int(datetime.now(UTC).timestamp()) + 2
+    named = {"tenant": str(tenant), "roles": ["admin"], "sub": str(person.user), "iat": later}
+    headers = {"authorization": f"Bearer {stack.tenancy.token(**named)}"}
+    await stack.client.get(JOBS, headers=headers)
+    assert stack.engine.seen[-1].claims.roles == {"admin"}
+
+
+@pytest.mark.invariant("S54")
+async def test_what_was_asked_before_a_fact_was_heard_is_not_remembered_after_it() -> None:
+    tenant, roles = str(uuid7()), ["owner"]
+
+    async def ask(_identity: Identity) -> dict[str, Any]:
+        answer = {"tenant_id": tenant, "roles": list(roles), "revoked": False}
+        if roles == ["owner"]:
+            roles[:] = ["viewer"]
+            sessions.forget()
+        return answer
+
+    sessions = Sessions(ask, lifetime_seconds=10)
+    who = Identity(uuid7(), uuid7(), None, frozenset(), frozenset(), expires_at=1 << 40)
+    assert (await sessions.resolve(who)).roles == {"owner"}
+    assert (await sessions.resolve(who)).roles == {"viewer"}
 
 
 @pytest.mark.invariant("S54")

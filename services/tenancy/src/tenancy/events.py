@@ -199,7 +199,7 @@ class SessionRevoked(Fact):
 
 
 class MemberRoleChanged(Fact):
-    """A member has another role; access tokens that say the former one run out within ten minutes."""
+    """A member has another role; the gateway puts it in the place of what his access tokens say, at once."""
 
     name: ClassVar[str] = "member.role_changed"
 

@@ -92,6 +92,27 @@ async def test_who_was_demoted_meanwhile_promotes_nobody_with_an_old_token(tenan
     assert (await stale.delete(path(tenant, f"members/{friend.id}/"))).status_code == 403
 
 
+@pytest.mark.invariant("S54")
+async def test_keys_that_may_do_more_than_their_demoted_maker_end_with_his_role(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    await tenancy.set_features(tenant, has_api_access=True)
+    former = await joined(tenancy, tenant, "admin")
+    ids = {}
+    for maker, role in ((former, "admin"), (former, "member"), (former, "viewer"), (owner, "admin")):
+        wanted = {"name": "Supervision", "role": role, "scopes": ["backups:read"]}
+        client = acting(tenancy, maker, tenant, "owner" if maker is owner else "admin")
+        ids[maker, role] = (await client.post("/api/tenants/api-keys/", json=wanted)).json()["id"]
+    me = acting(tenancy, owner, tenant, "owner")
+    assert (await me.patch(path(tenant, f"members/{former.id}/"), json={"role": "member"})).status_code == 200
+    rows = await tenancy.rows(tenant, tables.api_keys)
+    assert {str(row["id"]) for row in rows if row["revoked_at"]} == {ids[former, "admin"]}
+    told = [fact for fact in await tenancy.facts(tenant) if fact["type"] == "api_key.revoked.v1"]
+    assert [fact["data"]["key_id"] for fact in told] == [ids[former, "admin"]]
+    assert (await me.patch(path(tenant, f"members/{former.id}/"), json={"role": "viewer"})).status_code == 200
+    rows = await tenancy.rows(tenant, tables.api_keys)
+    assert {str(row["id"]) for row in rows if not row["revoked_at"]} == {ids[former, "viewer"], ids[owner, "admin"]}
+
+
 async def test_an_organization_is_handed_over_and_everybody_hears_of_it(tenancy: Tenancy) -> None:
     owner, tenant = await tenancy.owned()
     heir = await joined(tenancy, tenant, "member")

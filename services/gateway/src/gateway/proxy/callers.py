@@ -57,6 +57,7 @@ class Callers:
             raise TokenMissing
         identity = await self._identified(token, route, method, address)
         self._revocations.refuse(identity)
+        identity = self._revocations.amend(identity)
         left = await self._count(route, identity)
         if identity.key_id is not None:
             return identity, left

@@ -1,4 +1,4 @@
-"""Sign-ins and memberships that ended before their tokens did, as tenancy tells of them.
+"""Sign-ins and memberships that ended or changed before their tokens did, as tenancy tells of them.
 
 Each replica hears for itself and keeps nothing: what it missed while the broker was away ends with the access token,
 after ten minutes at most, and at once where a route is fresh.
@@ -7,7 +7,8 @@ after ten minutes at most, and at once where a route is fresh.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.messaging import Envelope, Subscriptions
@@ -38,11 +39,19 @@ class RemovedMember(BaseModel):
     user_id: UUID
 
 
+class ChangedRole(BaseModel):
+    """What is read of `member.role_changed`, whose envelope names the organization."""
+
+    user_id: UUID
+    role: str
+
+
 HEARD = Subscriptions("gateway")
 """The facts that each replica listens to."""
 HEARD.keep("session.revoked", source="tenancy", reader=EndedSession)
 HEARD.keep("api_key.revoked", source="tenancy", reader=RevokedKey)
 HEARD.keep("member.removed", source="tenancy", reader=RemovedMember)
+HEARD.keep("member.role_changed", source="tenancy", reader=ChangedRole)
 
 
 class Revocations:
@@ -55,6 +64,7 @@ class Revocations:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._ended: OrderedDict[UUID | tuple[UUID, UUID], float] = OrderedDict()
+        self._roles: OrderedDict[tuple[UUID, UUID], tuple[str, datetime, float]] = OrderedDict()
 
     def hear(self, envelope: Envelope) -> None:
         """Take one fact in."""
@@ -64,6 +74,9 @@ class Revocations:
             self._keep(RevokedKey.model_validate(envelope.data).key_id)
         elif envelope.type == "member.removed.v1" and envelope.tenantid is not None:
             self._keep((RemovedMember.model_validate(envelope.data).user_id, envelope.tenantid))
+        elif envelope.type == "member.role_changed.v1" and envelope.tenantid is not None:
+            changed = ChangedRole.model_validate(envelope.data)
+            self._change((changed.user_id, envelope.tenantid), changed.role, envelope.time)
 
     def refuse(self, identity: Identity) -> None:
         """Refuse whoever a fact has told of.
@@ -83,6 +96,23 @@ class Revocations:
             removed_at = self._ended.get((identity.user_id, identity.tenant_id))
             if removed_at is not None and identity.issued_at <= removed_at:
                 raise TokenInvalid
+
+    def amend(self, identity: Identity) -> Identity:
+        """The identity with the role that a fact has told of since its token was issued, less or more."""
+        if not self._roles or identity.tenant_id is None:
+            return identity
+        role, _, heard_at = self._roles.get((identity.user_id, identity.tenant_id), ("", None, -1.0))
+        return replace(identity, roles=frozenset({role})) if identity.issued_at <= heard_at else identity
+
+    def _change(self, member: tuple[UUID, UUID], role: str, changed_at: datetime) -> None:
+        now = self._now()
+        known = self._roles.pop(member, None)
+        # Replays and late deliveries do not bring a former role back.
+        if known is not None and known[1] > changed_at:
+            role, changed_at, _ = known
+        self._roles[member] = (role, changed_at, now)
+        while next(iter(self._roles.values()))[2] < now - KEPT_FOR.total_seconds():
+            self._roles.popitem(last=False)
 
     def _keep(self, ended: UUID | tuple[UUID, UUID]) -> None:
         now = self._now()

@@ -37,6 +37,7 @@ class Sessions:
         self._ask = ask
         self._lifetime = lifetime_seconds
         self._now = now
+        self._forgotten = 0
         self._found: OrderedDict[tuple[UUID, UUID | None], tuple[UUID, frozenset[str], float]] = OrderedDict()
 
     async def resolve(self, identity: Identity) -> Identity:
@@ -54,11 +55,14 @@ class Sessions:
             if self._now() < until:
                 return replace(identity, tenant_id=tenant_id, roles=roles)
             del self._found[key]
+        forgotten = self._forgotten
         state = await self._state(identity)
         if state["tenant_id"] is None:
             return identity
         tenant_id, roles = UUID(state["tenant_id"]), frozenset(state["roles"])
-        self._found[key] = (tenant_id, roles, self._now() + self._lifetime)
+        if forgotten == self._forgotten:
+            # What was asked before a fact was heard may have been answered before it happened.
+            self._found[key] = (tenant_id, roles, self._now() + self._lifetime)
         if len(self._found) > REMEMBERED_SESSIONS:
             self._found.popitem(last=False)
         return replace(identity, tenant_id=tenant_id, roles=roles)
@@ -87,6 +91,7 @@ class Sessions:
 
     def forget(self) -> None:
         """Ask again for everybody."""
+        self._forgotten += 1
         self._found.clear()
 
     async def _state(self, identity: Identity) -> Mapping[str, Any]:

@@ -37,6 +37,12 @@ def highest(roles: Iterable[str]) -> Role:
     return next(role for role in Role if role.value in named)
 
 
+def is_above(role: Role, other: Role) -> bool:
+    """Whether a role allows more than another."""
+    order = list(Role)
+    return order.index(role) < order.index(other)
+
+
 def may_change(changer: Role, current: Role) -> bool:
     """Who may change or end a membership of this role: owners all, admins all but owners', nobody else any."""
     return may_grant(changer, current)

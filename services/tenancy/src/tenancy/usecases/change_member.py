@@ -8,12 +8,13 @@ from tenancy.domain.roles import Role, may_change, may_grant
 from tenancy.errors import EmailNotVerified, MemberNotFound, RoleNotGrantable
 from tenancy.events import MemberRoleChanged
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.keys import end_keys_made_by
 from tenancy.usecases.steps.owners import keep_an_owner, tell_of_owner
 from tenancy.usecases.steps.room import writable_organization
 
 
 async def change_role(uow: UnitOfWork, user_id: UUID, role: Role, *, actor: UUID) -> Membership:
-    """Give a member another role; the same one again changes nothing.
+    """Give a member another role; the same one again changes nothing. Keys that he made and that may do more end.
 
     Raises:
         MemberNotFound, OrganizationSuspended: as they say.
@@ -33,6 +34,7 @@ async def change_role(uow: UnitOfWork, user_id: UUID, role: Role, *, actor: UUID
     if member.role is Role.OWNER:
         organization = await keep_an_owner(uow, organization, without=member)
     await uow.memberships.set_role(member, role)
+    await end_keys_made_by(uow, member, now_is=role)
     await _tell(uow, member, role, actor)
     return replace(member, role=role)
 

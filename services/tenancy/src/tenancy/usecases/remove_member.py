@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Organization
 from tenancy.domain.roles import Role, may_change
 from tenancy.errors import MemberNotFound, OrganizationNotFound, RoleNotGrantable
-from tenancy.events import ApiKeyRevoked, MemberRemoved
+from tenancy.events import MemberRemoved
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.keys import end_keys_made_by
 from tenancy.usecases.steps.owners import keep_an_owner
 from tenancy.usecases.steps.running_month import note_members
 
@@ -32,17 +32,11 @@ async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
     if member.role is Role.OWNER:
         organization = await keep_an_owner(uow, organization, without=member)
     await uow.memberships.remove(member)
-    await _end_what_was_his(uow, member)
+    await end_keys_made_by(uow, member)
     await _count(uow, organization)
     await uow.publish(MemberRemoved(user_id=user_id, removed_by=actor), subject=str(user_id))
     action = "member.left" if actor == user_id else "member.removed"
     await uow.audit(action, str(user_id), actor=actor, before={"role": member.role.value})
-
-
-async def _end_what_was_his(uow: UnitOfWork, member: Membership) -> None:
-    for key in await uow.api_keys.made_by(member.tenant_id, member.user_id):
-        await uow.api_keys.revoke(key, uow.clock.now())
-        await uow.publish(ApiKeyRevoked(key_id=key.id), subject=str(key.id))
 
 
 async def _count(uow: UnitOfWork, organization: Organization) -> None:
