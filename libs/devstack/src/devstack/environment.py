@@ -127,7 +127,11 @@ def _gateway(kept: StackSecrets, ports: Ports) -> Environment:
 
 
 def _tenancy(kept: StackSecrets) -> Environment:
-    return {"TENANCY_TOKEN_PRIVATE_KEYS": json.dumps([kept.token_key]), "TENANCY_SECRET_KEY": kept.tenancy_key}
+    return {
+        "TENANCY_TOKEN_PRIVATE_KEYS": json.dumps([kept.token_key]),
+        "TENANCY_SECRET_KEY": kept.tenancy_key,
+        "TENANCY_WEBHOOK_ALLOW_LOOPBACK": "true",
+    }
 
 
 SAMPLE_BANK = {

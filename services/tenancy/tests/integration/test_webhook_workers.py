@@ -139,10 +139,11 @@ def _told(settings: Settings) -> dict[str, Any]:
 
 
 @pytest.mark.invariant("S72")
-async def test_whoever_lost_its_claim_writes_nothing_down(tenancy: Tenancy) -> None:
+@pytest.mark.parametrize(("code", "state"), [(200, "delivered"), (503, "pending")])
+async def test_whoever_lost_its_claim_writes_nothing_down(tenancy: Tenancy, code: int, state: str) -> None:
     """A worker that was stopped for longer than its claim, and goes on: the other's word counts."""
     me = await customer(tenancy)
-    async with receiver(after(0.6, status(500)), status(200)) as up:
+    async with receiver(after(0.6, status(500)), status(code)) as up:
         endpoint = await me.endpoint(up)
         await me.hears()
         late = asyncio.create_task(sender(tenancy).turn())
@@ -156,8 +157,9 @@ async def test_whoever_lost_its_claim_writes_nothing_down(tenancy: Tenancy) -> N
             await other.turn()
         await late
     shown = await me.delivery(endpoint)
-    assert (shown["state"], [attempt["status"] for attempt in shown["tries"]]) == ("delivered", [200])
-    assert (await me.client.get(f"{PATH}{endpoint['id']}/")).json()["failing_since"] is None
+    assert (shown["state"], [attempt["status"] for attempt in shown["tries"]]) == (state, [code])
+    failing = (await me.client.get(f"{PATH}{endpoint['id']}/")).json()["failing_since"]
+    assert (failing is None) == (code == 200)
 
 
 @pytest.mark.parametrize("change", ["delete", "off", "replay"])
