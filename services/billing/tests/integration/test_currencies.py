@@ -370,6 +370,9 @@ class TestOfAnotherDeployment:
         await lapsed(billing, tenant_id)
         francs = await place(owner, plan_id=1, currency="XAF")
         assert (francs["status"], francs["total_amount"]) == ("pending", "29813")
+        await by_momo(owner, francs, "46733123454")
+        (asked,) = await billing.rows("select amount_minor from payments where order_id = $1", id=UUID(francs["id"]))
+        assert asked["amount_minor"] == 29_813
         euros = await place(owner, plan_id=1, currency="EUR")
         assert (euros["status"], euros["payment_status"]) == ("completed", "paid")
         assert (await balances(billing, tenant_id))["customer_credit", "EUR"] == -note["total_minor"] + 4_545
