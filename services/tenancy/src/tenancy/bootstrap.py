@@ -58,6 +58,8 @@ DELETIONS = timedelta(minutes=5)
 """Pause between two looks for organizations whose grace is over."""
 FORGETTING = timedelta(hours=1)
 """Pause between two removals of proofs and counts that nobody can use any more."""
+LOOKING = timedelta(seconds=15)
+"""Pause between two looks at how many webhooks are due; one to a scrape."""
 PACKAGE_FOLDER = Path(__file__).parent
 
 
@@ -131,6 +133,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store), database),
         sender,
         Every("tenancy.webhooks", FORGETTING, sender.forget, database),
+        Every("tenancy.webhooks_due", LOOKING, sender.look, None),
     ]
 
     async def close() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from common.messaging.in_process import InProcessBroker
 from common.testing import eventually
+from prometheus_client import REGISTRY
 from tenancy.adapters.webhook_receivers import MOST_KEPT
 from tenancy.bootstrap import build
 from tenancy.domain.webhooks import FAILING, PAUSES
@@ -15,6 +16,7 @@ from tenancy.persistence import tables
 from tenancy.testing import FEATURES, Tenancy
 from tenancy.workflows.webhook_sender import KEPT
 
+from .name_servers import name_server
 from .receivers import Request, after, receiver, status
 from .test_service import running
 from .webhooks import DONE, PATH, PATIENCE, customer, sender
@@ -285,6 +287,53 @@ async def test_an_address_inside_is_not_sent_to_though_its_endpoint_is_there(ten
 
 
 @pytest.mark.invariant("S70")
+async def test_a_name_that_leads_nowhere_or_inside_or_to_no_certificate_is_named(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    names = {"inside.example": [["10.0.0.1"]], "both.example": [["8.8.8.8", "127.0.0.1"]]}
+
+    async def speak_first(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 no TLS is spoken here\r\n")
+        writer.close()
+
+    async with name_server(names) as asked, await asyncio.start_server(speak_first, "127.0.0.1", 0) as plain:
+        port = plain.sockets[0].getsockname()[1]
+        urls = {
+            f"https://127.0.0.1:{port}/": "tls_failed",
+            "https://nowhere.example/": "name_not_resolved",
+            "https://inside.example/": "address_refused",
+            "https://both.example:8443/": "address_refused",
+        }
+        for url, error in urls.items():
+            endpoint = await me.endpoint(url)
+            await me.hears()
+            settings = {"webhook_allow_loopback": error == "tls_failed", "dns_servers": [asked.address]}
+            await sender(tenancy, **settings).turn()
+            (row,) = await me.deliveries(endpoint)
+            assert (url, row["last_error"], row["last_status"]) == (url, error, None)
+            await me.client.delete(f"{PATH}{endpoint['id']}/")
+
+
+async def test_operators_see_how_much_is_due_and_what_became_of_it(tenancy: Tenancy) -> None:
+    def told(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    me = await customer(tenancy)
+    sending = sender(tenancy)
+    await sending.turn()
+    await sending.look()
+    before, delivered = told("webhooks_due"), told("webhooks_sent_total", outcome="delivered")
+    async with receiver() as up:
+        await me.endpoint(up)
+        await me.hears(me.fact(), me.fact())
+        await sending.look()
+        assert told("webhooks_due") == before + 2
+        await sending.turn()
+        await sending.look()
+    assert told("webhooks_due") == before
+    assert told("webhooks_sent_total", outcome="delivered") == delivered + 2
+    assert told("webhooks_in_hand") == 0
+
+
 async def test_no_proxy_of_the_environment_sees_a_message(tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch) -> None:
     me = await customer(tenancy)
     async with receiver() as proxy, receiver() as up:

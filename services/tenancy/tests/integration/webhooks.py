@@ -35,8 +35,9 @@ class Customer:
     tenant: UUID
     client: ServiceClient
 
-    async def endpoint(self, receiver: Receiver, *event_types: str) -> dict[str, Any]:
-        wanted = {"url": receiver.url, "event_types": list(event_types or ("*",))}
+    async def endpoint(self, receiver: Receiver | str, *event_types: str) -> dict[str, Any]:
+        url = receiver if isinstance(receiver, str) else receiver.url
+        wanted = {"url": url, "event_types": list(event_types or ("*",))}
         made = await self.client.post(PATH, json=wanted)
         assert made.status_code == 201, made.text
         found: dict[str, Any] = made.json()

@@ -44,6 +44,10 @@ TURN_HAD = text("""update webhook_endpoints e set last_turn_at = clock_timestamp
     from unnest(cast(:tenants as uuid[]), cast(:endpoints as uuid[])) had(tenant_id, id)
     where e.tenant_id = had.tenant_id and e.id = had.id""")
 
+BACKLOG = text("""select count(*) as messages,
+    coalesce(extract(epoch from clock_timestamp() - min(d.next_attempt_at)), 0)::float8 as oldest_seconds
+    from webhook_deliveries d where d.state = 'pending' and d.next_attempt_at <= clock_timestamp()""")
+
 FORGOTTEN_AT_ONCE = 5000
 OLD_ATTEMPTS = text(f"""delete from webhook_attempts where (tenant_id, delivery_id, number) in (
     select tenant_id, delivery_id, number from webhook_attempts where at < :before
@@ -77,6 +81,11 @@ class WebhookClaims:
         taken = (await self._session.execute(TAKEN, whose | {"claim": CLAIM})).all()
         await self._session.execute(TURN_HAD, whose)
         return [Claim(row.tenant_id, row.id, row.claim_id) for row in taken]
+
+    async def backlog(self) -> tuple[int, float]:
+        """How many messages are due or on their way, and for how many seconds the oldest has been."""
+        row = (await self._session.execute(BACKLOG)).one()
+        return row.messages, row.oldest_seconds
 
     async def forget(self, before: datetime) -> int:
         """Delete tries made, then messages ended, before then, some at a time; return how many rows went."""

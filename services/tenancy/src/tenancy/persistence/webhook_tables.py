@@ -78,6 +78,13 @@ webhook_deliveries = Table(
         postgresql_where=text("state = 'pending'"),
     ),
     Index("ix_webhook_deliveries_endpoint", "tenant_id", "endpoint_id", "id"),
+    Index(
+        "ix_webhook_deliveries_claimed",
+        "tenant_id",
+        "endpoint_id",
+        "claimed_until",
+        postgresql_where=text("claimed_until is not null"),
+    ),
     Index("ix_webhook_deliveries_finished", "finished_at", postgresql_where=text("finished_at is not null")),
 )
 """Messages on their way; the row is the log afterwards. Who holds `claim_id` sends, and alone says what came of it."""

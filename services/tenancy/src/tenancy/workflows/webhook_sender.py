@@ -37,6 +37,8 @@ SECONDS = Histogram(
     "webhook_seconds", "Time of one try to deliver a webhook", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20)
 )
 IN_HAND = Gauge("webhooks_in_hand", "Webhooks that this process is sending")
+DUE = Gauge("webhooks_due", "Webhooks that are due or on their way")
+OLDEST = Gauge("webhooks_oldest_due_seconds", "For how long the oldest of them has been due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,13 @@ class WebhookSender:
         for claim in claims:
             task = group.create_task(self._deliver(claim), name=f"webhook-{claim.delivery_id}")
             self._in_hand.add(task)
-            task.add_done_callback(self._in_hand.discard)
+            task.add_done_callback(self._settled)
         IN_HAND.set(len(self._in_hand))
         return len(claims)
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        IN_HAND.set(len(self._in_hand))
 
     async def _pause(self, stop: asyncio.Event, wakeup: Wakeup) -> None:
         """Wait for something new, for the end of something in hand, or for a while."""
@@ -163,6 +169,13 @@ class WebhookSender:
                 "event_type": due.delivery.event_type, "status": heard.status, "error": heard.error,
             },
         )  # fmt: skip
+
+    async def look(self) -> None:
+        """Timer of the worker: tell how much is due."""
+        async with self.store.for_system("courier") as uow:
+            messages, oldest = await uow.webhook_claims.backlog()
+        DUE.set(messages)
+        OLDEST.set(oldest)
 
     async def forget(self) -> int:
         """Timer of the worker: delete what has ended longer ago than `KEPT`; return how many rows."""
