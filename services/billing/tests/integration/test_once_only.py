@@ -82,7 +82,7 @@ async def test_two_attempts_that_succeed_at_the_same_moment_bring_one_period(wor
     rows = await billing.rows("select id, provider_reference from payments where order_id = $1", id=UUID(order["id"]))
     for row in rows:
         await world.decide(row["provider_reference"], "SUCCESSFUL")
-    await asyncio.gather(*(billing.checkout.ask(tenant_id, row["id"]) for row in rows for _ in range(5)))
+    await asyncio.gather(*(billing.checkout.ask(tenant_id, row["id"]) for row in rows for _ in range(17)))
 
     async def all_completed() -> bool:
         states = await billing.rows("select status from payments where order_id = $1", id=UUID(order["id"]))
@@ -163,7 +163,7 @@ async def test_an_idempotency_key_starts_one_payment(world: Any, body: dict[str,
     path, headers = f"{ORDERS}{order['id']}/initiate_payment/", {"idempotency-key": "pay-once"}
     answers = [
         answer.json()
-        for answer in await asyncio.gather(*(buyer.post(path, json=body, headers=headers) for _ in range(4)))
+        for answer in await asyncio.gather(*(buyer.post(path, json=body, headers=headers) for _ in range(50)))
     ]
     assert len({answer["payment_id"] for answer in answers}) == 1
     again = (await buyer.post(path, json=body, headers=headers)).json()
