@@ -5,110 +5,22 @@ what must be in the books: the ledger's accounts, the periods, the subscription,
 Amounts are francs; what PayPal takes is in cents.
 """
 
-import calendar
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 from math import ceil
 
+from services.billing.tests.integration.lives.plain_rows import (
+    Attempt,
+    GivenBack,
+    Purchase,
+    Span,
+    half_up,
+    months_later,
+)
+
 GRACE, SUSPENSION, CHANGE_HOLDS = timedelta(days=7), timedelta(days=30), timedelta(days=5)
-
-
-def half_up(amount: Fraction) -> int:
-    return int(amount + Fraction(1, 2))
-
-
-def in_cents(francs: int) -> int:
-    """Return what PayPal takes for so many francs, 655.957 of which are a euro: a cent at the least."""
-    return max(half_up(Fraction(francs * 100_000, 655_957)), 1)
-
-
-def months_later(start: datetime, months: int, anchor: int) -> datetime:
-    year, month = start.year, start.month
-    for _ in range(months):
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-    return start.replace(year=year, month=month, day=min(anchor, calendar.monthrange(year, month)[1]))
-
-
-@dataclass
-class Purchase:
-    """An order: ``paid`` is what money and credit have brought it, of which ``by_credit``.
-
-    ``credit`` is what the time that it replaces pays of its price, ``unspent`` what that is worth beyond it, and
-    ``replaces`` the purchases whose time that is, with what of their money they have back by it; ``reckoned_from`` are
-    the periods. ``noted`` is what of its invoice was taken back, of which ``kept`` as credit; ``underway`` what refunds
-    that are asked for take of it. ``replaced_by`` is the change that credited ``credited`` of its money.
-    """
-
-    id: str
-    kind: str
-    plan: int
-    months: int
-    total: int
-    credit: int
-    placed_at: datetime
-    scheduled: bool
-    paid: int = 0
-    by_credit: int = 0
-    returned: int = 0
-    settled: bool = False
-    unspent: int = 0
-    noted: int = 0
-    kept: int = 0
-    underway: int = 0
-    credited: int = 0
-    replaced_by: "Purchase | None" = None
-    replaces: "list[tuple[Purchase, int]]" = field(default_factory=list)
-    reckoned_from: list[tuple[datetime, datetime]] = field(default_factory=list)
-
-    @property
-    def is_all_back(self) -> bool:
-        return self.settled and 0 < self.returned == self.paid
-
-
-@dataclass
-class Span:
-    """A paid period; ``struck_at`` where something replaced it or it was taken back before it began."""
-
-    purchase: Purchase
-    starts: datetime
-    ends: datetime
-    struck_at: datetime | None = None
-
-
-@dataclass
-class Attempt:
-    """A payment: what it asks for in francs, and what its provider is told to take."""
-
-    id: str
-    purchase: Purchase
-    method: str
-    due: int
-    charged: int
-    currency: str
-    worth: int = 0
-    to_purchase: int = 0
-    taken: int = 0
-    gone: int = 0
-    gone_from_purchase: int = 0
-    gone_from_credit: int = 0
-
-    @property
-    def left(self) -> int:
-        return self.taken - self.gone
-
-
-@dataclass
-class GivenBack:
-    """A refund that was asked for; both parts are in francs, ``amount`` is in what was charged."""
-
-    attempt: Attempt
-    amount: int
-    from_purchase: int
-    from_credit: int
-    asked_at: datetime
-    counts: bool = False
 
 
 @dataclass
@@ -117,6 +29,8 @@ class PlainBooks:
 
     now: datetime
     prices: dict[tuple[int, int], int]
+    rates: tuple[Fraction, ...] = ()
+    trial_days: dict[int, int] = field(default_factory=dict)
     purchases: dict[str, Purchase] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
     returns: dict[str, GivenBack] = field(default_factory=dict)
@@ -128,6 +42,7 @@ class PlainBooks:
     anchor: int = 0
     plan: int = 0
     cancelled: bool = False
+    auto_renew: bool = False
     credit: int = 0
     reserved: int = 0
     cash: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -138,6 +53,15 @@ class PlainBooks:
     kept: int = 0
     backs: list[GivenBack] = field(default_factory=list)
     against_us: dict[str, str] = field(default_factory=dict)
+
+    def taxes(self, net: int) -> list[int]:
+        """Return the taxes on a net amount, each rounded for itself."""
+        return [half_up(net * rate) for rate in self.rates]
+
+    def tax_noted(self, purchase: Purchase) -> int:
+        """Return what of an invoice's taxes its credit notes took back, all of them together."""
+        taxes = self.taxes(purchase.net) if purchase.noted else []
+        return sum(half_up(Fraction(tax * purchase.noted, purchase.total)) for tax in taxes)
 
     # --- orders ------------------------------------------------------------------------------------------------
 
@@ -168,7 +92,8 @@ class PlainBooks:
                 ahead = int((span.ends - max(self.now, span.starts)).total_seconds())
                 whole = int((span.ends - span.starts).total_seconds())
                 money = max(purchase.total - purchase.returned - purchase.underway, 0)
-                worth += half_up(Fraction((money + purchase.credit) * ahead, whole))
+                cost = purchase.credit + half_up(Fraction(purchase.net * money, purchase.total or 1))
+                worth += half_up(Fraction(cost * ahead, whole))
                 of.append((purchase, half_up(Fraction(money * ahead, whole))))
         return worth, of
 
@@ -266,12 +191,13 @@ class PlainBooks:
         self.owed += purchase.total
         self._keep_unspent(purchase)
         at_once = purchase.kind == "change" and not purchase.scheduled
-        starts, anchor = now, now.day
+        free = timedelta(days=self.trial_days.get(purchase.plan, 0) if self.ends is None else 0)
+        starts, anchor = now, (now + free).day
         if self.ends is not None and not at_once and self.status != "ended":
             unserved = self.status == "suspended" and self.ends <= now
             if not unserved and months_later(self.ends, purchase.months, self.anchor) > now:
                 starts, anchor = self.ends, self.anchor
-        span = Span(purchase, starts, months_later(starts, purchase.months, anchor))
+        span = Span(purchase, starts, months_later(starts + free, purchase.months, anchor))
         waits = self.ends is not None and purchase.kind == "change" and starts > now
         if at_once:
             for other in self.live():
@@ -291,14 +217,20 @@ class PlainBooks:
         """What the replaced time is worth beyond the price is his credit: his last invoices are taken back for it."""
         rest = purchase.unspent
         for span in reversed(self.spans):
-            part = min(rest, max(span.purchase.total - span.purchase.noted, 0))
-            if part:
-                span.purchase.noted += part
-                span.purchase.kept += part
-                self.notes.append(part)
-                rest -= part
+            former = span.purchase
+            left = former.total - former.noted
+            if left <= 0 or not rest:
+                continue
+            left_net = half_up(Fraction(left * former.net, former.total))
+            net = min(rest, left_net)
+            part = left if net == left_net else half_up(Fraction(net * former.total, former.net))
+            former.noted += part
+            former.kept += part
+            self.notes.append(part)
+            self.credit += part
+            rest -= net
         self.kept += rest
-        self.credit += purchase.unspent
+        self.credit += rest
 
     # --- money that goes back ----------------------------------------------------------------------------------
 
@@ -365,9 +297,11 @@ class PlainBooks:
         purchase.returned += back.from_purchase + of_credit
         self.credit += of_credit
         self.owed += of_credit
-        self.notes.append(back.from_purchase + of_credit)
-        purchase.noted += back.from_purchase + of_credit
-        self.owed -= back.from_purchase + of_credit
+        note = min(back.from_purchase + of_credit, purchase.total - purchase.noted)
+        if note > 0:
+            self.notes.append(note)
+            purchase.noted += note
+            self.owed -= note
         if purchase.returned == purchase.paid and not keeps_period:
             self._withdraw(purchase)
 
@@ -431,12 +365,15 @@ class PlainBooks:
 
     def accounts(self) -> dict[tuple[str, str], int]:
         """Every account of the ledger by its currency; those of nothing are left out."""
-        sold = sum(self.invoices) - sum(self.notes) - self.kept
+        settled = [purchase for purchase in self.purchases.values() if purchase.settled]
+        tax = sum(one.total - one.net - self.tax_noted(one) for one in settled)
+        sold = sum(self.invoices) - sum(self.notes) - self.kept - tax
         said = {
             ("receivable", "XAF"): self.owed,
             ("customer_credit", "XAF"): -self.credit,
             ("refund_payable", "XAF"): -self.reserved,
             ("revenue", "XAF"): -sold,
+            ("tax", "XAF"): -tax,
             ("exchange", "XAF"): self.exchanged,
         }
         for (method, currency), amount in self.cash.items():

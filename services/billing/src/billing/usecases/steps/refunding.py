@@ -95,7 +95,11 @@ async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer
         await uow.ledger.book(order.tenant_id, returned_credit(order.id, returned))
     invoice = await uow.invoices.of_order(order.id)
     assert invoice is not None
-    total = refund.from_order + returned
+    # What a provider took back beyond the invoice, for it was credited before, is what the customer owes us.
+    left = invoice.amounts.total - Money(await uow.credit_notes.credited(invoice.id), nothing.currency)
+    total = min(refund.from_order + returned, left)
+    if total <= nothing:
+        return None
     return await add_credit_note(uow, invoice, total, issuer, reason=refund.reason, refund_id=refund.id)
 
 
