@@ -171,7 +171,7 @@ async def test_another_customers_orders_payments_receipts_and_invoices_are_as_go
     assert (await victim.get(f"{ORDERS}{renewal['id']}/"))["status"] == "payment_pending"
 
 
-@pytest.mark.invariant("S70")
+@pytest.mark.invariant("S73")
 async def test_an_upgrade_and_the_refund_of_what_it_replaced_are_not_both_had(new_customer, signed_in_staff) -> None:
     customer: Customer = await new_customer()
     await owner_of(customer, "Deux fois")

@@ -53,6 +53,7 @@ async def test_the_answer_of_an_upgrade_shows_how_its_price_comes_about(billing:
     assert again["proration"] == shown
 
 
+@pytest.mark.invariant("S73")
 async def test_what_is_unused_beyond_the_price_stays_the_customers_credit(billing: Billing) -> None:
     owner, tenant_id = await subscribed(billing, plan_id=2, billing_cycle="yearly")
     order = await place(owner, plan_id=3)

@@ -149,6 +149,7 @@ async def test_customers_see_no_list_of_codes(billing: Billing) -> None:
         assert (await customer.get("/api/tenants/coupons/")).status_code == 404
 
 
+@pytest.mark.invariant("S32")
 async def test_finance_switches_a_coupon_off_and_on_with_a_reason(billing: Billing) -> None:
     staff, buyer = billing.client(staff=["finance"]), billing.client()
     body = {"code": "LEAKED10", "percent": "10", "reason": "spring campaign"}

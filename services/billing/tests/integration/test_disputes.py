@@ -128,6 +128,7 @@ async def test_a_lost_dispute_stays_suspended_and_the_money_is_booked_once(world
     assert balances == []
 
 
+@pytest.mark.invariant("S75")
 async def test_what_is_paid_while_a_dispute_is_open_lifts_no_suspension(world: Any) -> None:
     billing, me = world.billing, uuid7()
     mine, other = await paid(world, billing.client(user_id=me)), await paid(world)
@@ -154,6 +155,7 @@ async def test_what_is_paid_while_a_dispute_is_open_lifts_no_suspension(world: A
     assert len(await mine.facts("subscription.renewed")) == 1, "and then all that he has paid for is told"
 
 
+@pytest.mark.invariant("S75")
 async def test_credit_and_money_taken_back_lift_no_suspension_either(world: Any) -> None:
     billing, me = world.billing, uuid7()
     mine = await paid(world, billing.client(user_id=me))

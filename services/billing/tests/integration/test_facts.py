@@ -74,6 +74,7 @@ async def test_an_invoice_is_told_of_with_its_number(billing: Billing) -> None:
     assert (fact["data"]["amount_minor"], fact["data"]["tax_minor"]) == (50_000, 0)
 
 
+@pytest.mark.invariant("S74")
 async def test_a_refund_that_shortens_a_subscription_is_told_with_the_new_end(billing: Billing) -> None:
     owner, tenant_id = await subscribed(billing)
     first_end = (await owner.get("/api/tenants/subscription/")).json()["ends_at"]

@@ -92,6 +92,7 @@ async def test_a_refund_goes_by_mtn_and_its_money_is_booked(world: Any) -> None:
     assert left == []
 
 
+@pytest.mark.invariant("S31")
 async def test_a_refund_whose_answer_is_lost_is_sent_again_under_its_reference(world: Any) -> None:
     _order, payment_id = await paid(world)
     await world.faults(world.momo, {"match": {"path": REFUND, "method": "POST"}, "drop": "after", "times": 1})
@@ -120,6 +121,7 @@ async def test_an_account_without_funds_fails_the_refund_and_calls_a_person(worl
     assert again["status"] == "completed"
 
 
+@pytest.mark.invariant("S31")
 async def test_a_refund_that_mtn_states_with_another_amount_is_never_booked(world: Any) -> None:
     _order, payment_id = await paid(world)
     refund = await approved(world, payment_id)

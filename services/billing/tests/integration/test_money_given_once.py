@@ -66,7 +66,7 @@ class Owner:
         return str(rows[0]["plan"])
 
 
-@pytest.mark.invariant("S31")
+@pytest.mark.invariant("S73")
 async def test_after_an_upgrade_only_what_it_did_not_credit_is_refunded(billing: Billing) -> None:
     mine, other = await Owner(billing).buys(days=10), await Owner(billing).buys()
     credited = int((await mine.changes(plan_id=3))["credit_amount"])
@@ -83,6 +83,7 @@ async def test_after_an_upgrade_only_what_it_did_not_credit_is_refunded(billing:
     assert whole.json()["amount"] == "50000", "another organization's change takes nothing from what he may have back"
 
 
+@pytest.mark.invariant("S73")
 async def test_what_became_his_credit_is_refunded_once_from_there(billing: Billing) -> None:
     mine = await Owner(billing).buys(plan_id=2, billing_cycle="yearly")
     order = await mine.changes(plan_id=3)
@@ -107,6 +108,7 @@ async def test_credit_that_was_spent_is_not_refunded(billing: Billing) -> None:
     assert 90_000 < int(refund["amount"]) < 110_000
 
 
+@pytest.mark.invariant("S73")
 async def test_money_that_is_asked_back_is_not_credited_as_well(billing: Billing) -> None:
     mine = await Owner(billing).buys(days=10)
     asked = (await ask(billing, mine.first, amount="40000")).json()
@@ -120,6 +122,7 @@ async def test_money_that_is_asked_back_is_not_credited_as_well(billing: Billing
     assert most.json()["amount"] == str(10_000 - int(order["credit_amount"]))
 
 
+@pytest.mark.invariant("S73")
 async def test_a_refund_that_is_asked_for_after_the_order_makes_its_price_void(billing: Billing) -> None:
     mine = await Owner(billing).buys(days=10)
     order = await place(mine.client, plan_id=3)
@@ -158,6 +161,7 @@ async def test_a_change_replaces_nothing_that_was_paid_for_since_its_order(billi
     assert [case["kind"] for case in cases] == ["order_outdated"]
 
 
+@pytest.mark.invariant("S73")
 async def test_when_all_of_a_change_was_refunded_the_replaced_order_may_be_too(billing: Billing) -> None:
     mine = await Owner(billing).buys(days=10)
     change = await mine.changes(plan_id=3)
@@ -189,7 +193,7 @@ async def test_of_a_chain_of_changes_each_franc_goes_back_once(billing: Billing)
     assert paid - 20 <= gone[0]["sum"] <= paid
 
 
-@pytest.mark.invariant("S31")
+@pytest.mark.invariant("S73")
 async def test_refunds_and_an_upgrade_at_once_never_give_more_than_was_paid(billing: Billing) -> None:
     won = set()
     for _ in range(5):
@@ -212,6 +216,7 @@ async def test_refunds_and_an_upgrade_at_once_never_give_more_than_was_paid(bill
     assert won, "each ended one way or the other"
 
 
+@pytest.mark.invariant("S73")
 async def test_changes_that_cost_nothing_by_two_owners_at_once_credit_the_time_once(billing: Billing) -> None:
     mine = await Owner(billing).buys(plan_id=3)
     owners = [billing.client(user_id=uuid7(), tenant_id=mine.tenant_id, roles=["owner"]) for _ in range(50)]
@@ -230,7 +235,7 @@ async def test_changes_that_cost_nothing_by_two_owners_at_once_credit_the_time_o
     assert sum((await balances(billing, mine.tenant_id)).values()) == 0
 
 
-@pytest.mark.invariant("S24")
+@pytest.mark.invariant("S75")
 async def test_a_payer_who_upgrades_and_takes_his_first_money_back_is_suspended(world: Any) -> None:
     billing = world.billing
     me = uuid7()

@@ -25,6 +25,7 @@ from services.billing.tests.integration.refund_steps import (
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.invariant("S74")
 async def test_a_full_refund_by_paypal_ends_the_running_period(world: Any) -> None:
     billing = world.billing
     _buyer, order, payment_id = await paid_by_paypal(world)
@@ -144,6 +145,7 @@ class TestWithVat:
                     await connection.execute(statement)
 
 
+@pytest.mark.invariant("S74")
 async def test_of_two_paid_periods_the_second_moves_up_when_the_first_is_refunded(world: Any) -> None:
     billing = world.billing
     me = uuid7()
