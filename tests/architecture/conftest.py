@@ -1,13 +1,17 @@
 """One migrated database per service, by the service's own declarations."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
 from common.testing import ServiceDatabase, service_database
 from devstack.members import WITH_DATABASE, Member
+
+from tests.architecture.houses import House, house_of
+from tests.architecture.role_matrix import SERVICES
 
 
 @pytest.fixture(scope="session", params=WITH_DATABASE, ids=lambda member: member.name)
@@ -48,3 +52,12 @@ def query(database: ServiceDatabase):
         return asyncio.run(ask())
 
     return run
+
+
+@pytest.fixture(params=SERVICES)
+async def house(
+    request: pytest.FixtureRequest, databases: dict[str, ServiceDatabase], tmp_path: Path
+) -> AsyncIterator[House]:
+    """Each service in turn, as an application in this process."""
+    async with house_of(request.param, databases[request.param], tmp_path) as made:
+        yield made
