@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from common.messaging.in_process import InProcessBroker
+from common.persistence.erasure import Eraser
 from common.testing import eventually
 from prometheus_client import REGISTRY
 from tenancy.adapters.webhook_receivers import MOST_KEPT
 from tenancy.bootstrap import build
 from tenancy.domain.webhooks import FAILING, PAUSES
 from tenancy.persistence import tables
+from tenancy.persistence.erasure import PLAN
 from tenancy.testing import FEATURES, Tenancy
 from tenancy.workflows.webhook_sender import KEPT
 
@@ -311,6 +313,29 @@ async def test_a_name_that_leads_nowhere_or_inside_or_to_no_certificate_is_named
             (row,) = await me.deliveries(endpoint)
             assert (url, row["last_error"], row["last_status"]) == (url, error, None)
             await me.client.delete(f"{PATH}{endpoint['id']}/")
+
+
+@pytest.mark.invariant("S13")
+async def test_of_a_deleted_organization_no_endpoint_message_or_try_is_left_and_its_neighbours_stay(
+    tenancy: Tenancy,
+) -> None:
+    me, other = await customer(tenancy), await customer(tenancy)
+    async with receiver(status(500)) as down:
+        await me.endpoint(down)
+        theirs = await other.endpoint(down)
+        await me.hears()
+        await other.hears()
+        await sender(tenancy).turn()
+        kept = (tables.webhook_attempts, tables.webhook_deliveries, tables.webhook_endpoints)
+        assert [len(await tenancy.rows(me.tenant, table)) for table in kept] == [1, 1, 1]
+        async with tenancy.store.for_tenant(me.tenant) as uow:
+            await uow.request_erasure()
+        await Eraser(tenancy.store, PLAN).erase(me.tenant)
+        await me.now_due()
+        await sender(tenancy).turn()
+    assert [await tenancy.rows(me.tenant, table) for table in kept] == [[], [], []]
+    assert (await other.delivery(theirs))["attempts"] == 1
+    assert len(down.got) == 2
 
 
 async def test_operators_see_how_much_is_due_and_what_became_of_it(tenancy: Tenancy) -> None:
