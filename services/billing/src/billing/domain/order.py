@@ -105,6 +105,8 @@ class WantedOrder:
             tenant_id: The organization that it is for; ``None`` for a new one.
         """
         submitted = asdict(self) | {"tenant": str(tenant_id)}
+        if self.currency is None:  # as in what was kept before there was a choice
+            del submitted["currency"]
         return hashlib.sha256(json.dumps(submitted, sort_keys=True, default=str).encode()).hexdigest()
 
 

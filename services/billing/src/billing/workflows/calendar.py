@@ -153,7 +153,6 @@ class Calendar:
             kind=OrderKind.RENEWAL,
             effective_now=False,
             language=last.language,
-            currency=subscription.currency,
         )
         try:
             return await place_order(
