@@ -46,6 +46,18 @@ async def test_every_read_of_finance_leaves_an_audit_row(billing: Billing, path:
     assert len(await billing.rows("select 1 from audit_log where actor = $1", a=str(me))) == 1
 
 
+async def test_a_nul_in_query_or_path_is_refused_like_one_in_a_body(billing: Billing) -> None:
+    """PostgreSQL refuses such a text even in a comparison, which would be an error of ours."""
+    staff = billing.client(staff=["finance"])
+    asked = (
+        await staff.get("/api/admin/cases/?kind=sur%00plus"),
+        await staff.post("/api/admin/coupons/CODE%00/switch/", json={"is_active": False, "reason": "an attempt"}),
+    )
+    for answer, field in zip(asked, ("query.kind", "path.code"), strict=True):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
 async def test_orders_and_invoices_are_found_by_organization_number_and_state_page_by_page(billing: Billing) -> None:
     order, tenant_id = await sold(billing)
     await sold(billing)

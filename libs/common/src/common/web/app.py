@@ -27,6 +27,16 @@ async def refuse_unknown_query(request: Request) -> None:
         )
 
 
+async def refuse_nul(request: Request) -> None:
+    """Refuse the character NUL in query and path, as in bodies: PostgreSQL cannot even compare its text with it."""
+    places = (("query", request.query_params.multi_items()), ("path", request.path_params.items()))
+    found = [(place, name) for place, given in places for name, value in given if "\0" in str(value)]
+    if found:
+        raise RequestValidationError(
+            [{"loc": at, "msg": "The character NUL is not allowed", "type": "value_error"} for at in found]
+        )
+
+
 def _flat(dependant: Any) -> list[Any]:
     return [dependant, *(inner for child in dependant.dependencies for inner in _flat(child))]
 
@@ -58,7 +68,7 @@ def create_app(
         openapi_url="/openapi.json",
         redirect_slashes=False,
         separate_input_output_schemas=False,
-        dependencies=[Depends(refuse_unknown_query)],
+        dependencies=[Depends(refuse_unknown_query), Depends(refuse_nul)],
         lifespan=lifespan,
     )
     for name, value in state.items():

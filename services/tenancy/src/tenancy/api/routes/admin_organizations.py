@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/admin/organizations", tags=["back office"])
 Staff = Annotated[Principal, requires_staff("support", "finance", "admin")]
 Admin = Annotated[Principal, requires_staff("admin")]
 Why = Annotated[str, Header(alias="x-reason", min_length=3, max_length=500)]
-Text = Annotated[str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 SHOWN_MEMBERS = 200
 
