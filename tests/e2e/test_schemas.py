@@ -62,11 +62,21 @@ def request_of(case: Any, base_url: str, http: httpx.Client) -> httpx.Request | 
     body = told.pop("data", None)
     headers = {name: value for name, value in told.pop("headers").items() if name.lower() != "connection"}
     told.pop("cookies", None)
+    if files := told.pop("files", None):
+        told["files"] = [(name, _on_the_wire(part)) for name, part in files]
     content = {"content": body} if isinstance(body, bytes | str) else {"data": body}
     try:
         return http.build_request(**told, headers=headers, **content)
     except (UnicodeError, httpx.InvalidURL, ValueError):
         return None
+
+
+def _on_the_wire(part: Any) -> Any:
+    """A part of a form as a client sends it: a number where a file is wanted goes as its digits."""
+    if isinstance(part, tuple):
+        name, content, *rest = part
+        return (name, _on_the_wire(content), *rest)
+    return part if isinstance(part, bytes | str) else json.dumps(part)
 
 
 def played(strategy: Any, examples: int, ask: Callable[[Any], None]) -> None:
