@@ -28,6 +28,7 @@ GROUPS = {
     "owner": ("owner",),
     "finance": ("staff:admin", "staff:finance"),
     "support": STAFF,
+    "desk": ("staff:admin", "staff:support"),
     "platform": ("staff:admin",),
 }
 """The first word of a row: whom it lets in."""

@@ -49,6 +49,7 @@ from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
 from tenancy.workflows.due_deletions import DueDeletions
 from tenancy.workflows.forgetting import forget_outlived
+from tenancy.workflows.overdue_impersonations import end_overdue
 from tenancy.workflows.signing_keys import rotate, take_over
 from tenancy.workflows.tools import Tools
 from tenancy.workflows.webhook_sender import WebhookSender
@@ -56,6 +57,8 @@ from tenancy.workflows.webhook_sender import WebhookSender
 SYSTEM_ROLES = ("auth", "staff", "janitor", "courier")
 DELETIONS = timedelta(minutes=5)
 """Pause between two looks for organizations whose grace is over."""
+IMPERSONATIONS = timedelta(minutes=1)
+"""Pause between two looks for impersonations whose time is over; their tokens end without it."""
 FORGETTING = timedelta(hours=1)
 """Pause between two removals of proofs and counts that nobody can use any more."""
 LOOKING = timedelta(seconds=15)
@@ -130,6 +133,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         ),
         Mailer(database, settings),
         Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
+        Every("tenancy.impersonations", IMPERSONATIONS, partial(end_overdue, tools.store), database),
         Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store), database),
         sender,
         Every("tenancy.webhooks", FORGETTING, sender.forget, database),

@@ -6,18 +6,18 @@ DomainError
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused · SsoRefused
 │              · SecondFactorDemanded · SsoDemanded · AnotherSignInNeeded
-│              · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
+│              · SecondFactorUnproved · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
 │              · InvitationForAnotherAddress
 ├── NotFound: WebhookEndpointNotFound · WebhookDeliveryNotFound
 │             · MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
-│             · PasskeyNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
+│             · PasskeyNotFound · ImpersonationNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
 ├── Conflict: TooManyWebhookEndpoints · WebhookEndpointOff
 │             · LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
 │             · DomainNotProved · DomainOfAnother · SsoNotReady
 │             · TooManyPasskeys
-├── Gone: TokenExpired
+├── Gone: TokenExpired · ImpersonationEnded
 ├── TooMany: TooManyTries · InvitationJustSent
 ├── Unavailable: PasswordsBusy · ProviderUnavailable
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
@@ -430,3 +430,21 @@ class ProviderUnavailable(Unavailable):
     code = "identity_provider_unavailable"
     en = "The identity provider does not answer as it should. Try again in a while."
     fr = "Le fournisseur d'identité ne répond pas comme il le devrait. Réessayez plus tard."
+
+
+class SecondFactorUnproved(Forbidden):
+    code = "second_factor_unproved"
+    en = "Prove your second factor first (POST /api/auth/second-factor/): without one, nobody impersonates a customer."
+    fr = "Prouvez d'abord votre second facteur (POST /api/auth/second-factor/) pour agir au nom d'un client."
+
+
+class ImpersonationNotFound(NotFound):
+    code = "impersonation_not_found"
+    en = "There is no such impersonation of yours."
+    fr = "Cette action au nom d'un client n'existe pas."
+
+
+class ImpersonationEnded(Gone):
+    code = "impersonation_ended"
+    en = "This impersonation has ended. Begin another one, with its own reason."
+    fr = "Cette action au nom d'un client est terminée. Commencez-en une autre, avec son propre motif."

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from common.persistence import MailMessage
 
+from tenancy.domain.impersonation import Impersonation
 from tenancy.domain.membership import Membership
 from tenancy.domain.passkeys import Passkey
 from tenancy.domain.people import Language, User
@@ -47,6 +48,8 @@ class AccessTokens(Protocol):
     def lifetime(self) -> timedelta: ...
 
     def sign(self, user: User, session_id: UUID, active: Membership | None) -> str: ...
+
+    def sign_impersonation(self, impersonation: Impersonation) -> str: ...
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]: ...
 

@@ -75,6 +75,8 @@ def test_a_key_without_kid_is_refused() -> None:
 VALUES = {
     "levels": [{"resource": "machines", "limit": "10", "used": "30", "over": "20"}],
     "due": "2026-12-22",
+    "minutes": 15,
+    "reason": "R",
     "resource": "VM",
     "limit": "50",
     "used": "45",

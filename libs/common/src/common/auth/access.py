@@ -8,7 +8,13 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.params import Depends as DependsParam
 
-from common.auth.errors import InvalidInternalToken, NoActiveOrganization, RoleRequired, StaffOnly
+from common.auth.errors import (
+    InvalidInternalToken,
+    NoActiveOrganization,
+    ReadOnlyImpersonation,
+    RoleRequired,
+    StaffOnly,
+)
 from common.auth.internal_token import Claims, InternalTokenVerifier, RequestBinding
 
 TENANT_HEADER = "x-tenant-id"
@@ -25,6 +31,8 @@ class Principal:
     staff_roles: frozenset[str]
     session_id: UUID | None
     request_id: str
+    actor_id: UUID | None = None
+    """Who really asks, where somebody of the platform's staff impersonates `user_id`: they read, and no more."""
 
     @property
     def tenant_id(self) -> UUID:
@@ -74,11 +82,29 @@ def claims_of(request: Request) -> Claims:
     return claims
 
 
-def _principal(claims: Claims) -> Principal:
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def _principal(request: Request, *, in_person: bool = True) -> Principal:
+    """Who asks; ``in_person``: nobody is let in who impersonates another.
+
+    Raises:
+        InvalidInternalToken: The gateway vouches for nobody.
+        ReadOnlyImpersonation: Somebody impersonates, and this is more than reading an organization's affairs.
+    """
+    claims = claims_of(request)
     if claims.user_id is None:
         raise InvalidInternalToken
+    if claims.actor_id is not None and (in_person or request.method not in READING):
+        raise ReadOnlyImpersonation
     return Principal(
-        claims.user_id, claims.tenant_id, claims.roles, claims.staff_roles, claims.session_id, claims.request_id
+        claims.user_id,
+        claims.tenant_id,
+        claims.roles,
+        claims.staff_roles,
+        claims.session_id,
+        claims.request_id,
+        claims.actor_id,
     )
 
 
@@ -90,12 +116,15 @@ def _declare(dependency: Dependency, access: Access) -> Any:
     return Depends(dependency)
 
 
-def requires(*roles: str) -> Any:
-    """Demand an active organization and one of the roles in it (any role when none is named)."""
+def requires(*roles: str, in_person: bool = False) -> Any:
+    """Demand an active organization and one of the roles in it (any role when none is named).
+
+    ``in_person``: for what is inside backups, and whatever else staff has no business to read for a customer.
+    """
     wanted = frozenset(roles) or ROLES
 
     async def principal_with_role(request: Request) -> Principal:
-        who = _principal(claims_of(request))
+        who = _principal(request, in_person=in_person)
         if who.active_tenant_id is None:
             raise NoActiveOrganization
         if not wanted & who.roles:
@@ -109,7 +138,7 @@ def requires_person() -> Any:
     """Demand a signed-in person; an organization may be active or not."""
 
     async def person(request: Request) -> Principal:
-        return _principal(claims_of(request))
+        return _principal(request)
 
     return _declare(person, Access("person"))
 
@@ -119,7 +148,7 @@ def requires_staff(*roles: str) -> Any:
     wanted = frozenset(roles)
 
     async def staff(request: Request) -> Principal:
-        who = _principal(claims_of(request))
+        who = _principal(request)
         if not wanted & who.staff_roles:
             raise StaffOnly
         return who

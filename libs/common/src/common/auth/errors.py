@@ -25,3 +25,9 @@ class StaffOnly(Forbidden):
     code = "staff_only"
     en = "This is for the platform's staff."
     fr = "Cette action est réservée au personnel de la plateforme."
+
+
+class ReadOnlyImpersonation(Forbidden):
+    code = "read_only_impersonation"
+    en = "Whoever impersonates a customer only reads: no changes, no account, no payments, nothing inside backups."
+    fr = "Agir au nom d'un client ne permet que de lire : ni changement, ni compte, ni paiement, ni contenu sauvegardé."

@@ -56,6 +56,8 @@ class Claims:
     staff_roles: frozenset[str] = field(default_factory=frozenset)
     session_id: UUID | None = None
     request_id: str = ""
+    actor_id: UUID | None = None
+    """Who really asks, where a member of the platform's staff impersonates `user_id` (RFC 8693 §4.1)."""
 
 
 class InternalTokenSigner:
@@ -72,7 +74,7 @@ class InternalTokenSigner:
     def sign(self, audience: str, claims: Claims, binding: RequestBinding, *, now: float | None = None) -> str:
         """Return a token for one request to the service ``audience``."""
         issued = int(time.time() if now is None else now)
-        payload = {
+        payload: dict[str, Any] = {
             "iss": ISSUER,
             "aud": audience,
             "iat": issued,
@@ -87,6 +89,8 @@ class InternalTokenSigner:
             "pth": binding.path,
             "len": binding.length,
         }
+        if claims.actor_id is not None:
+            payload["act"] = {"sub": str(claims.actor_id)}
         return jwt.encode(self._header, payload, self._key, algorithms=["EdDSA"])
 
 
@@ -135,6 +139,7 @@ class InternalTokenVerifier:
             staff_roles=frozenset(claims["staff"]),
             session_id=_uuid(claims["sid"]),
             request_id=claims["rid"],
+            actor_id=_uuid(claims["act"]["sub"]) if "act" in claims else None,
         )
 
 

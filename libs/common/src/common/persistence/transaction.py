@@ -16,7 +16,7 @@ from common.ids import uuid7
 from common.messaging.envelope import Envelope, current_envelope
 from common.persistence.mechanisms import audit_log, erasures, mails, outbox
 from common.persistence.scope import Scope
-from common.telemetry.context import client_address, correlation_id, traceparent
+from common.telemetry.context import client_address, correlation_id, impersonator, traceparent
 
 if TYPE_CHECKING:
     from common.messaging.fact import Fact
@@ -147,7 +147,11 @@ class Transaction:
             after: What they are now.
             tenant_id: Whose log it is; by default the transaction's tenant, the platform's where there is none.
         """
-        changed = {name: value for name, value in (("before", before), ("after", after)) if value is not None}
+        changed: dict[str, Any] = {
+            name: value for name, value in (("before", before), ("after", after)) if value is not None
+        }
+        if (acting := impersonator()) is not None:
+            changed["impersonator"] = acting
         await self.session.execute(
             insert(audit_log).values(
                 tenant_id=tenant_id or self.scope.tenant_id,

@@ -15,6 +15,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 _correlation: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 _address: ContextVar[str | None] = ContextVar("client_address", default=None)
+_impersonator: ContextVar[str | None] = ContextVar("impersonator", default=None)
 _provider = TracerProvider()
 _tracer = _provider.get_tracer("ebm")
 _propagator = TraceContextTextMapPropagator()
@@ -38,6 +39,25 @@ def asked_from(address: str | None) -> Iterator[None]:
         yield
     finally:
         _address.reset(token)
+
+
+def impersonator() -> str | None:
+    """Return the id of the member of the staff who asks in a customer's name; ``None`` where nobody does."""
+    return _impersonator.get()
+
+
+@contextmanager
+def impersonated_by(actor: str | None) -> Iterator[None]:
+    """Let everything inside, its audit rows and log lines, know who really asks."""
+    token = _impersonator.set(actor)
+    try:
+        if actor is None:
+            yield
+            return
+        with structlog.contextvars.bound_contextvars(impersonator=actor):
+            yield
+    finally:
+        _impersonator.reset(token)
 
 
 def traceparent() -> str | None:

@@ -75,6 +75,7 @@ def service_client(
     staff: Iterable[str] = (),
     language: str = "en",
     anonymous: bool = False,
+    actor_id: UUID | None = None,
 ) -> ServiceClient:
     """Return a client that acts as one person (a new one unless named) in one organization (none unless named).
 
@@ -88,6 +89,7 @@ def service_client(
         staff: Platform roles.
         language: Accept-Language.
         anonymous: A public request: the gateway vouches for nobody.
+        actor_id: Who impersonates the person.
     """
     claims = Claims(
         user_id=None if anonymous else user_id or uuid7(),
@@ -96,6 +98,7 @@ def service_client(
         staff_roles=frozenset(staff),
         session_id=session_id or uuid7(),
         request_id=str(uuid7()),
+        actor_id=actor_id,
     )
     return ServiceClient(
         transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),

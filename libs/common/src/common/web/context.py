@@ -71,6 +71,7 @@ class RequestContext:
         path = getattr(route, "path", "unmatched")
         HTTP_REQUESTS.labels(self._service, scope["method"], path, str(status)).inc()
         HTTP_SECONDS.labels(self._service, scope["method"], path).observe(seconds)
+        acting = scope["state"].get("impersonator")
         log.info(
             "answered",
             extra={
@@ -78,5 +79,6 @@ class RequestContext:
                 "route": path,
                 "status": status,
                 "milliseconds": round(seconds * 1000, 2),
+                **({} if acting is None else {"impersonator": str(acting)}),
             },
         )

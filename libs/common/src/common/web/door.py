@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.auth.access import vouch
 from common.auth.errors import InvalidInternalToken
 from common.auth.internal_token import InternalTokenVerifier
-from common.telemetry.context import asked_from
+from common.telemetry.context import asked_from, impersonated_by
 from common.web.problems import of_domain_error
 
 LONGEST_ADDRESS = 45
@@ -39,5 +39,10 @@ class TokenDoor:
             await of_domain_error(request, error)(scope, receive, send)
             return
         # Only the gateway's requests come this far, and it lets no such field of a client's pass.
-        with asked_from(request.headers.get("x-forwarded-for", "")[:LONGEST_ADDRESS] or None):
+        actor = request.state.claims.actor_id
+        scope["state"]["impersonator"] = actor
+        with (
+            asked_from(request.headers.get("x-forwarded-for", "")[:LONGEST_ADDRESS] or None),
+            impersonated_by(None if actor is None else str(actor)),
+        ):
             await self._app(scope, receive, send)

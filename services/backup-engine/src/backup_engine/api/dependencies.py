@@ -20,6 +20,8 @@ from backup_engine.usecases.request_backup import note_quota_hit
 from backup_engine.workflows.read_point import PointReaders
 
 Reader = Annotated[Principal, requires("owner", "admin", "member", "viewer")]
+InPerson = Annotated[Principal, requires("owner", "admin", "member", "viewer", in_person=True)]
+"""What is inside backups: no member of the platform's staff reads it in a customer's name."""
 Writer = Annotated[Principal, requires("owner", "admin", "member")]
 
 

@@ -55,6 +55,8 @@ class Identity:
     expires_at: int
     issued_at: int = 0
     key_id: UUID | None = None
+    actor_id: UUID | None = None
+    """Who of the platform's staff impersonates the person (RFC 8693's `act`)."""
 
 
 class KeySet:
@@ -177,4 +179,5 @@ def _identity(claims: Mapping[str, Any]) -> Identity:
         staff_roles=frozenset(map(str, claims["staff"])),
         expires_at=int(claims["exp"]),
         issued_at=int(claims["iat"]),
+        actor_id=UUID(claims["act"]["sub"]) if "act" in claims else None,
     )

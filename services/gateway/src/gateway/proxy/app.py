@@ -149,6 +149,9 @@ class Gateway:
             return
         scope["route"] = route
         identity, left = await self._callers.admit(route, scope["method"], offered, scope["client"][0])
+        if identity is not None and identity.actor_id is not None:
+            scope["state"]["impersonator"] = identity.actor_id
+            structlog.contextvars.bind_contextvars(impersonator=str(identity.actor_id))
         if identity is not None and identity.tenant_id is not None:
             structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
         scope["state"]["told"] = left

@@ -1,5 +1,6 @@
 """Who asks: the caller of a request, counted against the limits that are his."""
 
+from common.auth.errors import ReadOnlyImpersonation
 from common.errors import Forbidden, Unauthenticated
 
 from gateway.errors import TokenMissing
@@ -46,6 +47,7 @@ class Callers:
             TokenInvalid, ApiKeyInvalid: the token is not tenancy's, or not valid any more.
             AddressNotAllowed, ScopeMissing, ApiAccessNotInPlan: the key does not open this, here or now.
             SessionEnded: the session was revoked.
+            ReadOnlyImpersonation: somebody of the staff impersonates, and this is more than reading.
             SecondFactorRequired: the route is fresh, and it was not confirmed lately.
             TooManyRequests: a limit is used up.
             ServiceUnavailable: tenancy does not answer.
@@ -57,7 +59,11 @@ class Callers:
             raise TokenMissing
         identity = await self._identified(token, route, method, address)
         self._revocations.refuse(identity)
-        identity = self._revocations.amend(identity)
+        if identity.actor_id is None:
+            identity = self._revocations.amend(identity)
+        # Whoever impersonates keeps a reader's role, whatever becomes of the owner's.
+        if identity.actor_id is not None and not route.open_to_impersonation(method):
+            raise ReadOnlyImpersonation
         left = await self._count(route, identity)
         if identity.key_id is not None:
             return identity, left
@@ -77,7 +83,8 @@ class Callers:
 
     async def _count(self, route: Route, identity: Identity) -> Headers:
         who = "api_key" if identity.key_id is not None else "person"
-        keys = {who: str(identity.user_id), route.bucket: str(identity.user_id)}
+        asker = str(identity.actor_id or identity.user_id)
+        keys = {who: asker, route.bucket: asker}
         if who == "api_key":
             keys.pop("person", None)
         if identity.tenant_id is not None:

@@ -45,6 +45,7 @@ class Route:
         bucket: which rate limit counts it.
         fresh: whether tenancy is asked for the session on each call: what deletes, restores or changes retention,
             keys, members, credentials or refunds does not wait for a token to run out.
+        in_person: what is inside backups: nobody reads it in a customer's name.
     """
 
     path: str
@@ -55,6 +56,11 @@ class Route:
     idle_seconds: float | None = None
     bucket: str = "person"
     fresh: bool = False
+    in_person: bool = False
+
+    def open_to_impersonation(self, method: str) -> bool:
+        """Whether somebody of the staff may ask this in a customer's name: reading an organization's affairs is all."""
+        return method in {"GET", "HEAD"} and self.level is Level.ORGANIZATION and not (self.fresh or self.in_person)
 
 
 def _routes(
@@ -73,6 +79,7 @@ def _routes(
 
 
 ORGANIZATION = "/api/tenants/organizations/{organization_id}"
+ADMIN_IMPERSONATIONS = "/api/admin/organizations/{organization_id}/impersonations/"
 ORDER = "/api/tenants/orders/{order_id}"
 WEBHOOKS = "/api/tenants/webhook-endpoints/{endpoint_id}"
 
@@ -139,6 +146,7 @@ TENANCY = [
         ("GET", f"{ORGANIZATION}/sign-in-rules/"),
         ("GET", f"{ORGANIZATION}/audit-log/"),
         ("GET", f"{ORGANIZATION}/audit-log/export/"),
+        ("GET", f"{ORGANIZATION}/impersonations/"),
         ("GET", "/api/tenants/api-keys/"),
         ("GET", "/api/tenants/api-keys/{key_id}/"),
         ("GET", "/api/tenants/webhook-event-types/"),
@@ -159,6 +167,7 @@ TENANCY = [
         ("PATCH", f"{ORGANIZATION}/settings/"),
         ("PATCH DELETE", f"{ORGANIZATION}/members/{{user_id}}/"),
         ("POST", f"{ORGANIZATION}/leave/"),
+        ("DELETE", f"{ORGANIZATION}/impersonations/{{impersonation_id}}/"),
         ("POST DELETE", f"{ORGANIZATION}/deletion/"),
         ("POST", f"{ORGANIZATION}/transfer_ownership/"),
         ("POST", f"{ORGANIZATION}/invitations/{{invitation_id}}/resend/"),
@@ -182,6 +191,7 @@ TENANCY = [
         ("GET", "/api/admin/organizations/"),
         ("GET", "/api/admin/organizations/{organization_id}/"),
         ("GET", "/api/admin/organizations/{organization_id}/audit-log/"),
+        ("DELETE", f"{ADMIN_IMPERSONATIONS}{{impersonation_id}}/"),
     ),
     *_routes(
         "tenancy",
@@ -189,6 +199,8 @@ TENANCY = [
         ("POST", "/api/admin/organizations/{organization_id}/suspend/"),
         ("POST", "/api/admin/organizations/{organization_id}/reactivate/"),
         ("PATCH", "/api/admin/organizations/{organization_id}/entitlements/"),
+        ("POST", ADMIN_IMPERSONATIONS),
+        ("POST", f"{ADMIN_IMPERSONATIONS}{{impersonation_id}}/token/"),
         fresh=True,
     ),
 ]
@@ -307,7 +319,6 @@ BACKUP_ENGINE = [
         ("GET", f"{RESTORE}/jobs/"),
         ("GET", f"{RESTORE}/jobs/{{job_id}}/"),
         ("POST", f"{RESTORE}/jobs/{{job_id}}/cancel/"),
-        ("GET", f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content"),
         ("GET", "/api/virtual-machines/"),
         ("GET", "/api/virtual-machines/{vm_id}/"),
         ("POST", "/api/virtual-machines/{vm_id}/power/"),
@@ -322,6 +333,16 @@ BACKUP_ENGINE = [
         fresh=True,
     ),
 ]
+
+BACKUP_ENGINE.append(
+    Route(
+        f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content",
+        frozenset({"GET"}),
+        "backup-engine",
+        Level.ORGANIZATION,
+        in_person=True,
+    )
+)
 
 ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
 SERVICES = ("tenancy", "billing", "backup-engine")

@@ -173,4 +173,5 @@ def _claims(identity: Identity | None) -> Claims:
         identity.staff_roles,
         identity.session_id,
         request_id,
+        identity.actor_id,
     )

@@ -10,6 +10,7 @@ from tenancy.api.routes import (
     api_keys,
     audit,
     auth,
+    impersonations,
     internal,
     members,
     organizations,
@@ -35,6 +36,7 @@ ROUTERS = (
     api_keys.router,
     webhooks.router,
     admin_organizations.router,
+    impersonations.router,
     internal.router,
 )
 

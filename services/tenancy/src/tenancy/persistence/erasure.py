@@ -15,7 +15,11 @@ SINGLE_SIGN_ON = (
 WEBHOOKS = (Target("webhook_attempts"), Target("webhook_deliveries"), Target("webhook_endpoints"))
 """Came later still."""
 
+IMPERSONATIONS = (Target("impersonations"),)
+"""The same."""
+
 PLAN = plan_of(
+    *IMPERSONATIONS,
     *SINGLE_SIGN_ON,
     *WEBHOOKS,
     Target("audit_entries"),

@@ -364,6 +364,25 @@ invitations = Table(
 )
 """Invitations, bound to an address; only a hash of the link's token is kept."""
 
+impersonations = Table(
+    "impersonations",
+    metadata,
+    tenant_id(),
+    Column("id", Uuid, nullable=False),
+    Column("staff_user_id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("reason", String(500), nullable=False),
+    at("started_at"),
+    at("expires_at"),
+    at("ended_at", nullable=True),
+    Column("ended_by", Uuid),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
+    CheckConstraint("expires_at <= started_at + interval '60 minutes'", name="short"),
+    Index("ix_impersonations_open", "expires_at", postgresql_where=text("ended_at is null")),
+)
+"""When somebody of the platform's staff acted in the name of an organization's owner, and why."""
+
 audit_entries = Table(
     "audit_entries",
     metadata,

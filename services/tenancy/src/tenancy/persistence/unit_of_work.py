@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tenancy.persistence.api_keys import ApiKeys
 from tenancy.persistence.attempts import Attempts
 from tenancy.persistence.audit import AuditTrail
+from tenancy.persistence.impersonations import Impersonations
 from tenancy.persistence.links import EmailChanges, Links
 from tenancy.persistence.organizations import Invitations, Memberships, Organizations, UsageMetrics
 from tenancy.persistence.outlived import Outlived
@@ -50,3 +51,4 @@ class UnitOfWork(Transaction):
         self.webhook_endpoints = WebhookEndpoints(session)
         self.webhook_deliveries = WebhookDeliveries(session)
         self.webhook_claims = WebhookClaims(session)
+        self.impersonations = Impersonations(session)

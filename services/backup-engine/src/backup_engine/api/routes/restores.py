@@ -10,7 +10,7 @@ from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from backup_engine.api.dependencies import Reader, ToolsDep, Writer, opened
+from backup_engine.api.dependencies import InPerson, Reader, ToolsDep, Writer, opened
 from backup_engine.api.ranges import content_headers, wanted_range
 from backup_engine.api.schemas.restores import DiskRestoreIn, MachineRestoreIn, RestoreJobOut
 from backup_engine.domain.job import Task, TaskStatus
@@ -100,7 +100,7 @@ async def cancel(job_id: UUID, who: Writer, tools: ToolsDep, language: LanguageD
 
 
 @router.get("/jobs/{job_id}/disks/{disk_key}/content", response_class=StreamingResponse)
-async def content(job_id: UUID, disk_key: int, request: Request, who: Reader, tools: ToolsDep) -> Response:
+async def content(job_id: UUID, disk_key: int, request: Request, who: InPerson, tools: ToolsDep) -> Response:
     """The disk's raw bytes, holes as zeros; honours one Range. The ETag is of the point and the disk."""
     async with opened(tools, who) as (uow, _tenant):
         point, disk = await _disk(uow, job_id, disk_key)

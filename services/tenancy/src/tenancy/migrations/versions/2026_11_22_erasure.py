@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from alembic import op
 from common.persistence.rls import erasure_door
-from tenancy.persistence.erasure import PLAN, SINGLE_SIGN_ON, WEBHOOKS
+from tenancy.persistence.erasure import IMPERSONATIONS, PLAN, SINGLE_SIGN_ON, WEBHOOKS
 
 revision = "2026_11_22_erasure"
 down_revision = "2026_11_22_signing_keys"
@@ -19,6 +19,6 @@ def _then(empty: Mapping[str, str] | None) -> Mapping[str, str] | None:
 
 
 def upgrade() -> None:
-    later = {target.table for target in (*SINGLE_SIGN_ON, *WEBHOOKS)}
+    later = {target.table for target in (*SINGLE_SIGN_ON, *WEBHOOKS, *IMPERSONATIONS)}
     targets = [replace(target, empty=_then(target.empty)) for target in PLAN.targets if target.table not in later]
     erasure_door(op, "tenancy", *targets)
