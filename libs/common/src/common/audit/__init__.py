@@ -6,6 +6,6 @@ fact by which rows reach the merged view.
 
 from common.audit.fact import AuditRecorded
 from common.audit.sealer import Sealer
-from common.audit.verifier import Fault, verify
+from common.audit.verifier import Fault, verify, verify_platform_chain
 
-__all__ = ["AuditRecorded", "Fault", "Sealer", "verify"]
+__all__ = ["AuditRecorded", "Fault", "Sealer", "verify", "verify_platform_chain"]

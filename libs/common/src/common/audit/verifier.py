@@ -1,5 +1,6 @@
 """Reads the chains again and names the first row of each that does not fit."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -47,6 +48,15 @@ async def verify(store: Store[Any], *, heads_folder: Path | None = None) -> tupl
         for chain, heads in kept.items()
     ]
     return read, faults
+
+
+async def verify_platform_chain(uow: Any, *, heads_folder: Path | None = None) -> tuple[int, Fault | None]:
+    """Return how many sealed rows of the chain without an organization were read, and the first fault.
+
+    In the caller's transaction, whose role has to see these rows.
+    """
+    kept = await asyncio.to_thread(_kept_heads, heads_folder / uow.source) if heads_folder else {}
+    return await _verify_chain(uow, None, kept.get(PLATFORM, {}))
 
 
 Heads = dict[int, tuple[str, str]]

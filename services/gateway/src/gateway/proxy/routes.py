@@ -188,6 +188,9 @@ TENANCY = [
     *_routes(
         "tenancy",
         Level.TOKEN,
+        ("GET", "/api/admin/audit-log/"),
+        ("GET", "/api/admin/audit-log/export/"),
+        ("GET", "/api/admin/audit-log/verification/"),
         ("GET", "/api/admin/organizations/"),
         ("GET", "/api/admin/organizations/{organization_id}/"),
         ("GET", "/api/admin/organizations/{organization_id}/audit-log/"),

@@ -15,6 +15,7 @@ from tenancy.api.routes import (
     members,
     organizations,
     passkeys,
+    platform_audit,
     second_factor,
     sessions,
     sso,
@@ -36,6 +37,7 @@ ROUTERS = (
     api_keys.router,
     webhooks.router,
     admin_organizations.router,
+    platform_audit.router,
     impersonations.router,
     internal.router,
 )

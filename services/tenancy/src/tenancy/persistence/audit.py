@@ -39,6 +39,14 @@ class AuditTrail:
         found = select(entries).order_by(entries.c.at.desc(), entries.c.id.desc()).limit(limit)
         return [AuditEntry(**row) for row in (await self._session.execute(found)).mappings()]
 
+    async def platform_page(
+        self, wanted: AuditFilter, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[AuditEntry]:
+        """Entries of no organization, newest first. Needs `for_system("staff")`."""
+        entries = self._narrowed(_own(None), audit_log, wanted, before, limit).subquery()
+        found = select(entries).order_by(entries.c.at.desc(), entries.c.id.desc())
+        return [AuditEntry(**row) for row in (await self._session.execute(found)).mappings()]
+
     @staticmethod
     def _narrowed(
         found: Select[Any], table: Any, wanted: AuditFilter, before: tuple[datetime, UUID] | None, limit: int
@@ -64,9 +72,11 @@ class AuditTrail:
         return select(cut)
 
 
-def _own(tenant_id: UUID) -> Select[Any]:
+def _own(tenant_id: UUID | None) -> Select[Any]:
     columns = [audit_log.c[name] for name in SHOWN]
-    return select(literal("tenancy").label("source"), *columns).where(audit_log.c.tenant_id == tenant_id)
+    return select(literal("tenancy").label("source"), *columns).where(
+        audit_log.c.tenant_id.is_(None) if tenant_id is None else audit_log.c.tenant_id == tenant_id
+    )
 
 
 def _others(tenant_id: UUID) -> Select[Any]:

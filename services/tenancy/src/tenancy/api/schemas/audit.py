@@ -7,6 +7,16 @@ from uuid import UUID
 from common.web import Answer
 
 
+class VerifiedChainOut(Answer):
+    """What reading a chain again found: how many sealed rows, and the first that is not what it was."""
+
+    rows: int
+    is_whole: bool
+    broken_at: int | None
+    broken_row: UUID | None
+    what: str | None
+
+
 class AuditEntryOut(Answer):
     """One act: who (`actor` is a user's id or what acted by itself), what, on what, from where, and why.
 
