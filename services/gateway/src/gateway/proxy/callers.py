@@ -59,9 +59,7 @@ class Callers:
             raise TokenMissing
         identity = await self._identified(token, route, method, address)
         self._revocations.refuse(identity)
-        if identity.actor_id is None:
-            identity = self._revocations.amend(identity)
-        # Whoever impersonates keeps a reader's role, whatever becomes of the owner's.
+        identity = self._revocations.amend(identity)
         if identity.actor_id is not None and not route.open_to_impersonation(method):
             raise ReadOnlyImpersonation
         left = await self._count(route, identity)

@@ -98,8 +98,11 @@ class Revocations:
                 raise TokenInvalid
 
     def amend(self, identity: Identity) -> Identity:
-        """The identity with the role that a fact has told of since its token was issued, less or more."""
-        if not self._roles or identity.tenant_id is None:
+        """The identity with the role that a fact has told of since its token was issued, less or more.
+
+        Whoever impersonates keeps a reader's role, whatever becomes of the owner's.
+        """
+        if not self._roles or identity.tenant_id is None or identity.actor_id is not None:
             return identity
         role, _, heard_at = self._roles.get((identity.user_id, identity.tenant_id), ("", None, -1.0))
         return replace(identity, roles=frozenset({role})) if identity.issued_at <= heard_at else identity
