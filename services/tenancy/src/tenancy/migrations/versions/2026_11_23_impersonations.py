@@ -6,7 +6,7 @@ from tenancy.persistence.erasure import IMPERSONATIONS
 from tenancy.persistence.tables import metadata
 
 revision = "2026_11_23_impersonations"
-down_revision = "2026_11_23_webhooks"
+down_revision = "2026_11_23_webhook_claims"
 
 
 def upgrade() -> None:
