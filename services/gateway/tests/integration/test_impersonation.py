@@ -20,7 +20,7 @@ def acting(stack, tenant: UUID, actor: UUID, **more: Any) -> dict[str, str]:
     return {"authorization": f"Bearer {stack.tenancy.token(tenant=str(tenant), **claims)}"}
 
 
-@pytest.mark.invariant("S70")
+@pytest.mark.invariant("S76")
 async def test_the_service_is_told_of_both_and_so_is_the_access_log(stack, caplog: pytest.LogCaptureFixture) -> None:
     tenant, actor, owner = uuid7(), uuid7(), uuid7()
 
@@ -41,7 +41,7 @@ async def test_the_service_is_told_of_both_and_so_is_the_access_log(stack, caplo
     assert stack.engine.seen[-1].claims.actor_id is None
 
 
-@pytest.mark.invariant("S71")
+@pytest.mark.invariant("S77")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -64,7 +64,7 @@ async def test_nothing_but_reading_passes(stack, method: str, path: str) -> None
         assert all(seen.target != path for seen in service.seen)
 
 
-@pytest.mark.invariant("S71")
+@pytest.mark.invariant("S77")
 def test_what_is_open_to_impersonation_is_reading_an_organizations_affairs() -> None:
     opened = [(row, method) for row in ROUTES for method in row.methods if row.open_to_impersonation(method)]
     assert opened
@@ -74,7 +74,7 @@ def test_what_is_open_to_impersonation_is_reading_an_organizations_affairs() -> 
         assert not row.path.startswith(("/api/auth/", "/api/admin/", "/api/tenants/orders", "/api/tenants/payments"))
 
 
-@pytest.mark.invariant("S72")
+@pytest.mark.invariant("S78")
 async def test_it_ends_when_its_end_is_told(stack) -> None:
     tenant, actor, impersonation = uuid7(), uuid7(), uuid7()
     mine = acting(stack, tenant, actor, sid=str(impersonation))

@@ -66,7 +66,7 @@ async def log_of(tenancy: Tenancy, tenant: UUID, prefix: str) -> list[Any]:
         return list(rows.mappings())
 
 
-@pytest.mark.invariant("S70")
+@pytest.mark.invariant("S76")
 async def test_a_token_names_both_and_gives_a_viewers_role(tenancy: Tenancy, desk: Desk) -> None:
     owner, tenant = await tenancy.owned()
     answer = await desk.start(tenant, minutes=30)
@@ -78,7 +78,7 @@ async def test_a_token_names_both_and_gives_a_viewers_role(tenancy: Tenancy, des
     assert told["exp"] - told["iat"] == 600
 
 
-@pytest.mark.invariant("S70")
+@pytest.mark.invariant("S76")
 async def test_without_a_second_factor_proved_lately_nobody_acts_for_a_customer(tenancy: Tenancy, desk: Desk) -> None:
     _, tenant = await tenancy.owned()
     plain = await tenancy.person()
@@ -121,7 +121,7 @@ async def test_the_owner_gets_a_letter_and_reads_who_why_and_until_when(
     assert (await as_stranger.get(own_path(tenant))).status_code == 404
 
 
-@pytest.mark.invariant("S71")
+@pytest.mark.invariant("S77")
 async def test_whoever_acts_for_a_customer_reads_and_no_more(tenancy: Tenancy, desk: Desk) -> None:
     owner, tenant = await tenancy.owned()
     acting = tenancy.client(user_id=owner.id, tenant_id=tenant, roles=["viewer"], actor_id=desk.person.id)
@@ -147,7 +147,7 @@ async def test_whoever_acts_for_a_customer_reads_and_no_more(tenancy: Tenancy, d
         assert (refused.status_code, refused.json()["code"]) == (403, "read_only_impersonation"), (method, path)
 
 
-@pytest.mark.invariant("S72")
+@pytest.mark.invariant("S78")
 @pytest.mark.parametrize("who", ["actor", "owner", "platform"])
 async def test_it_ends_by_command_and_the_gateway_hears_of_it(tenancy: Tenancy, desk: Desk, who: str) -> None:
     owner, tenant = await tenancy.owned()
@@ -186,7 +186,7 @@ async def test_nobody_else_ends_it_or_goes_on_with_it(tenancy: Tenancy, desk: De
     assert row["ended_at"] is None
 
 
-@pytest.mark.invariant("S72")
+@pytest.mark.invariant("S78")
 async def test_it_ends_by_itself_and_no_token_outlives_it(tenancy: Tenancy, desk: Desk) -> None:
     _, tenant = await tenancy.owned()
     made = (await desk.start(tenant, minutes=12)).json()
