@@ -96,6 +96,30 @@ async def test_an_address_that_takes_no_connection_is_followed_by_the_next() -> 
     assert answer.status_code == 204
 
 
+async def test_where_one_family_leads_nowhere_the_other_has_its_turn() -> None:
+    """DNS names all addresses of IPv6 first, and as many as are tried."""
+    async with receiver(host="127.0.0.3") as up:
+        found = leads_to("::1", "::1", "::1", "127.0.0.3")
+        answer = await get(f"http://hooks.example:{up.port}/", resolve=found, allow_loopback=True)
+    assert answer.status_code == 204
+
+
+async def test_an_address_that_says_nothing_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public_addresses, "CONNECT_SECONDS", 0.2)
+    asked: list[tuple[str, float]] = []
+
+    async def connect(_self: object, request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.host, request.extensions["timeout"]["connect"]))
+        if len(asked) < 3:
+            raise httpx.ConnectTimeout("nobody answers", request=request)
+        return httpx.Response(204)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", connect)
+    found = leads_to("2606:4700::1", "2606:4700::2", "2606:4700::3", "8.8.8.8", "8.8.4.4")
+    assert (await get("https://hooks.example/", resolve=found)).status_code == 204
+    assert asked == [("2606:4700::1", 0.2), ("8.8.8.8", 0.2), ("2606:4700::2", 5)]
+
+
 @pytest.mark.parametrize("url", ["http://hooks.example/", "https://hooks.example:22/", "https://hooks.example:6443/"])
 @pytest.mark.invariant("S70")
 async def test_only_https_on_few_ports_is_spoken(url: str) -> None:

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import zip_longest
 
 import dns.asyncresolver
 import dns.exception
@@ -26,6 +27,9 @@ DNS_SECONDS = 5.0
 
 TRIED = 3
 """Addresses that are tried one after the other until one of them takes the connection."""
+
+CONNECT_SECONDS = 4.0
+"""Patience with an address that another one follows: where a family leads nowhere, the other has its turn in time."""
 
 
 class AddressRefused(httpx.ConnectError):
@@ -72,12 +76,14 @@ class PublicAddressesOnly(httpx.AsyncHTTPTransport):
             raise AddressRefused("this port is not spoken to", request=request)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.headers["host"] = netloc
-        for number, address in enumerate(addresses[:TRIED], 1):
+        tried, patience = in_turn(addresses)[:TRIED], request.extensions.get("timeout", {})
+        for left, address in enumerate(tried, 1 - len(tried)):
             request.url = request.url.copy_with(host=str(address))
+            request.extensions["timeout"] = patience | {"connect": CONNECT_SECONDS} if left else patience
             try:
                 return await super().handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout):
-                if number == min(len(addresses), TRIED):
+                if not left:
                     raise
         raise AssertionError("unreachable: there is an address, and the last one answers or raises")
 
@@ -123,6 +129,16 @@ class DnsAddresses:
             return list(found.addresses())
         except dns.exception.DNSException as error:
             raise OSError(f"{host} has no address") from error
+
+
+def in_turn(addresses: Sequence[Address]) -> list[Address]:
+    """Both families alternately, from the first address on (RFC 8305, section 4): DNS names all of one before any of
+    the other, and either may lead nowhere from here.
+    """
+    first = [one for one in addresses if one.version == addresses[0].version]
+    second = [one for one in addresses if one.version != addresses[0].version]
+    pairs = zip_longest(first, second)
+    return [one for pair in pairs for one in pair if one is not None]
 
 
 async def resolve_as_the_machine(host: str) -> list[str]:
