@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from tenancy.adapters.webhook_receivers import MOST_KEPT
 from tenancy.bootstrap import build
 from tenancy.domain.webhooks import FAILING, PAUSES
-from tenancy.persistence import tables
+from tenancy.persistence import tables, webhook_deliveries
 from tenancy.persistence.erasure import PLAN
 from tenancy.testing import FEATURES, Tenancy
 from tenancy.workflows.webhook_sender import KEPT
@@ -151,6 +151,24 @@ async def test_a_message_is_tried_ten_times_and_may_be_replayed_then(tenancy: Te
     assert len(set(up.ids)) == 1
     shown = await me.delivery(endpoint)
     assert (shown["state"], shown["attempts"]) == ("delivered", len(PAUSES) + 3)
+
+
+async def test_whoever_replays_for_ever_keeps_the_newest_tries_only(
+    tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_deliveries, "TRIES_KEPT", 2)
+    me = await customer(tenancy)
+    async with receiver() as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        await sender(tenancy).turn()
+        (row,) = await me.deliveries(endpoint)
+        for _ in range(3):
+            await me.client.post(f"{PATH}{endpoint['id']}/deliveries/{row['id']}/replay/")
+            await sender(tenancy).turn()
+    shown = await me.delivery(endpoint)
+    assert (shown["attempts"], [attempt["number"] for attempt in shown["tries"]]) == (4, [4, 3])
+    assert len(await tenancy.rows(me.tenant, tables.webhook_attempts)) == 2
 
 
 async def test_what_has_failed_since_a_moment_is_replayed_and_nothing_else(tenancy: Tenancy) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 from uuid import UUID
 
 from common.ids import uuid7
-from sqlalchemy import RowMapping, func, insert, null, select, update
+from sqlalchemy import RowMapping, delete, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.webhooks import Attempt, Delivery, Endpoint, State
 from tenancy.persistence.webhook_tables import webhook_attempts, webhook_deliveries
+
+TRIES_KEPT = 100
+"""Tries of one delivery that are kept, the newest: whoever replays it for ever does not fill the disk."""
 
 UNSHOWN = {"source", "body", "claimed_until", "claim_id"}
 SHOWN = [column for column in webhook_deliveries.c if column.name not in UNSHOWN]
@@ -110,18 +113,27 @@ class WebhookDeliveries:
         return [_delivery(row) for row in rows.mappings()]
 
     async def attempts(self, delivery: Delivery) -> list[Attempt]:
-        """Every try of a delivery, the newest first."""
+        """The tries of a delivery that are kept, the newest first."""
         columns = [column for column in webhook_attempts.c if column.name not in {"tenant_id", "delivery_id"}]
         found = select(*columns).where(
             webhook_attempts.c.tenant_id == delivery.tenant_id, webhook_attempts.c.delivery_id == delivery.id
         )
-        rows = await self._session.execute(found.order_by(webhook_attempts.c.number.desc()).limit(100))
+        rows = await self._session.execute(found.order_by(webhook_attempts.c.number.desc()).limit(TRIES_KEPT))
         return [Attempt(**row) for row in rows.mappings()]
 
     async def note(self, delivery: Delivery, attempt: Attempt) -> None:
+        """Keep a try, and let go of those before the newest `TRIES_KEPT`."""
         await self._session.execute(
             insert(webhook_attempts).values(tenant_id=delivery.tenant_id, delivery_id=delivery.id, **asdict(attempt))
         )
+        if attempt.number > TRIES_KEPT:
+            await self._session.execute(
+                delete(webhook_attempts).where(
+                    webhook_attempts.c.tenant_id == delivery.tenant_id,
+                    webhook_attempts.c.delivery_id == delivery.id,
+                    webhook_attempts.c.number <= attempt.number - TRIES_KEPT,
+                )
+            )
 
     async def try_again(self, delivery: Delivery, pause: timedelta) -> None:
         """Write what the last try came to, and when the next one is due; the claim ends."""
