@@ -108,6 +108,9 @@ async def test_keys_that_may_do_more_than_their_demoted_maker_end_with_his_role(
     assert {str(row["id"]) for row in rows if row["revoked_at"]} == {ids[former, "admin"]}
     told = [fact for fact in await tenancy.facts(tenant) if fact["type"] == "api_key.revoked.v1"]
     assert [fact["data"]["key_id"] for fact in told] == [ids[former, "admin"]]
+    acts = await tenancy.rows(tenant, tables.metadata.tables["audit_log"])
+    (ended,) = [act for act in acts if act["action"] == "api_key.revoked"]
+    assert (ended["actor"], ended["target"]) == (str(owner.id), ids[former, "admin"])
     assert (await me.patch(path(tenant, f"members/{former.id}/"), json={"role": "viewer"})).status_code == 200
     rows = await tenancy.rows(tenant, tables.api_keys)
     assert {str(row["id"]) for row in rows if not row["revoked_at"]} == {ids[former, "viewer"], ids[owner, "admin"]}

@@ -34,7 +34,7 @@ async def change_role(uow: UnitOfWork, user_id: UUID, role: Role, *, actor: UUID
     if member.role is Role.OWNER:
         organization = await keep_an_owner(uow, organization, without=member)
     await uow.memberships.set_role(member, role)
-    await end_keys_made_by(uow, member, now_is=role)
+    await end_keys_made_by(uow, member, actor=actor, now_is=role)
     await _tell(uow, member, role, actor)
     return replace(member, role=role)
 

@@ -32,7 +32,7 @@ async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
     if member.role is Role.OWNER:
         organization = await keep_an_owner(uow, organization, without=member)
     await uow.memberships.remove(member)
-    await end_keys_made_by(uow, member)
+    await end_keys_made_by(uow, member, actor=actor)
     await _count(uow, organization)
     await uow.publish(MemberRemoved(user_id=user_id, removed_by=actor), subject=str(user_id))
     action = "member.left" if actor == user_id else "member.removed"
