@@ -1,5 +1,6 @@
 """Access that has ended, while its token says otherwise for some minutes more."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import pytest
 from common.ids import uuid7
 from gateway.proxy.access_tokens import Identity
+from gateway.proxy.revocations import Revocations
 from gateway.proxy.sessions import Sessions
 from gateway.testing import told
 
@@ -96,6 +98,19 @@ async def test_of_two_new_roles_the_later_counts_in_whatever_order_they_are_hear
         await stack.broker.publish(fact)
         await person.asks()
         assert stack.engine.seen[-1].claims.roles == {"viewer"}
+
+
+async def test_a_new_role_that_is_heard_again_leaves_tokens_alone_that_were_issued_since() -> None:
+    """Promoted, removed, and back as a viewer: a replay of the first does not make an admin of him."""
+    tenant, user, clock = uuid7(), uuid7(), [1000.0]
+    revocations = Revocations(lambda: clock[0])
+    promoted = told("member.role_changed", tenant, user_id=user, role="admin")
+    revocations.hear(promoted)
+    back = Identity(user, uuid7(), tenant, frozenset({"viewer"}), frozenset(), expires_at=1 << 40, issued_at=1100)
+    clock[0] = 1200.0
+    revocations.hear(promoted)
+    assert revocations.amend(back).roles == {"viewer"}
+    assert revocations.amend(replace(back, issued_at=900)).roles == {"admin"}
 
 
 async def test_a_token_issued_after_a_new_role_says_it_itself(stack) -> None:

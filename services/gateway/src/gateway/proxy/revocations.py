@@ -109,10 +109,11 @@ class Revocations:
 
     def _change(self, member: tuple[UUID, UUID], role: str, changed_at: datetime) -> None:
         now = self._now()
-        known = self._roles.pop(member, None)
-        # Replays and late deliveries do not bring a former role back.
-        if known is not None and known[1] > changed_at:
-            role, changed_at, _ = known
+        known = self._roles.get(member)
+        # Replays and late deliveries bring no former role back, nor do they touch tokens that were issued since.
+        if known is not None and (known[1] > changed_at or known[:2] == (role, changed_at)):
+            return
+        self._roles.pop(member, None)
         self._roles[member] = (role, changed_at, now)
         while next(iter(self._roles.values()))[2] < now - KEPT_FOR.total_seconds():
             self._roles.popitem(last=False)
