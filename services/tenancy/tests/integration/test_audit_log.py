@@ -1,6 +1,7 @@
 """The audit log: what owners read of it, that nobody changes it, and that a change shows."""
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,9 @@ async def test_a_change_by_whoever_has_the_database_shows_at_its_row(
 async def test_a_cut_end_and_a_chain_written_anew_show_by_the_days_heads(tenancy: Tenancy, tmp_path: Path) -> None:
     cut = await acted(tenancy, "first.done", "second.done")
     rewritten = await acted(tenancy, "first.done")
+    halfway = tmp_path / "tenancy" / f"{tenancy.clock.now().date()}.{os.getpid()}"
+    halfway.parent.mkdir()
+    halfway.touch()  # a process with this one's id was killed while it wrote
     kept = await Sealer(tenancy.store, heads_folder=tmp_path).keep_heads()
     assert kept is not None
     assert await Sealer(tenancy.store, heads_folder=tmp_path).keep_heads() is None

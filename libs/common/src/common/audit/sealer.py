@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -129,7 +129,8 @@ async def all_heads(uow: Transaction) -> dict[str, dict[str, Any]]:
 def _create(target: Path, heads: Mapping[str, Any]) -> None:
     """Write a file whole or not at all, and never over another."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(f".{os.getpid()}")
+    # A process id is the same in every container, and in the one after a crash.
+    partial = target.with_suffix(f".{uuid4().hex}")
     with partial.open("x") as file:
         json.dump(heads, file, sort_keys=True)
         file.flush()
