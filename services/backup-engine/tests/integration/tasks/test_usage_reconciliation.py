@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from backup_engine.domain.quota import Resource
+from backup_engine.persistence.counted import CountedRepository
 from backup_engine.persistence.queue import usage_unreconciled
 from backup_engine.persistence.tables import quota_counters
 from backup_engine.testing.engine import Engine
@@ -77,6 +78,25 @@ async def test_storage_that_was_collected_stops_counting(lab: Lab) -> None:
         counted = await uow.quota.stored_bytes()
     await query(lab.engine, lab.tenant_id, "update chunks set state = 'deleted'")
     assert await reconciled(lab.engine, lab.tenant_id) == {"storage_gb": -counted}
+
+
+async def test_a_commit_while_chunks_are_summed_up_waits_for_nobody_and_counts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = await engine.tenant()
+    async with engine.built.store.for_tenant(tenant) as uow:
+        await uow.quota.add_storage(7)
+    real = CountedRepository.storage_drift
+
+    async def meanwhile(counted: CountedRepository) -> int:
+        wrong = await real(counted)
+        async with engine.built.store.for_tenant(tenant) as other:
+            await other.quota.add_storage(50)
+        return wrong
+
+    monkeypatch.setattr(CountedRepository, "storage_drift", meanwhile)
+    assert await reconciled(engine, tenant) == {"storage_gb": -7}
+    assert (await counters(engine, tenant))["storage_gb"] == 50
 
 
 async def test_bytes_of_an_attempt_that_made_no_point_are_not_counted(engine: Engine) -> None:
