@@ -440,6 +440,9 @@ async def test_a_plan_without_api_access_tells_nobody_anything(tenancy: Tenancy)
         await tenancy.set_features(me.tenant, **FEATURES)
         await me.hears()
         assert await me.deliveries(endpoint) == []
+        for asked, body in (("test/", None), ("replay_failed/", {"since": "2026-11-01T00:00:00Z"})):
+            refused = await me.client.post(f"{PATH}{endpoint['id']}/{asked}", json=body)
+            assert (refused.status_code, refused.json()["code"]) == (403, "feature_not_in_plan")
         await tenancy.set_features(me.tenant, has_api_access=True)
         await me.hears()
     assert len(await me.deliveries(endpoint)) == 1

@@ -8,6 +8,7 @@ from common.ids import uuid7
 from tenancy.domain.webhooks import TEST, Delivery, Endpoint, written
 from tenancy.errors import WebhookEndpointOff
 from tenancy.persistence.unit_of_work import UnitOfWork
+from tenancy.usecases.steps.features import API_ACCESS, demand
 from tenancy.usecases.steps.room import writable_organization
 from tenancy.usecases.steps.webhooks import find_delivery, find_endpoint
 
@@ -16,7 +17,8 @@ async def replay_delivery(uow: UnitOfWork, actor: UUID, endpoint_id: UUID, deliv
     """Send one message again, the same bytes under the same id, at once; one that waits is due now.
 
     Raises:
-        WebhookEndpointNotFound, WebhookDeliveryNotFound, WebhookEndpointOff, OrganizationSuspended: as they say.
+        WebhookEndpointNotFound, WebhookDeliveryNotFound, WebhookEndpointOff, OrganizationSuspended, FeatureNotInPlan:
+            as they say.
     """
     endpoint = await _ready(uow, endpoint_id)
     delivery = await find_delivery(uow, endpoint.id, delivery_id, lock=True)
@@ -29,7 +31,7 @@ async def replay_failed(uow: UnitOfWork, actor: UUID, endpoint_id: UUID, since: 
     """Send again whatever has failed of what was written since then; return how many messages.
 
     Raises:
-        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended: as they say.
+        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended, FeatureNotInPlan: as they say.
     """
     endpoint = await _ready(uow, endpoint_id)
     begun = await uow.webhook_deliveries.begin_failed_again(endpoint, since)
@@ -42,7 +44,7 @@ async def send_test(uow: UnitOfWork, actor: UUID, endpoint_id: UUID) -> Delivery
     """Begin to deliver a message that says nothing, whatever types the endpoint wants.
 
     Raises:
-        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended: as they say.
+        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended, FeatureNotInPlan: as they say.
     """
     endpoint = await _ready(uow, endpoint_id)
     message_id, now = uuid7(), uow.clock.now()
@@ -61,7 +63,7 @@ async def send_test(uow: UnitOfWork, actor: UUID, endpoint_id: UUID) -> Delivery
 
 
 async def _ready(uow: UnitOfWork, endpoint_id: UUID) -> Endpoint:
-    await writable_organization(uow)
+    demand(await writable_organization(uow), API_ACCESS)
     endpoint = await find_endpoint(uow, endpoint_id, lock=True)
     if not endpoint.enabled:
         raise WebhookEndpointOff(off_for=endpoint.off_for)
