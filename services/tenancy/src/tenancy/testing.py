@@ -14,7 +14,7 @@ from uuid import UUID
 from common.auth.internal_token import new_key
 from common.ids import uuid7
 from common.messaging import Envelope
-from common.messaging.inbox import InboxWorker
+from common.messaging.inbox import DUE_AT_ONCE, InboxWorker
 from common.persistence import Store
 from common.persistence.mechanisms import inbox, mails, outbox
 from common.testing import FrozenClock, ServiceClient, ServiceDatabase, service_client, test_keys, test_verifier
@@ -105,10 +105,11 @@ class Tenancy:
             await uow.session.execute(update(organizations).values(status=status))
 
     async def receive(self, *envelopes: Envelope) -> None:
-        """Store deliveries and handle what is due."""
+        """Store deliveries and handle what is due, behind what other tests left."""
         for envelope in envelopes:
             await self.inbox.receive(envelope)
-        await self.inbox.handle_due()
+        while await self.inbox.handle_due() == DUE_AT_ONCE:
+            continue
 
     async def organization(self, owner: User, **data: Any) -> UUID:
         """An organization that `owner` bought."""

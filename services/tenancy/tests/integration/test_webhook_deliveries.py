@@ -369,10 +369,11 @@ async def test_operators_see_how_much_is_due_and_what_became_of_it(tenancy: Tena
         await me.endpoint(up)
         await me.hears(me.fact(), me.fact())
         await sending.look()
-        assert told("webhooks_due") == before + 2
+        # Of this database's other tests some message may have become due again meanwhile.
+        assert (due := told("webhooks_due")) >= before + 2
         await sending.turn()
         await sending.look()
-    assert told("webhooks_due") == before
+    assert told("webhooks_due") <= due - 2
     assert told("webhooks_sent_total", outcome="delivered") == delivered + 2
     assert told("webhooks_in_hand") == 0
 

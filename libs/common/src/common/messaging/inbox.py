@@ -31,6 +31,8 @@ from common.telemetry.metrics import EVENTS_HANDLED
 
 log = logging.getLogger(__name__)
 
+DUE_AT_ONCE = 50
+"""Facts that one look takes up."""
 AT_ONCE = 4
 """Facts handled at once: as many as the tenants' door has connections."""
 
@@ -161,7 +163,7 @@ class InboxWorker:
                     inbox.c.next_attempt_at <= func.clock_timestamp(),
                 )
                 .order_by(inbox.c.next_attempt_at)
-                .limit(50)
+                .limit(DUE_AT_ONCE)
             )
             return [(_Key(row.source, row.event_id), row.tenant_id) for row in rows]
 
