@@ -20,7 +20,7 @@ Desk = Annotated[Principal, requires_staff("support", "admin")]
 
 @router.post(ADMIN, status_code=201)
 async def start(organization_id: UUID, wanted: ImpersonateIn, who: Desk, tools: ToolsDep) -> ImpersonationTokenOut:
-    """Read an organization's affairs as its owner sees them, for some minutes; the owner gets a letter."""
+    """Read an organization's affairs as its viewers do, for some minutes; the owner gets a letter."""
     acting = await begin_to_act(
         tools, organization_id, who.user_id, who.session_id, reason=wanted.reason, minutes=wanted.minutes
     )
