@@ -215,7 +215,7 @@ async def test_a_database_that_goes_away_between_sending_and_writing_down_loses_
 
 
 async def test_one_message_that_cannot_be_read_keeps_no_other_waiting(tenancy: Tenancy) -> None:
-    """A secret that was sealed with a key that is no more."""
+    """A secret that was sealed with a key that is no more: tried and written down like a receiver that is away."""
     me, other = await customer(tenancy), await customer(tenancy)
     async with receiver() as up, receiver() as others:
         endpoint = await me.endpoint(up)
@@ -228,4 +228,5 @@ async def test_one_message_that_cannot_be_read_keeps_no_other_waiting(tenancy: T
         await other.hears()
         await sender(tenancy).turn()
     assert (up.got, len(others.got)) == ([], 1)
-    assert (await me.deliveries(endpoint))[0]["state"] == "pending"
+    (kept,) = await me.deliveries(endpoint)
+    assert (kept["state"], kept["attempts"], kept["last_error"]) == ("pending", 1, "secret_unreadable")
