@@ -101,7 +101,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
         default=False, description="Also send webhooks to the loopback, by http and any port; never in production"
     )
     webhook_ports: list[int] = Field(
-        [443, 8443], min_length=1, description="JSON list of the ports that webhooks may be sent to"
+        [443, 8443],
+        min_length=1,
+        description="JSON list of the ports that webhooks may be sent to; a network policy has to let them out, too",
     )
     webhook_patience: timedelta = Field(
         timedelta(seconds=15),
