@@ -1,10 +1,12 @@
 """Surplus, late and double payments: kept as credit, shown to a person, used by the next order, never a second period."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from billing.domain.order import CHANGE_HOLDS
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, until_paid, verify
 from common.ids import uuid7
 
@@ -64,6 +66,23 @@ async def test_a_surplus_lowers_what_the_next_order_asks_for_and_is_used_up_by_i
     assert [row["total_minor"] for row in invoices] == [50000, 50000]
     async with billing.store.for_tenant(customer.tenant_id) as uow:
         assert [str(of) for of in await uow.ledger.balances("receivable")] == ["0 XAF"]
+
+
+async def test_an_order_that_was_overtaken_spends_no_credit_when_its_money_comes(billing: Billing) -> None:
+    customer = await Customer(billing).pays("60000")
+    upgrade = await place(customer.owner, plan_id=3)
+    started = await initiate(customer.owner, upgrade, 3)
+    assert int(started["bank_details"]["amount"]) == int(upgrade["total_amount"]) - 10_000
+    billing.clock.advance(CHANGE_HOLDS + timedelta(hours=1))
+    answer = await billing.client(staff=["finance"]).post(
+        f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/", json={"approve": True}
+    )
+    assert answer.status_code == 200, answer.text
+    assert (await customer.order(upgrade))[0] == "payment_pending"
+    assert await customer.credit() == ["10000 XAF"]
+    assert await customer.periods() == 1
+    cases = await billing.rows("select kind from cases where tenant_id = $1 order by kind", t=customer.tenant_id)
+    assert [case["kind"] for case in cases] == ["order_outdated", "surplus"]
 
 
 async def test_credit_that_covers_an_order_pays_it_when_it_is_placed(billing: Billing) -> None:

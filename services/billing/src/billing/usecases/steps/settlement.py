@@ -61,6 +61,12 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
         await uow.cases.open(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
     locked = await uow.orders.lock(order.id)
     assert locked is not None
+    if locked.outstanding and locked.status not in SETTLED:
+        await uow.ledger.hold_credit(locked.tenant_id, locked.amounts.currency)
+        if await is_outdated(uow, locked, await uow.subscriptions.lock(locked.tenant_id)):
+            # It buys nothing any more: what was paid is a case, and the customer's credit stays his.
+            await uow.cases.open(payment, "order_outdated", {"order_number": locked.number})
+            return locked
     return await use_credit(uow, locked)
 
 
