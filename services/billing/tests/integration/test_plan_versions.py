@@ -77,6 +77,15 @@ async def test_who_bought_keeps_and_renews_his_terms_until_they_are_said_to_end(
     assert (renewal["kind"], renewal["total_amount"]) == ("renewal", "70000")
 
 
+@pytest.mark.invariant("S38")
+async def test_a_smaller_plan_waits_where_the_former_is_sold_no_more(billing: Billing, finance: Any) -> None:
+    _order, owner = await bought(billing)
+    await changed(finance, is_active=False)
+    smaller = await place(owner, plan_id=1)
+    assert smaller["effective_at"] is not None
+    assert smaller["credit_amount"] == "0"
+
+
 async def test_seeding_leaves_alone_what_staff_changed(billing: Billing, finance: Any) -> None:
     await changed(finance, **DEARER)
     for _ in range(2):

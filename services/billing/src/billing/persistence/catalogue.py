@@ -72,6 +72,14 @@ class Catalogue:
         """Return a plan on sale."""
         return next((plan for plan in await self.plans() if plan.id == plan_id), None)
 
+    async def known(self, plan_id: int) -> Plan | None:
+        """Return a plan, on sale or not: what somebody has may be sold no more."""
+        row = (await self._session.execute(select(plans).where(plans.c.id == plan_id))).one_or_none()
+        if row is None:
+            return None
+        prices = await self._session.execute(select(plan_prices).where(plan_prices.c.plan_id == plan_id))
+        return _plan(row, list(prices.all()))
+
     async def methods(self) -> list[PaymentMethod]:
         """Return the payment methods that are switched on in the catalogue."""
         rows = await self._session.execute(

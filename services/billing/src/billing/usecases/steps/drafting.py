@@ -129,7 +129,7 @@ async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, p
     now = uow.clock.now()
     if await is_held(uow, running):
         raise SubscriptionDisputed
-    former = await uow.catalogue.plan(running.plan.id)
+    former = await uow.catalogue.known(running.plan.id)
     cheaper = former is not None and _monthly(plan, currency) < _monthly(former, currency)
     if cheaper and running.ends_at > now and not wanted.effective_now:
         return _Terms(effective_at=running.ends_at)
