@@ -97,6 +97,30 @@ async def test_what_became_his_credit_is_refunded_once_from_there(billing: Billi
     assert renewal["payment_status"] == "unpaid", "what has left pays nothing"
 
 
+@pytest.mark.invariant("S73")
+async def test_a_surplus_that_went_back_takes_nothing_from_what_became_credit(billing: Billing) -> None:
+    me = uuid7()
+    buyer = billing.client(user_id=me)
+    order = await place(buyer, plan_id=3)
+    paid = []
+    for _ in range(2):
+        started = await initiate(buyer, order, 3)
+        answer = await billing.client(staff=["finance"]).post(
+            f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/", json={"approve": True, "amount": "60000"}
+        )
+        assert answer.status_code == 200, answer.text
+        paid.append(UUID(started["payment_id"]))
+    mine = Owner(billing)
+    mine.tenant_id = await billing.provision(order)
+    mine.client = billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
+    second = await mine.gives_back(paid[1])
+    assert (second["from_order"], second["from_credit"]) == ("40000", "20000")
+    smaller = await mine.changes(plan_id=1, effective="now")
+    assert smaller["proration"]["credit_left_minor"] > 34_900
+    assert (await mine.gives_back(paid[0]))["amount"] == "35000"
+    assert await mine.credit() == 0
+
+
 async def test_credit_that_was_spent_is_not_refunded(billing: Billing) -> None:
     mine = await Owner(billing).buys(days=10, plan_id=2, billing_cycle="yearly")
     left = (await mine.changes(plan_id=3))["proration"]["credit_left_minor"]

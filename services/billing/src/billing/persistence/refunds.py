@@ -127,6 +127,15 @@ class Refunds:
         )
         return int(found or 0)
 
+    async def from_credit(self, order_id: UUID) -> dict[UUID, int]:
+        """Return what refunds that count take of the customer's credit, in minor units, by the order's payment."""
+        rows = await self._session.execute(
+            select(refunds.c.payment_id, func.sum(refunds.c.from_credit_minor).label("taken"))
+            .where(refunds.c.order_id == order_id, refunds.c.status.in_(COUNTED))
+            .group_by(refunds.c.payment_id)
+        )
+        return {row.payment_id: int(row.taken) for row in rows}
+
     async def captured(
         self, payment: Payment, *, allocated_minor: int, credit: Money, order_left: Money, kept: Money
     ) -> Captured:
@@ -137,16 +146,9 @@ class Refunds:
             allocated_minor: What of it went to its order.
             credit: What the customer has left of his credit, held.
             order_left: What of its order has gone back in no way.
-            kept: What of its order became the customer's credit for unused time.
+            kept: What of its order became the customer's credit for unused time, and went back by no other payment.
         """
         assert payment.settled is not None
-        others = await self._session.scalar(
-            select(func.sum(refunds.c.from_credit_minor)).where(
-                refunds.c.order_id == payment.order_id,
-                refunds.c.payment_id != payment.id,
-                refunds.c.status.in_(COUNTED),
-            )
-        )
         row = (
             await self._session.execute(
                 select(
@@ -166,7 +168,7 @@ class Refunds:
             refunded_from_credit=Money(int(row.from_credit), currency),
             credit=credit,
             order_left=order_left,
-            kept=Money(max(kept.amount_minor - int(others or 0), 0), currency),
+            kept=kept,
         )
 
     async def completed_of(self, payment_id: UUID) -> int:

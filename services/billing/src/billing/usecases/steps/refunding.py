@@ -48,8 +48,18 @@ async def left_to_refund(uow: UnitOfWork, order: Order, payment: Payment) -> Cap
         allocated_minor=allocated,
         credit=credit,
         order_left=await left_of(uow, order),
-        kept=Money(kept, order.amounts.currency),
+        kept=Money(max(kept - await _kept_elsewhere(uow, payment), 0), order.amounts.currency),
     )
+
+
+async def _kept_elsewhere(uow: UnitOfWork, payment: Payment) -> int:
+    """Return what refunds of the order's other payments took of its kept credit, beyond what each brought too much."""
+    taken, elsewhere = await uow.refunds.from_credit(payment.order_id), 0
+    for other in await uow.payments.of_order(payment.order_id):
+        if other.id != payment.id and other.id in taken:
+            surplus = other.worth.amount_minor - await uow.payments.allocated(other.id)
+            elsewhere += max(taken[other.id] - surplus, 0)
+    return elsewhere
 
 
 async def add_refund(uow: UnitOfWork, refund: Refund) -> Refund:
