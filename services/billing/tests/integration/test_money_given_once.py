@@ -241,6 +241,19 @@ async def test_refunds_and_an_upgrade_at_once_never_give_more_than_was_paid(bill
 
 
 @pytest.mark.invariant("S73")
+async def test_a_change_that_does_not_say_whose_time_it_credits_is_not_paid(billing: Billing) -> None:
+    mine = await Owner(billing).buys(days=10)
+    order = await place(mine.client, plan_id=3)
+    old = "jsonb_set(proration, '{unused,0}', (proration #> '{unused,0}') - 'order_id' - 'money_minor')"
+    await billing.rows(f"update orders set proration = {old} where id = $1", id=UUID(order["id"]))
+    body = {"order_id": order["id"], "payment_method_id": 3}
+    refused = await mine.client.post(f"{ORDERS}{order['id']}/initiate_payment/", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "order_outdated")
+    again = await place(mine.client, plan_id=3, customer_name="Entreprise XYZ 2")
+    assert again["id"] != order["id"]
+
+
+@pytest.mark.invariant("S73")
 async def test_changes_that_cost_nothing_by_two_owners_at_once_credit_the_time_once(billing: Billing) -> None:
     mine = await Owner(billing).buys(plan_id=3)
     owners = [billing.client(user_id=uuid7(), tenant_id=mine.tenant_id, roles=["owner"]) for _ in range(50)]

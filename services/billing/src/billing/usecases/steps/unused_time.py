@@ -55,8 +55,9 @@ async def _still_his(uow: UnitOfWork, change_id: UUID) -> Fraction:
 async def credits_too_much(uow: UnitOfWork, change: Order) -> bool:
     """Say whether a change would credit money that has gone back, or is asked back, since it was ordered."""
     for one in change.proration.unused if change.proration else ():
-        if one.order_id is None:  # written before the orders were kept with it
-            continue
+        if one.order_id is None:
+            # Written before the orders were kept with it: what it credits could not be taken from refunds.
+            return True
         order = await uow.orders.find(one.order_id)
         if order is None or one.money > await left_of(uow, order):
             return True
