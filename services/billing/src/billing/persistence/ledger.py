@@ -77,6 +77,11 @@ class Ledger:
         )
         return [Money(row.amount_minor, row.currency) for row in rows]
 
+    async def credit(self, currency: str) -> Money:
+        """Return the customer's credit as it is now; nobody is kept from spending it."""
+        owed = next((of for of in await self.balances(Account.CUSTOMER_CREDIT) if of.currency == currency), None)
+        return -owed if owed is not None else Money.zero(currency)
+
     async def hold_credit(self, tenant_id: UUID, currency: str) -> Money:
         """Return the customer's credit and let nobody else spend of it until this transaction ends.
 
@@ -84,5 +89,4 @@ class Ledger:
         """
         key = func.hashtextextended(f"{tenant_id}:credit", 0)
         await self._session.execute(select(func.pg_advisory_xact_lock(key)))
-        owed = next((of for of in await self.balances(Account.CUSTOMER_CREDIT) if of.currency == currency), None)
-        return -owed if owed is not None else Money.zero(currency)
+        return await self.credit(currency)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from billing.domain.ledger import Account
 from billing.domain.money import Money
 from billing.domain.order import Order, OrderKind, WantedOrder
 from billing.domain.usage import Excess, over_quota
@@ -50,11 +49,6 @@ async def preview_order(
     order, excess = draft.order, None
     if order.kind is OrderKind.CHANGE:
         excess = over_quota(await uow.usage.known(tenant_id), order.plan.quotas)
-    return Preview(order, excess, await _balance(uow, order))
-
-
-async def _balance(uow: UnitOfWork, order: Order) -> Money:
     total = order.amounts.total
-    owed = await uow.ledger.balances(Account.CUSTOMER_CREDIT)
-    credit = next((-of for of in owed if of.currency == total.currency), Money.zero(total.currency))
-    return min(max(credit, Money.zero(total.currency)), total)
+    credit = await uow.ledger.credit(total.currency)
+    return Preview(order, excess, min(max(credit, Money.zero(total.currency)), total))

@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
 from billing.api.initiating import initiate
 from billing.api.offering import offered_for, selling_of
-from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, VerifyOut
-from billing.api.schemas.previews import PreviewIn, PreviewOut
+from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, PricedIn, VerifyOut
+from billing.api.schemas.previews import PreviewOut
 from billing.domain.order import PAID_FOR, Order, OrderKind
 from billing.domain.payment import Payment
 from billing.domain.reason import explain
@@ -74,10 +74,10 @@ async def place(
 
 
 @router.post("/preview/")
-async def preview(wanted: PreviewIn, who: Person, tools: ToolsDep, language: LanguageDep) -> PreviewOut:
+async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: LanguageDep) -> PreviewOut:
     """What placing this order now would charge. Nothing is placed, held or counted.
 
-    The same order within an hour is still the one of before, at its price.
+    The same order within an hour is still the one of before, at its price, and with its use of a coupon.
     """
     wish, organization_id = await resolve_target(
         tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id

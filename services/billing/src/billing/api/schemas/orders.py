@@ -22,39 +22,55 @@ CurrencyIn = Annotated[
 ]
 
 
-class OrderIn(Body):
+class PricedIn(Body):
+    """The fields of an order that its price depends on."""
+
     plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
     currency: CurrencyIn = None
-    customer_name: OneLine = Field(min_length=1, max_length=200)
-    customer_email: EmailStr
-    customer_phone: str | None = Field(None, max_length=40)
-    customer_address: OneLine | None = Field(None, max_length=300, description="For the invoice")
-    customer_rccm: OneLine | None = Field(None, max_length=60, description="Trade register number, for the invoice")
-    customer_niu: OneLine | None = Field(None, max_length=60, description="Taxpayer number, for the invoice")
     coupon_code: str | None = Field(None, max_length=60)
     organization_id: UUID | None = None
     kind: OrderKind | None = None
     effective: Literal["now", "period_end"] | None = None
+
+    @property
+    def customer(self) -> Customer:
+        """Who would buy: nobody yet."""
+        return Customer("", "")
 
     def wanted(self, language: str) -> WantedOrder:
         """Return the wish; its kind is resolved later."""
         return WantedOrder(
             plan_id=self.plan_id,
             billing_cycle=self.billing_cycle,
-            customer=Customer(
-                self.customer_name,
-                self.customer_email,
-                self.customer_phone or None,
-                self.customer_address or None,
-                self.customer_rccm or None,
-                self.customer_niu or None,
-            ),
+            customer=self.customer,
             coupon_code=self.coupon_code or None,
             kind=self.kind or OrderKind.NEW,
             effective_now=self.effective == "now",
             language=language,
             currency=self.currency,
+        )
+
+
+class OrderIn(PricedIn):
+    """An order, with whom its invoice names."""
+
+    customer_name: OneLine = Field(min_length=1, max_length=200)
+    customer_email: EmailStr
+    customer_phone: str | None = Field(None, max_length=40)
+    customer_address: OneLine | None = Field(None, max_length=300, description="For the invoice")
+    customer_rccm: OneLine | None = Field(None, max_length=60, description="Trade register number, for the invoice")
+    customer_niu: OneLine | None = Field(None, max_length=60, description="Taxpayer number, for the invoice")
+
+    @property
+    def customer(self) -> Customer:
+        return Customer(
+            self.customer_name,
+            self.customer_email,
+            self.customer_phone or None,
+            self.customer_address or None,
+            self.customer_rccm or None,
+            self.customer_niu or None,
         )
 
 

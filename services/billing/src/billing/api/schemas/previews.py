@@ -1,42 +1,14 @@
 """What an order would cost."""
 
 from datetime import datetime
-from typing import Literal
-from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer
 from pydantic import Field
 
-from billing.api.schemas.orders import CurrencyIn, ExcessOut, PlanRef, ProrationOut
+from billing.api.schemas.orders import ExcessOut, PlanRef, ProrationOut
 from billing.domain.money import Money
-from billing.domain.order import Customer, OrderKind, WantedOrder
-from billing.domain.plan import BillingCycle, PaymentMethod
+from billing.domain.plan import PaymentMethod
 from billing.usecases.preview_order import Preview
-
-
-class PreviewIn(Body):
-    """The fields of an order that its price depends on."""
-
-    plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
-    billing_cycle: BillingCycle
-    currency: CurrencyIn = None
-    coupon_code: str | None = Field(None, max_length=60)
-    organization_id: UUID | None = None
-    kind: OrderKind | None = None
-    effective: Literal["now", "period_end"] | None = None
-
-    def wanted(self, language: str) -> WantedOrder:
-        """Return the wish, of nobody yet; its kind is resolved later."""
-        return WantedOrder(
-            plan_id=self.plan_id,
-            billing_cycle=self.billing_cycle,
-            customer=Customer("", ""),
-            coupon_code=self.coupon_code or None,
-            kind=self.kind or OrderKind.NEW,
-            effective_now=self.effective == "now",
-            language=language,
-            currency=self.currency,
-        )
 
 
 class TaxOut(Answer):
