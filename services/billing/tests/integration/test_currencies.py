@@ -24,6 +24,7 @@ from common.ids import uuid7
 pytestmark = pytest.mark.integration
 
 SUBSCRIPTION = "/api/tenants/subscription/"
+VALIDATE = "/api/tenants/coupons/validate/"
 LAPSE = timedelta(days=31 + 7 + 1)
 """A month and the grace: nothing of it is paid ahead or served any more."""
 
@@ -147,6 +148,24 @@ async def test_paypal_is_charged_exactly_the_total_and_francs_at_the_fixed_rate(
     (invoice,) = await billing.rows("select * from invoices where order_id = $1", id=UUID(order["id"]))
     assert (invoice["total_minor"], invoice["currency"]) == (payment["amount_minor"], currency)
     assert await each_currency_balances(billing, payment["tenant_id"])
+
+
+async def test_a_coupon_is_looked_at_in_the_currency_that_its_order_would_have(world: Any) -> None:
+    billing = world.billing
+    me, code = uuid7(), f"USD{uuid4().hex[:8]}".upper()
+    made = {"code": code, "reason": "a campaign", "amounts": {"USD": "10.00"}}
+    assert (await billing.client(staff=["finance"]).post("/api/admin/coupons/", json=made)).status_code == 201
+    order = await place(buyer := billing.client(user_id=me), currency="USD")
+    await pay_by_paypal(world, buyer, order)
+    tenant_id = await billing.provision(order)
+    owner = billing.client(user_id=me, tenant_id=tenant_id, roles=["owner"])
+    wish = {"code": code, "plan_id": 2, "billing_cycle": "monthly"}
+    shown = (await owner.post(VALIDATE, json=wish)).json()
+    assert (shown["valid"], shown["discount_amount"], shown["currency"]) == (True, "10.00", "USD")
+    stranger = (await billing.client().post(VALIDATE, json=wish)).json()
+    assert (stranger["valid"], stranger["reason"], stranger["currency"]) == (False, "other_currency", "XAF")
+    unsold = await owner.post(VALIDATE, json=wish | {"currency": "GBP"})
+    assert (unsold.status_code, unsold.json()["code"]) == (422, "currency_not_sold")
 
 
 @pytest.mark.invariant("S16")

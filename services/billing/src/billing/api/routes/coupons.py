@@ -6,11 +6,12 @@ from common.auth import Principal, requires_person
 from fastapi import APIRouter
 
 from billing.api.dependencies import ToolsDep
+from billing.api.offering import selling_of
 from billing.api.schemas.orders import ValidateIn, ValidateOut
 from billing.domain.coupon import CouponRefusal
 from billing.domain.money import Money
 from billing.domain.pricing import amounts
-from billing.errors import CurrencyNotSold, PlanNotFound
+from billing.usecases.steps.drafting import price_of
 
 router = APIRouter(prefix="/api/tenants/coupons", tags=["coupons"])
 Person = Annotated[Principal, requires_person()]
@@ -18,14 +19,12 @@ Person = Annotated[Principal, requires_person()]
 
 @router.post("/validate/")
 async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> ValidateOut:
-    async with tools.store.for_user(who.user_id) as uow:
-        plan = await uow.catalogue.plan(wanted.plan_id)
-        if plan is None:
-            raise PlanNotFound
-        currency = wanted.currency or tools.settings.catalogue_currency
-        price = plan.price(wanted.billing_cycle, currency)
-        if price is None:
-            raise CurrencyNotSold(currency=currency, sold=", ".join(plan.currencies(wanted.billing_cycle)))
+    tenant_id, mine = who.active_tenant_id, tools.store.for_user(who.user_id)
+    async with tools.store.for_tenant(tenant_id, acting=who.user_id) if tenant_id else mine as uow:
+        running = await uow.subscriptions.find(tenant_id) if tenant_id else None
+        plan, price = await price_of(
+            uow, selling_of(tools), wanted.plan_id, wanted.billing_cycle, wanted.currency, running
+        )
         coupon = await uow.coupons.find(wanted.code)
         refusal: CouponRefusal | None = CouponRefusal.UNKNOWN
         if coupon is not None:

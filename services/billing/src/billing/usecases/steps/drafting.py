@@ -75,19 +75,40 @@ class _Terms:
         return self.proration.credit(currency) if self.proration else Money.zero(currency)
 
 
-async def _price(
-    uow: UnitOfWork, wanted: WantedOrder, selling: Selling, running: Subscription | None
+async def price_of(
+    uow: UnitOfWork,
+    selling: Selling,
+    plan_id: int,
+    cycle: BillingCycle,
+    currency: str | None,
+    running: Subscription | None,
+    *,
+    is_renewal: bool = False,
 ) -> tuple[Plan, Money]:
-    plan = await uow.catalogue.plan(wanted.plan_id)
+    """Return a plan and what it costs a customer, before coupons and tax.
+
+    Args:
+        uow: Sees the catalogue.
+        selling: How this deployment sells.
+        plan_id: The plan.
+        cycle: How often it is paid.
+        currency: What he wants to pay in; ``None`` for what his subscription is in, else the deployment's.
+        running: His subscription, if he has one.
+        is_renewal: Whether the price that he bought at holds on.
+
+    Raises:
+        PlanNotFound: No such plan on sale.
+        CurrencyNotSold: The plan has no price in the currency, or no method takes it.
+    """
+    plan = await uow.catalogue.plan(plan_id)
     if plan is None:
         raise PlanNotFound
-    if wanted.kind is OrderKind.RENEWAL and running is not None:
+    if is_renewal and running is not None:
         # A changed price is for those who buy from now on; who renews has the terms that he bought.
         plan = await uow.catalogue.as_bought(plan, running.plan.version)
-    currency = wanted.currency or (running.currency if running else selling.currency)
-    priced = plan.currencies(wanted.billing_cycle)
-    sold = [known for known in priced if selling.payable is None or known in selling.payable]
-    price = plan.price(wanted.billing_cycle, currency)
+    currency = currency or (running.currency if running else selling.currency)
+    sold = [known for known in plan.currencies(cycle) if selling.payable is None or known in selling.payable]
+    price = plan.price(cycle, currency)
     if price is None or currency not in sold:
         raise CurrencyNotSold(currency=currency, sold=", ".join(sold))
     return plan, price
@@ -178,7 +199,10 @@ async def draft_order(
     """
     is_new = wanted.kind is OrderKind.NEW
     running = None if is_new else await uow.subscriptions.find(tenant_id)
-    plan, price = await _price(uow, wanted, selling, running)
+    is_renewal = wanted.kind is OrderKind.RENEWAL
+    plan, price = await price_of(
+        uow, selling, wanted.plan_id, wanted.billing_cycle, wanted.currency, running, is_renewal=is_renewal
+    )
     coupon = await _coupon(uow, wanted, user_id, price, held=held)
     terms = await _terms(uow, wanted, running, plan, price.currency)
     discount = coupon.discount(price) if coupon else Money.zero(price.currency)
