@@ -108,6 +108,23 @@ async def test_a_smaller_plan_that_is_too_small_is_refused_now_with_what_to_free
     assert await balances(billing, tenant_id) == {"clearing:bank_transfer": 100_000, "revenue": -100_000}
 
 
+@pytest.mark.invariant("S38")
+async def test_what_was_added_until_a_smaller_plan_was_paid_is_told_when_it_begins(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=3)
+    fitting, _ = await subscribed(billing, plan_id=3)
+    order = await place(owner, plan_id=1, billing_cycle="yearly", effective="now")
+    fits = await place(fitting, plan_id=1, billing_cycle="yearly", effective="now")
+    for _ in range(4):
+        await billing.told(tenant_id, "member.joined", {"user_id": str(uuid7()), "role": "member"})
+    await pay_by_transfer(billing, owner, order)
+    await pay_by_transfer(billing, fitting, fits)
+    assert (await subscription(billing, tenant_id))["plan"] == "bronze"
+    told = await billing.rows("select key from mails where key like 'plan_too_small:%'")
+    mine = [row["key"] for row in told if order["id"] in row["key"]]
+    assert len(mine) == 1
+    assert not [row["key"] for row in told if fits["id"] in row["key"]]
+
+
 NOTES = "/api/tenants/credit-notes/"
 
 

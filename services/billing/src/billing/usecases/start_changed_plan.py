@@ -5,10 +5,9 @@ from uuid import UUID
 from billing.domain.invoice import Issuer
 from billing.domain.order import OrderPaymentStatus, OrderStatus
 from billing.domain.subscription import SubscriptionStatus
-from billing.domain.usage import over_quota
 from billing.events import PaidPeriod, PlanAsBought, SubscriptionPlanChanged
 from billing.persistence.unit_of_work import UnitOfWork
-from billing.usecases.steps.subscription_mails import plan_too_small
+from billing.usecases.steps.fitting import tell_if_too_small
 
 
 async def start_changed_plan(uow: UnitOfWork, order_id: UUID, issuer: Issuer) -> bool:
@@ -36,8 +35,7 @@ async def start_changed_plan(uow: UnitOfWork, order_id: UUID, issuer: Issuer) ->
         return False
     await uow.subscriptions.switch(order, subscription.ends_at)
     await uow.orders.move(order, OrderStatus.COMPLETED, OrderPaymentStatus.of_settled(order))
-    if excess := over_quota(await uow.usage.known(order.tenant_id), order.plan.quotas):
-        await uow.send_mail(plan_too_small(order, excess, issuer))
+    await tell_if_too_small(uow, order, issuer)
     if subscription.status is SubscriptionStatus.SUSPENDED:
         # Only what ends the suspension tells of its plan: this fact would make the organization active.
         return True

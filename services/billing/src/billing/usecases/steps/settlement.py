@@ -32,6 +32,7 @@ from billing.events import (
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.crediting import keep_unused
+from billing.usecases.steps.fitting import tell_if_too_small
 from billing.usecases.steps.holding import is_held, tell_why_held
 from billing.usecases.steps.mails import confirmation, invoice_issued
 from billing.usecases.steps.unused_time import credits_too_much
@@ -226,6 +227,8 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     await _tell(uow, order, period, invoice, payment, held=held)
     await uow.send_mail(confirmation(order, invoice))
     await uow.send_mail(invoice_issued(invoice))
+    if order.kind is OrderKind.CHANGE and order.effective_at is None:
+        await tell_if_too_small(uow, order, issuer)
     if held:
         await tell_why_held(uow, order, period, payment, issuer)
     return True
