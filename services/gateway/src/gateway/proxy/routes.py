@@ -70,10 +70,20 @@ def _routes(
     bucket: str | None = None,
     body_bytes: int = JSON_BYTES,
     fresh: bool = False,
+    in_person: bool = False,
 ) -> list[Route]:
     chosen = bucket or ("public" if level is Level.PUBLIC else "person")
     return [
-        Route(path, frozenset(methods.split()), service, level, body_bytes=body_bytes, bucket=chosen, fresh=fresh)
+        Route(
+            path,
+            frozenset(methods.split()),
+            service,
+            level,
+            body_bytes=body_bytes,
+            bucket=chosen,
+            fresh=fresh,
+            in_person=in_person,
+        )
         for methods, path in rows
     ]
 
@@ -335,17 +345,13 @@ BACKUP_ENGINE = [
         ("POST", f"{RESTORE}/vm/"),
         fresh=True,
     ),
-]
-
-BACKUP_ENGINE.append(
-    Route(
-        f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content",
-        frozenset({"GET"}),
+    *_routes(
         "backup-engine",
         Level.ORGANIZATION,
+        ("GET", f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content"),
         in_person=True,
-    )
-)
+    ),
+]
 
 ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
 SERVICES = ("tenancy", "billing", "backup-engine")
