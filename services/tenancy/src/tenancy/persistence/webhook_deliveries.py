@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.webhooks import Attempt, Delivery, Endpoint, State
-from tenancy.persistence.webhook_tables import webhook_attempts, webhook_deliveries
+from tenancy.persistence.tables import webhook_attempts, webhook_deliveries
 
 TRIES_KEPT = 100
 """Tries of one delivery that are kept, the newest: whoever replays it for ever does not fill the disk."""

@@ -12,8 +12,7 @@ from sqlalchemy import RowMapping, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.webhooks import Endpoint, Off, Sealed
-from tenancy.persistence.tables import entitlements
-from tenancy.persistence.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints
+from tenancy.persistence.tables import entitlements, webhook_attempts, webhook_deliveries, webhook_endpoints
 
 SHOWN = [
     column for column in webhook_endpoints.c if column.name not in {"secret_sealed", "former_sealed", "last_turn_at"}

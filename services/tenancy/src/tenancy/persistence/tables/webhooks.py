@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from tenancy.persistence.metadata import metadata
+from tenancy.persistence.tables.columns import metadata
 
 webhook_endpoints = Table(
     "webhook_endpoints",
