@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from common.audit import Sealer
 from common.ids import uuid7
-from tenancy.api.routes import platform_audit
+from tenancy.api import audit_entries
 from tenancy.testing import Tenancy
 
 pytestmark = pytest.mark.integration
@@ -99,7 +99,7 @@ async def test_a_read_that_cannot_be_written_down_does_not_happen(tenancy: Tenan
 async def test_an_export_is_whole_and_each_part_of_it_is_written_down(
     tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform_audit, "EXPORT_PAGE", 2)
+    monkeypatch.setattr(audit_entries, "EXPORT_PAGE", 2)
     actor, me = await done(tenancy, "plan.changed", times=5), uuid7()
     admin = tenancy.client(user_id=me, staff=("admin",))
     answer = await admin.get(BASE + "export/", params={"actor": str(actor)}, headers=WHY)

@@ -55,7 +55,7 @@ class WebhookSecretOut(WebhookEndpointOut):
 
 
 class RotationIn(Body):
-    """How long the former secret goes on to sign, too."""
+    """How long the former secret goes on to sign, too: a day unless said otherwise, at most seven."""
 
     overlap_hours: int = Field(24, ge=0, le=168)
 
