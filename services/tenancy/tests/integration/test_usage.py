@@ -78,6 +78,17 @@ async def test_figures_that_drifted_are_those_that_were_counted_and_nobody_elses
     assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(owner.email)] == ["welcome"]
 
 
+async def test_a_late_report_of_a_month_that_is_over_leaves_the_members_that_it_had(tenancy: Tenancy) -> None:
+    _, tenant = await tenancy.owned()
+    async with tenancy.store.for_tenant(tenant) as uow:
+        await uow.session.execute(tables.usage_metrics.update().values(users_count=9))
+    moment = tenancy.clock.now().isoformat()
+    tenancy.clock.advance(timedelta(days=40))
+    await tenancy.receive(counted_anew(tenant, moment, vms_count=7))
+    (row,) = await tenancy.rows(tenant, tables.usage_metrics)
+    assert (row["vms_count"], row["users_count"]) == (7, 9)
+
+
 async def test_members_are_counted_anew_too(tenancy: Tenancy) -> None:
     _, tenant = await tenancy.owned()
     async with tenancy.store.for_tenant(tenant) as uow:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from tenancy.domain.usage import FIGURES
+from tenancy.domain.usage import FIGURES, UsageMonth
 from tenancy.errors import OrganizationNotYetKnown
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -50,10 +50,15 @@ async def reconcile_usage(
     organization = await uow.organizations.get(uow.tenant_id, lock=True)
     if organization is None:
         raise OrganizationNotYetKnown
+    now = uow.clock.now()
     stored = await figures_of(uow, organization, measured_at)
-    counted = replace(stored.reported(figures, measured_at), users_count=await uow.memberships.count(organization.id))
+    counted = stored.reported(figures, measured_at)
+    is_running = stored.month == UsageMonth.at(organization.subscription_start.date(), now)
+    if is_running:  # of a month that is over, nobody can count the members any more
+        counted = replace(counted, users_count=await uow.memberships.count(organization.id))
     await uow.usage.save(uow.tenant_id, counted)
     if organization.writable:
-        await write_of_limits(uow, letters, organization, await figures_of(uow, organization, uow.clock.now()))
+        running = counted if is_running else await figures_of(uow, organization, now)
+        await write_of_limits(uow, letters, organization, running)
     changes = {name: getattr(counted, name) - getattr(stored, name) for name in FIGURES}
     return {name: change for name, change in changes.items() if change}
