@@ -1,4 +1,4 @@
-"""Impersonation: for a while, somebody of the platform's staff reads an organization's affairs as its owner does."""
+"""Impersonation: for a while, somebody of the platform's staff reads an organization's affairs as its viewers do."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

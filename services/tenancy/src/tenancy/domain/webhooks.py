@@ -30,9 +30,6 @@ LONGEST_WISH = timedelta(hours=24)
 FAILING = timedelta(days=5)
 """An endpoint that has taken nothing for so long is switched off at its next failure: one message is tried for less."""
 
-OVERLAP = timedelta(hours=24)
-"""How long a former secret goes on to sign unless said otherwise; at most seven days."""
-
 GONE = 410
 """With this a receiver says that it wants no more messages (RFC 9110, section 15.5.11)."""
 

@@ -13,6 +13,8 @@ async def announce(uow: UnitOfWork, fact: Envelope) -> int:
         return 0
     listening = await uow.webhook_endpoints.listening(uow.tenant_id, API_ACCESS)
     wanting = [endpoint for endpoint in listening if endpoint.wants(fact.type)]
+    if not wanting:
+        return 0
     body = written(
         message_id=fact.id,
         event_type=fact.type,

@@ -16,6 +16,7 @@ from tenancy.errors import ImpersonationEnded, ImpersonationNotFound, Organizati
 from tenancy.events import SessionRevoked
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import AccessTokens, Letters
+from tenancy.usecases.steps.owner_letters import write_to
 
 STARTED = "impersonation_started"
 
@@ -58,20 +59,13 @@ async def start_impersonation(
     await uow.impersonations.add(started)
     details = {"as_user": str(started.user_id), "until": started.expires_at.isoformat()}
     await uow.audit("impersonation.started", str(started.id), actor=actor, reason=reason, details=details)
-    owner = await uow.people.named(organization.owner_user_id)
-    if owner is not None:
-        letter = letters.write(
-            STARTED,
-            to=owner.email,
-            key=f"{STARTED}:{started.id}",
-            language=owner.language,
-            person=owner.full_name,
-            organization=organization.name,
-            reason=reason,
-            minutes=int(lasting.total_seconds() // 60),
-            due=f"{started.expires_at:%Y-%m-%d %H:%M} UTC",
-        )
-        await uow.send_mail(letter)
+    about = {
+        "reason": reason,
+        "minutes": int(lasting.total_seconds() // 60),
+        "due": f"{started.expires_at:%Y-%m-%d %H:%M} UTC",
+    }
+    key = f"{STARTED}:{started.id}"
+    await write_to(uow, letters, STARTED, organization, key=key, about=lambda _language: about)
     return started
 
 

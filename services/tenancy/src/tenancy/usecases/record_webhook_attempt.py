@@ -7,6 +7,9 @@ from uuid import UUID
 from tenancy.domain.webhooks import Attempt, Delivery, Endpoint, Heard, Off, State, off_after, pause_after
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.owner_letters import write_to
+
+SWITCHED_OFF = "webhook_off"
 
 
 async def record_attempt(
@@ -78,19 +81,12 @@ async def _switch_off(uow: UnitOfWork, letters: Letters, endpoint: Endpoint) -> 
     details = {"off_for": endpoint.off_for, "failing_since": f"{endpoint.failing_since:%Y-%m-%dT%H:%M:%SZ}"}
     await uow.audit("webhook_endpoint.switched_off", str(endpoint.id), actor="tenancy", details=details)
     organization = await uow.organizations.get(uow.tenant_id)
-    owner = await uow.people.named(organization.owner_user_id) if organization else None
-    if organization is None or owner is None:
+    if organization is None:
         return
-    await uow.send_mail(
-        letters.write(
-            "webhook_off",
-            to=owner.email,
-            key=f"webhook_off:{endpoint.id}:{now:%Y%m%d%H%M%S}",
-            language=owner.language,
-            person=owner.full_name,
-            organization=organization.name,
-            host=endpoint.host,
-            gone=endpoint.off_for is Off.GONE,
-            since=f"{endpoint.failing_since:%Y-%m-%d}",
-        )
-    )
+    about = {
+        "host": endpoint.host,
+        "gone": endpoint.off_for is Off.GONE,
+        "since": f"{endpoint.failing_since:%Y-%m-%d}",
+    }
+    key = f"{SWITCHED_OFF}:{endpoint.id}:{now:%Y%m%d%H%M%S}"
+    await write_to(uow, letters, SWITCHED_OFF, organization, key=key, about=lambda _language: about)

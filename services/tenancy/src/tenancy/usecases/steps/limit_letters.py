@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from tenancy.domain.limits import GB, MONTHLY, Level, levels, passed
 from tenancy.domain.organization import Organization
@@ -9,6 +10,7 @@ from tenancy.domain.people import Language
 from tenancy.domain.usage import Usage, UsageMonth
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.owner_letters import write_to
 
 NEARING = "quota_nearing"
 REACHED = "quota_reached"
@@ -41,60 +43,33 @@ async def write_of_limit(
     uow: UnitOfWork, letters: Letters, letter: str, organization: Organization, level: Level
 ) -> None:
     """Queue a letter about one limit; a second one of the same month about the same limit is not written."""
-    owner = await uow.people.named(organization.owner_user_id)
-    if owner is None:
-        return
-    await uow.send_mail(
-        letters.write(
-            letter,
-            to=owner.email,
-            key=f"{letter}:{level.resource}:{level.limit}:{_month(uow, organization)}",
-            language=owner.language,
-            person=owner.full_name,
-            organization=organization.name,
-            resource=_named(level, owner.language),
-            limit=_figure(level.limit, level, owner.language),
-            used=_figure(level.used, level, owner.language),
-        )
-    )
+    key = f"{letter}:{level.resource}:{level.limit}:{_month(uow, organization)}"
+    await write_to(uow, letters, letter, organization, key=key, about=lambda language: _told(level, language))
 
 
 async def _write_of_passed(
     uow: UnitOfWork, letters: Letters, organization: Organization, over: Sequence[Level]
 ) -> None:
-    owner = await uow.people.named(organization.owner_user_id)
-    if owner is None:
-        return
     which = ",".join(f"{level.resource}:{level.limit}" for level in over)
-    shown = [
-        {
-            "resource": _named(level, owner.language),
-            "limit": _figure(level.limit, level, owner.language),
-            "used": _figure(level.used, level, owner.language),
-            "over": _figure(level.over, level, owner.language),
-        }
-        for level in over
-    ]
-    await uow.send_mail(
-        letters.write(
-            PASSED,
-            to=owner.email,
-            key=f"{PASSED}:{hashlib.sha256(which.encode()).hexdigest()[:32]}:{_month(uow, organization)}",
-            language=owner.language,
-            person=owner.full_name,
-            organization=organization.name,
-            plan=organization.entitlements.plan.capitalize(),
-            levels=shown,
-        )
-    )
+    key = f"{PASSED}:{hashlib.sha256(which.encode()).hexdigest()[:32]}:{_month(uow, organization)}"
+
+    def about(language: Language) -> dict[str, Any]:
+        shown = [_told(level, language) | {"over": _figure(level.over, level, language)} for level in over]
+        return {"plan": organization.entitlements.plan.capitalize(), "levels": shown}
+
+    await write_to(uow, letters, PASSED, organization, key=key, about=about)
 
 
 def _month(uow: UnitOfWork, organization: Organization) -> str:
     return str(UsageMonth.at(organization.subscription_start.date(), uow.clock.now()).start)
 
 
-def _named(level: Level, language: Language) -> str:
-    return NAMES.get(level.resource, {}).get(language.value, level.resource)
+def _told(level: Level, language: Language) -> dict[str, Any]:
+    return {
+        "resource": NAMES.get(level.resource, {}).get(language.value, level.resource),
+        "limit": _figure(level.limit, level, language),
+        "used": _figure(level.used, level, language),
+    }
 
 
 def _figure(value: int, level: Level, language: Language) -> str:

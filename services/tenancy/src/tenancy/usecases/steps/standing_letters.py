@@ -5,6 +5,7 @@ from datetime import datetime
 from tenancy.domain.organization import Organization, Status
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.owner_letters import write_to
 
 SUSPENDED = "suspended"
 REACTIVATED = "reactivated"
@@ -22,20 +23,11 @@ async def write_to_owner(
 
     Asking for deletion and calling it off change no version: they are written about each time, once a minute.
     """
-    owner = await uow.people.named(organization.owner_user_id)
-    if owner is None:
-        return
     moment = f":{uow.clock.now():%Y%m%d%H%M}" if letter in {DELETION_ASKED, DELETION_CALLED_OFF} else ""
-    await uow.send_mail(
-        letters.write(
-            letter,
-            to=owner.email,
-            key=f"{letter}:{organization.version}{moment}",
-            language=owner.language,
-            person=owner.full_name,
-            organization=organization.name,
-            plan=organization.entitlements.plan.capitalize(),
-            cancelled=organization.status is Status.CANCELLED,
-            due=f"{due:%Y-%m-%d}" if due else "",
-        )
-    )
+    about = {
+        "plan": organization.entitlements.plan.capitalize(),
+        "cancelled": organization.status is Status.CANCELLED,
+        "due": f"{due:%Y-%m-%d}" if due else "",
+    }
+    key = f"{letter}:{organization.version}{moment}"
+    await write_to(uow, letters, letter, organization, key=key, about=lambda _language: about)
