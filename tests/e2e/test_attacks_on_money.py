@@ -65,6 +65,7 @@ async def test_news_of_paypal_that_is_sent_again_and_again_changes_nothing(new_c
     async with httpx.AsyncClient(base_url=endpoints["paypal"], trust_env=False, timeout=30) as paypal:
         events = (await paypal.get("/_sim/events")).json()["results"]
         mine = [event["event"] for event in events if order["id"] in str(event["event"])]
+        assert mine, "nothing was sent that could be sent again"
         stolen = {"paypal-transmission-id": "1", "paypal-transmission-sig": "AAAA", "paypal-auth-algo": "SHA256withRSA"}
         for event in [*mine, *(each | {"id": f"WH-{uuid4()}"} for each in mine)]:
             answer = await payer.http.post("/webhooks/paypal/", json=event, headers=stolen)
@@ -95,8 +96,7 @@ async def test_a_coupon_for_one_use_is_used_once_at_once_and_not_again_while_its
     answers = await asyncio.gather(
         *(people[at % 3].http.post(ORDERS, json=order(people[at % 3], at)) for at in range(51))
     )
-    counted = Counter(answer.status_code for answer in answers)
-    assert (counted[201], set(counted)) == (1, set(counted) & {201, 422, 429})
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 50}
     at, won = next((at, answer.json()) for at, answer in enumerate(answers) if answer.status_code == 201)
     winner = people[at % 3]
     assert won["total_amount"] == "12500"
