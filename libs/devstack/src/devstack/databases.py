@@ -4,11 +4,9 @@ import secrets as random
 import string
 from typing import Any
 
-from billing.bootstrap import create_plans
 from common.persistence.migrate import upgrade
 from common.persistence.provision import create_database, create_roles
 from common.settings import load
-from tenancy.bootstrap import create_staff
 
 from devstack.members import BILLING, TENANCY, WITH_DATABASE, Member
 from devstack.secrets import StackSecrets
@@ -38,11 +36,15 @@ async def prepare(admin_url: str, kept: StackSecrets) -> None:
     for member in WITH_DATABASE:
         # One after the other: Alembic has one context per process.
         await _prepare(member, admin_url, kept)
+    from billing.bootstrap import create_plans  # as of `Member`: only when it is needed
+
     await create_plans(load(BILLING.settings))
 
 
 async def staff() -> list[dict[str, Any]]:
     """Create the platform's admins with new credentials; return them for the endpoints file."""
+    from tenancy.bootstrap import create_staff
+
     settings = load(TENANCY.settings)
     found = []
     for email in STAFF:

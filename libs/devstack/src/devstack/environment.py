@@ -93,7 +93,9 @@ def applied(values: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.clear()
+        # Never empty in between: other threads start servers meanwhile, and hand on what they find.
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)
 
 

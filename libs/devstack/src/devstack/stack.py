@@ -92,13 +92,10 @@ class Stack:
         ports = Ports.chosen()
         for name in simulation.wanted():
             self._spawn_simulator(name, kept, ports)
-        (postgres, rabbitmq), announced = await asyncio.gather(self._servers(), self._announcements())
-        urls = await asyncio.to_thread(_broker_users, rabbitmq, kept)
-        place = (postgres.host, postgres.port)
+        (place, announced), urls = await asyncio.gather(self._databases(kept, ports), self._broker(kept))
         filled = environment.filled(self.folder, kept, ports, postgres=place, broker=urls)
         self.environment = os.environ | filled | environment.of_announced(announced) | self._settings
         with environment.applied(self.environment):
-            await databases.prepare(postgres.url, kept)
             for name in PARTS:
                 self.spawn(name)
             staff = await databases.staff()
@@ -106,13 +103,24 @@ class Stack:
         self.endpoints = endpoints.of(ports, announced, staff)
         return self.endpoints
 
-    async def _servers(self) -> tuple[PostgresServer, RabbitServer]:
-        urls = {} if self._own_servers else os.environ
-        postgres, rabbitmq = urls.get("EBM_POSTGRES_URL"), urls.get("EBM_RABBITMQ_URL")
-        return await asyncio.gather(
-            asyncio.to_thread(lambda: PostgresServer.found(postgres) if postgres else self.postgres.start()),
-            asyncio.to_thread(lambda: found_by_environment(rabbitmq) if rabbitmq else self.rabbitmq.start()),
+    async def _databases(self, kept: StackSecrets, ports: Ports) -> tuple[tuple[str, int], dict[str, Any]]:
+        """Bring the databases to this code; return PostgreSQL's place and what the simulators announced."""
+        url = "" if self._own_servers else os.environ.get("EBM_POSTGRES_URL")
+        server, announced = await asyncio.gather(
+            asyncio.to_thread(lambda: PostgresServer.found(url) if url else self.postgres.start()),
+            self._announcements(),
         )
+        place = (server.host, server.port)
+        filled = environment.filled(self.folder, kept, ports, postgres=place, broker=None)
+        with environment.applied(os.environ | filled | environment.of_announced(announced) | self._settings):
+            await databases.prepare(server.url, kept)
+        return place, announced
+
+    async def _broker(self, kept: StackSecrets) -> Mapping[str, str]:
+        """Start RabbitMQ; return each service's URL."""
+        url = "" if self._own_servers else os.environ.get("EBM_RABBITMQ_URL")
+        server = await asyncio.to_thread(lambda: found_by_environment(url) if url else self.rabbitmq.start())
+        return await asyncio.to_thread(_broker_users, server, kept)
 
     def _spawn_simulator(self, name: str, kept: StackSecrets, ports: Ports) -> None:
         told = simulation.told(self.folder, kept, ports, simulation.SMALL)
