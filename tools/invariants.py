@@ -1,9 +1,9 @@
 """`make invariants`: which sentences of docs/invariants.md have a test that ran and passed, and which tests can fail.
 
-First all marked tests run once. Then, for the numbers that the document's introduction lists and for those that have a
-mutation besides, the guarded mechanism is switched off in a copy of the sources (tools/mutations/*.toml), one mechanism
-after the other, and one of the number's unit and integration tests must fail. All that was found is in
-.devstack/invariants.json.
+First the marked tests run once, but for end-to-end tests of sentences that a cheaper one proves too. Then, for the
+numbers that the document's introduction lists and for those that have a mutation besides, the guarded mechanism is
+switched off in a copy of the sources (tools/mutations/*.toml), one mechanism after the other, and one of the number's
+unit and integration tests must fail. All that was found is in .devstack/invariants.json.
 
 Exit code 1 when a marked test fails, a marker names no sentence, a required number has no passing test, a mutation
 survives or no longer applies, or a listed number has none.
@@ -89,10 +89,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _plain(asked: argparse.Namespace, wanted: list[str]) -> list[str]:
-    """What to run without a mutation: all that is marked, or the unit and integration tests of some numbers."""
+    """What to run without a mutation: what is marked, or the unit and integration tests of some numbers."""
     workers = ["-q", "-n", WORKERS, "--dist", "loadfile"]
     if not asked.only and not asked.mutations_only:
-        return [*workers, "-m", "invariant and not long"]
+        return [*workers, "-p", "pytest_spared", "-m", "invariant and not long"]
     os.environ[NUMBERS_SETTING] = ",".join(wanted)
     return [*workers, "-p", "pytest_numbers", *test_files(ROOT, wanted)]
 

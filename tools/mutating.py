@@ -13,17 +13,18 @@ import os
 import re
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.testing.waiting import PATIENCE_SETTING
 from pytest_numbers import NUMBERS_SETTING, SECONDS_SETTING
-from testing_run import PYTEST, Outcome, Servers, pytest_environment, read_outcome
+from testing_run import PLUGINS, Outcome, Servers, pytest_environment, read_outcome
 
 AT_ONCE = 2
 """Mutations tried at a time: one per core of the smallest machine that we run on."""
@@ -150,6 +151,29 @@ def judge(mutation: Mutation, outcome: Outcome, plain: Outcome) -> Verdict:
     return Verdict(mutation, "killed", test, proof.reason)
 
 
+class Forks:
+    """A process that has imported the libraries, and forks a run of pytest when it is asked; see `pytest_forks`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._ask, self._answer = process.stdin, process.stdout
+
+    async def run(self, arguments: list[str], folder: Path, environment: Mapping[str, str], output: Path) -> int:
+        """Run to the end or to the end of our patience, in a group of its own so that nothing of it is left."""
+        told = {"arguments": arguments, "folder": str(folder), "environment": environment, "output": str(output)}
+        self._ask.write(json.dumps(told).encode() + b"\n")
+        group = int(await self._answer.readline())
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return int(await self._answer.readline())
+        except TimeoutError:
+            _end(group)
+            return int(await self._answer.readline())
+        finally:
+            _end(group)
+
+
 class Tree:
     """A copy of the sources and tests, for one mutation after the other."""
 
@@ -160,7 +184,24 @@ class Tree:
     def import_path(self) -> list[Path]:
         return [self.root / "tools", *self.root.glob("libs/*/src"), *self.root.glob("services/*/src")]
 
-    async def run(self, mutation: Mutation, found: Servers, plain: Outcome, killer: str | None = None) -> Verdict:
+    @asynccontextmanager
+    async def forks(self) -> AsyncIterator[Forks]:
+        """Start what runs pytest on this tree."""
+        packages = sorted(path.parent.name for path in self.root.glob("*/*/src/*/__init__.py"))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, self.root / "tools" / "pytest_forks.py", *packages, cwd=self.root,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, self.import_path()))},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            yield Forks(process)
+        finally:
+            process.kill()
+            await process.wait()
+
+    async def run(
+        self, forks: Forks, mutation: Mutation, found: Servers, plain: Outcome, killer: str | None = None
+    ) -> Verdict:
         """Try one mutation, on its killer first; the copy is as before when this returns."""
         started = time.monotonic()
         path = self.root / mutation.file
@@ -172,43 +213,33 @@ class Tree:
         try:
             verdict = Verdict(mutation, "survived")
             if killer is not None and killer in plain.proofs:
-                verdict = judge(mutation, await self._pytest(mutation, found, plain, [killer]), plain)
+                verdict = judge(mutation, await self._pytest(forks, mutation, found, plain, [killer]), plain)
             if verdict.result != "killed":
                 files = test_files(self.root, [mutation.number])
-                verdict = judge(mutation, await self._pytest(mutation, found, plain, files), plain)
+                verdict = judge(mutation, await self._pytest(forks, mutation, found, plain, files), plain)
         finally:
             _write(path, before)
         return Verdict(mutation, verdict.result, verdict.test, verdict.reason, time.monotonic() - started)
 
-    async def _pytest(self, mutation: Mutation, found: Servers, plain: Outcome, tests: list[str]) -> Outcome:
+    async def _pytest(
+        self, forks: Forks, mutation: Mutation, found: Servers, plain: Outcome, tests: list[str]
+    ) -> Outcome:
+        if not tests:
+            return Outcome(exit_code=5)
         with tempfile.TemporaryDirectory(prefix="ebm-mutation-") as name:
             record, seconds = Path(name) / "record.json", Path(name) / "seconds.json"
             seconds.write_text(json.dumps({test: proof.seconds for test, proof in plain.proofs.items()}))
             environment = pytest_environment(found, record, self.import_path())
             environment |= {NUMBERS_SETTING: mutation.number, SECONDS_SETTING: str(seconds)}
             environment |= {PATIENCE_SETTING: str(CONDITION_SECONDS)}
-            command = [*PYTEST, "-p", "pytest_numbers", "-p", "no:cacheprovider", "-q", "-x", "--tb=short", *tests]
-            if not tests:
-                return Outcome(exit_code=5)
-            return read_outcome(await _call(command, self.root, environment, Path(name) / "output"), record)
+            chosen = ["-p", "pytest_numbers", "-p", "no:cacheprovider", "-q", "-x", "--tb=short", *tests]
+            code = await forks.run([*PLUGINS, *chosen], self.root, environment, Path(name) / "output")
+            return read_outcome(code, record)
 
 
-async def _call(command: list[str], cwd: Path, environment: dict[str, str], output: Path) -> int:
-    """Run to the end or to the end of our patience, in a group of its own so that nothing of it is left."""
-    with output.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=cwd, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=stream, stderr=stream,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await process.wait()
-        except TimeoutError:
-            return -signal.SIGKILL
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+def _end(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 def _write(path: Path, text: str) -> None:
@@ -235,10 +266,11 @@ async def try_all(
     verdicts: dict[Mutation, Verdict] = {}
 
     async def work(tree: Tree) -> None:
-        while waiting:
-            mutation = waiting.pop()
-            verdicts[mutation] = await tree.run(mutation, found, plain, known.get(mutation.name))
-            print(verdicts[mutation], flush=True)
+        async with tree.forks() as forks:
+            while waiting:
+                mutation = waiting.pop()
+                verdicts[mutation] = await tree.run(forks, mutation, found, plain, known.get(mutation.name))
+                print(verdicts[mutation], flush=True)
 
     with tempfile.TemporaryDirectory(prefix="ebm-mutations-") as folder:
         async with asyncio.TaskGroup() as group:

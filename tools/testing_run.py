@@ -129,7 +129,7 @@ def _remove_left_over(folder: Path) -> None:
             remove_placed(found)
 
 
-PYTEST = [sys.executable, "-m", "pytest", "-p", "pytest_record", "-p", "pytest_one_stack"]
+PLUGINS = ["-p", "pytest_record", "-p", "pytest_one_stack"]
 
 
 def run_pytest(arguments: list[str], found: Servers) -> Outcome:
@@ -137,7 +137,7 @@ def run_pytest(arguments: list[str], found: Servers) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="ebm-record-") as name:
         record = Path(name) / "record.json"
         environment = pytest_environment(found, record, [ROOT / "tools"])
-        command = [*PYTEST, *arguments]
+        command = [sys.executable, "-m", "pytest", *PLUGINS, *arguments]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
         return read_outcome(done.returncode, record)
 
