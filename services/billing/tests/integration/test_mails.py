@@ -3,13 +3,17 @@
 import base64
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from billing.adapters.invoice_pdf import credit_note_pdf
-from billing.testing import Billing, by_momo, initiate, place, until_paid, verify
+from billing.domain.money import Money
+from billing.domain.order import CHANGE_HOLDS
+from billing.domain.wording import amount_text
+from billing.testing import Billing, by_momo, initiate, place, subscribed, until_paid, verify
 from billing.workflows.attaching import Attaching
 from common.mail import Mailer
 from common.settings import MailSettings
@@ -100,6 +104,59 @@ async def test_how_to_pay_by_transfer_is_told_with_the_reference_in_both_halves(
     for half in (told["text"], told["html"]):
         assert details["reference"] in half
         assert details["account_number"] in half
+
+
+async def _approve(billing: Billing, payment: dict[str, Any], amount: str) -> None:
+    path = f"/api/tenants/payments/{payment['payment_id']}/verify_bank_transfer/"
+    answer = await billing.client(staff=["finance"]).post(path, json={"approve": True, "amount": amount})
+    assert answer.status_code == 200, answer.text
+
+
+def _plain(text: str) -> str:
+    return text.replace("\u00a0", " ")
+
+
+async def test_too_little_and_too_much_are_each_told_once(billing: Billing, post: Post) -> None:
+    address, buyer = _address(), billing.client(language="fr")
+    order = await place(buyer, customer_email=address)
+    await _approve(billing, await initiate(buyer, order, 3), "20000")
+    too_little = [mail for mail in await post.sent_to(address) if "incomplet" in mail["subject"]]
+    assert len(too_little) == 1
+    for half in (too_little[0]["text"], too_little[0]["html"]):
+        assert "20 000 XAF" in _plain(half)
+        assert "30 000 XAF" in _plain(half)
+    await _approve(billing, await initiate(buyer, order, 3), "37000")
+    told = [mail["subject"] for mail in await post.sent_to(address)]
+    assert len([subject for subject in told if "incomplet" in subject]) == 1
+    assert len([subject for subject in told if "Paiement reçu" in subject]) == 1
+    (too_much,) = [mail for mail in await post.sent_to(address) if "en trop" in mail["subject"]]
+    assert "7 000 XAF" in _plain(too_much["text"])
+
+
+async def test_who_pays_twice_is_told_that_the_second_is_his_credit(world: Any, post: Post) -> None:
+    billing = world.billing
+    address, buyer = _address(), billing.client(language="en")
+    order = await place(buyer, customer_email=address)
+    attempts = [await initiate(buyer, order, 2, phone_number="46733123454") for _ in range(2)]
+    for row in await billing.rows("select provider_reference from payments where order_id = $1", id=UUID(order["id"])):
+        await world.decide(row["provider_reference"], "SUCCESSFUL")
+    await until_paid(buyer, order)
+    tenant_id = await billing.provision(order)
+    for attempt in attempts * 3:
+        await billing.checkout.ask(tenant_id, UUID(attempt["payment_id"]))
+    (told,) = [mail for mail in await post.sent_to(address) if "Paid too much" in mail["subject"]]
+    assert "50,000 XAF" in _plain(told["text"])
+
+
+async def test_money_for_an_order_that_was_overtaken_is_told_to_be_here(billing: Billing) -> None:
+    owner, _tenant_id = await subscribed(billing, plan_id=2)
+    started = await initiate(owner, await place(owner, plan_id=3), 3)
+    billing.clock.advance(CHANGE_HOLDS + timedelta(hours=1))
+    amount = started["bank_details"]["amount"]
+    await _approve(billing, started, amount)
+    written = "select subject, body_text, language from mails where key = $1"
+    (told,) = await billing.rows(written, key=f"order_outdated:{started['payment_id']}")
+    assert amount_text(Money(int(amount), "XAF"), told["language"]) in told["body_text"]
 
 
 async def test_a_mail_names_no_document_of_another_organization(billing: Billing) -> None:

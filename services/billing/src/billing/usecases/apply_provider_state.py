@@ -72,7 +72,7 @@ async def _complete(
     if not moved:
         return
     log.info("payment completed", extra={"payment_id": str(payment.id), "order_id": str(order.id)})
-    order = await take_in(uow, order, payment, charged, payment.amount)
+    order = await take_in(uow, order, payment, charged, payment.amount, issuer)
     if not await settle(uow, order, issuer, payment):
         await restate(uow, order)
 

@@ -62,7 +62,7 @@ async def approve_transfer(
         receipt_reference=movement,
         completed_at=uow.clock.now(),
     )
-    order = await take_in(uow, order, payment, arrived, arrived)
+    order = await take_in(uow, order, payment, arrived, arrived, issuer)
     if not await settle(uow, order, issuer, payment):
         await restate(uow, order)
     await uow.audit(

@@ -13,6 +13,7 @@ from common.persistence import MailMessage
 from billing.domain.credit_note import CreditNote
 from billing.domain.dispute import Dispute
 from billing.domain.invoice import Invoice, Issuer
+from billing.domain.money import Money
 from billing.domain.order import Customer, Order
 from billing.domain.payment import Payment
 from billing.domain.period import Period
@@ -25,6 +26,9 @@ MAILS = (
     "order_received",
     "how_to_pay",
     "payment_confirmed",
+    "part_received",
+    "credit_kept",
+    "order_outdated",
     "payment_failed",
     "transfer_rejected",
     "invoice",
@@ -56,11 +60,14 @@ LABELS = {
     "max_vms": ("Machines virtuelles", "Virtual machines"),
     "holder": ("Titulaire", "Holder"),
     "iban": ("IBAN", "IBAN"),
+    "kept": ("Votre crédit", "Your credit"),
+    "left_to_pay": ("Reste à payer", "Left to pay"),
     "invoice": ("Facture", "Invoice"),
     "monthly": ("mensuelle", "monthly"),
     "order": ("Commande", "Order"),
     "plan": ("Formule", "Plan"),
     "reason": ("Motif", "Reason"),
+    "received": ("Montant reçu", "Amount received"),
     "reference": ("Référence à rappeler", "Reference to quote"),
     "suspended": ("Suspension le", "Suspension on"),
     "swift": ("SWIFT", "SWIFT"),
@@ -197,6 +204,43 @@ def confirmation(order: Order, invoice: Invoice) -> MailMessage:
             ("credit_left", amount_text(order.unspent, order.language) if order.unspent else None),
         ],
         order_number=order.number,
+    )
+
+
+def part_received(order: Order, payment: Payment, received: Money, issuer: Issuer) -> MailMessage:
+    """Tell the customer that a part of his money is here, and how much of the order is left to pay."""
+    return _about_order(
+        "part_received",
+        payment.id,
+        order,
+        issuer,
+        [
+            ("order", order.number),
+            ("received", amount_text(received, order.language)),
+            ("left_to_pay", amount_text(order.outstanding, order.language)),
+        ],
+    )
+
+
+def credit_kept(order: Order, payment: Payment, surplus: Money, issuer: Issuer) -> MailMessage:
+    """Tell the customer what he paid beyond what the order needed, and that it is his."""
+    return _about_order(
+        "credit_kept",
+        payment.id,
+        order,
+        issuer,
+        [("order", order.number), ("kept", amount_text(surplus, order.language))],
+    )
+
+
+def order_outdated(order: Order, payment: Payment, issuer: Issuer) -> MailMessage:
+    """Tell the customer that his money is here and why the order that it was for buys nothing any more."""
+    return _about_order(
+        "order_outdated",
+        payment.id,
+        order,
+        issuer,
+        [("order", order.number), ("received", amount_text(payment.settled or payment.charged, order.language))],
     )
 
 

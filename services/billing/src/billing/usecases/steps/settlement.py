@@ -34,12 +34,16 @@ from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.crediting import keep_unused
 from billing.usecases.steps.fitting import tell_if_too_small
 from billing.usecases.steps.holding import is_held, tell_why_held
-from billing.usecases.steps.mails import confirmation, invoice_issued
+from billing.usecases.steps.mails import confirmation, credit_kept, invoice_issued, order_outdated, part_received
 from billing.usecases.steps.unused_time import credits_too_much
 
 
-async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Money, worth: Money) -> Order:
+async def take_in(
+    uow: UnitOfWork, order: Order, payment: Payment, charged: Money, worth: Money, issuer: Issuer
+) -> Order:
     """Book a payment that has just become ``completed``: to its order as far as it is due, the rest as credit.
+
+    What does not just pay the order, too little, too much, twice or too late, is told to the customer.
 
     Args:
         uow: Open for the order's tenant.
@@ -47,6 +51,7 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
         payment: Locked, and moved to ``completed`` by this transaction.
         charged: What the provider took, in its currency.
         worth: The same in the order's currency.
+        issuer: Who writes the mails.
 
     Returns:
         The order with what it has received now.
@@ -60,15 +65,27 @@ async def take_in(uow: UnitOfWork, order: Order, payment: Payment, charged: Mone
     if surplus := worth - to_order:
         await uow.ledger.book(order.tenant_id, kept_as_credit(payment.id, surplus))
         await uow.cases.open(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
+        await uow.send_mail(credit_kept(order, payment, surplus, issuer))
     locked = await uow.orders.lock(order.id)
     assert locked is not None
     if locked.outstanding and locked.status not in SETTLED:
         await uow.ledger.hold_credit(locked.tenant_id, locked.amounts.currency)
         if await is_outdated(uow, locked, await uow.subscriptions.lock(locked.tenant_id)):
             # It buys nothing any more: what was paid is a case, and the customer's credit stays his.
-            await uow.cases.open(payment, "order_outdated", {"order_number": locked.number})
+            await _buys_nothing(uow, locked, payment, issuer)
             return locked
-    return await use_credit(uow, locked)
+    paid = await use_credit(uow, locked)
+    if paid.outstanding and paid.status not in SETTLED:
+        await uow.send_mail(part_received(paid, payment, to_order, issuer))
+    return paid
+
+
+async def _buys_nothing(uow: UnitOfWork, order: Order, payment: Payment, issuer: Issuer) -> None:
+    """Show money for an outdated order to a person, and tell the customer that it waits for one."""
+    await uow.cases.open(payment, "order_outdated", {"order_number": order.number})
+    taken = await uow.payments.find(payment.id)
+    assert taken is not None
+    await uow.send_mail(order_outdated(order, taken, issuer))
 
 
 async def restate(uow: UnitOfWork, order: Order, wanted: OrderStatus | None = None) -> None:
@@ -208,7 +225,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     running = await uow.subscriptions.lock(order.tenant_id)
     if await is_outdated(uow, order, running):
         if payment is not None:
-            await uow.cases.open(payment, "order_outdated", {"order_number": order.number})
+            await _buys_nothing(uow, order, payment, issuer)
         return False
     held = running is not None and await is_held(uow, running)
     period = await _period(uow, order, running, held=held)
