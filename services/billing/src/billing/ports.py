@@ -320,6 +320,9 @@ class ReceiptStore(Protocol):
     async def get(self, name: str) -> bytes:
         """Return a kept file; raises FileNotFoundError."""
 
+    async def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+
 
 DrawCreditNote = Callable[[CreditNote, Invoice], bytes]
 """Returns a credit note as PDF, beside the invoice that it corrects; the same ones always give the same bytes."""

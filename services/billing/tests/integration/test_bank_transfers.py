@@ -103,6 +103,14 @@ async def test_a_rejected_transfer_fails_with_the_reason_and_the_order_may_be_pa
     assert (await initiate(buyer, order, 3))["status"] == "submitted"
 
 
+@pytest.mark.parametrize("note", ["", "   "])
+async def test_no_transfer_is_rejected_without_a_word_to_its_customer(billing: Billing, note: str) -> None:
+    buyer, order, payment = await submitted(billing)
+    answer = await check(billing.client(staff=["finance"]), payment, approve=False, note=note)
+    assert answer.status_code == 422, answer.text
+    assert (await verify(buyer, order))["payment_status"] == "pending"
+
+
 async def test_a_partial_amount_leaves_the_rest_to_pay(billing: Billing) -> None:
     buyer, order, payment = await submitted(billing)
     await check(billing.client(staff=["finance"]), payment, amount="20000")
@@ -202,6 +210,65 @@ async def test_the_same_file_again_is_refused_and_a_large_one_too(billing: Billi
     assert (again.status_code, again.json()["code"]) == (409, "receipt_already_known")
     large = await send(buyer, payment, b"%PDF-1.4" + b"0" * 5_000_001)
     assert (large.status_code, large.json()["code"]) == (413, "receipt_too_large")
+
+
+@pytest.mark.invariant("S41")
+@pytest.mark.parametrize(("different", "taken"), [(False, 1), (True, 5)])
+async def test_of_files_that_are_sent_at_once_few_are_kept_and_each_once(
+    billing: Billing, different: bool, taken: int
+) -> None:
+    buyer, _order, payment = await submitted(billing)
+    same = _pdf()
+    answers = await asyncio.gather(*(send(buyer, payment, _pdf() if different else same) for _ in range(50)))
+    assert sorted(answer.status_code for answer in answers) == [201] * taken + [409] * (50 - taken)
+    rows = await billing.rows("select tenant_id from receipts where payment_id = $1", i=UUID(payment["payment_id"]))
+    assert len(rows) == taken
+    kept = [
+        path for path in (billing.settings.receipts_folder / str(rows[0]["tenant_id"])).rglob("*") if path.is_file()
+    ]
+    assert len(kept) == taken
+
+
+@pytest.mark.invariant("S41")
+async def test_one_receipt_for_two_transfers_is_shown_to_finance_and_to_no_other_customer(billing: Billing) -> None:
+    (mine, _, first), (stranger, _, second), (_, _, bare) = [await submitted(billing) for _ in range(3)]
+    content = _pdf()
+    assert [(await send(mine, first, content)).status_code, (await send(stranger, second, content)).status_code] == [
+        201,
+        201,
+    ]
+    listed = (await billing.client(staff=["finance"]).get("/api/admin/payments/?limit=100")).json()["results"]
+    seen = {found["id"]: (found["has_receipt"], found["receipt_repeats"]) for found in listed}
+    assert seen[first["payment_id"]] == (True, [second["payment_id"]])
+    assert seen[second["payment_id"]] == (True, [first["payment_id"]])
+    assert seen[bare["payment_id"]] == (False, [])
+
+
+@pytest.mark.invariant("S41")
+async def test_a_customer_reads_his_own_receipt_back_and_nobody_elses(billing: Billing) -> None:
+    buyer, _order, payment = await submitted(billing)
+    path, content = f"{PAYMENTS}{payment['payment_id']}/receipt/", _pdf()
+    assert (await buyer.get(path)).status_code == 404
+    await send(buyer, payment, content)
+    read = await buyer.get(path)
+    assert (read.content, read.headers["content-type"]) == (content, "application/pdf")
+    assert read.headers["content-disposition"].startswith("attachment")
+    for other in (billing.client(), billing.client(tenant_id=uuid7(), roles=["owner"])):
+        refused = await other.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (404, "payment_not_found")
+
+
+async def test_finance_sees_what_arrived_beside_what_was_asked_for(billing: Billing) -> None:
+    _buyer, order, payment = await submitted(billing)
+    staff = billing.client(staff=["finance"])
+    await check(staff, payment, amount="20000")
+    query = {"status": "completed", "order_id": order["id"]}
+    (listed,) = (await staff.get("/api/admin/payments/", params=query)).json()["results"]
+    assert (listed["charged_amount"], listed["received_amount"], listed["received_currency"]) == (
+        "50000",
+        "20000",
+        "XAF",
+    )
 
 
 @pytest.mark.invariant("S41")

@@ -100,6 +100,22 @@ async def test_a_customers_own_limit_holds_across_his_organizations(billing: Bil
     assert (await billing.client().post(ORDERS, json=order_body(coupon_code=code))).status_code == 201
 
 
+@pytest.mark.invariant("S32")
+async def test_a_customers_own_limit_holds_for_orders_that_he_places_at_once(billing: Billing) -> None:
+    code, me = await coupon(billing, max_per_customer=2), uuid7()
+    places = [billing.client(user_id=me, tenant_id=uuid7()) for _ in range(50)]
+    answers = await asyncio.gather(
+        *(
+            client.post(ORDERS, json=order_body(coupon_code=code, kind="new", customer_name=f"Filiale {number}"))
+            for number, client in enumerate(places)
+        )
+    )
+    assert {answer.status_code for answer in answers} == {201, 422}
+    held = "select 1 from orders where coupon_code = $1 and status not in ('cancelled', 'failed')"
+    assert len(await billing.rows(held, code=code)) == await uses(billing, code)
+    assert 1 <= await uses(billing, code) <= 2
+
+
 @pytest.mark.parametrize(
     ("terms", "status", "code"),
     [

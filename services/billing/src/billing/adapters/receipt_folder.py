@@ -48,3 +48,7 @@ class ReceiptFolder:
     async def get(self, name: str) -> bytes:
         """Read a file back."""
         return await asyncio.to_thread(self._path(name).read_bytes)
+
+    async def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+        await asyncio.to_thread(self._path(name).unlink, missing_ok=True)

@@ -1,10 +1,11 @@
 """Receipts: the files that customers send as evidence of a bank transfer."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -58,6 +59,26 @@ class Receipts:
         same = select(receipts.c.id).where(receipts.c.sha256 == sha256).exists()
         count, repeated = (await self._session.execute(select(of_payment, same))).one()
         return int(count), bool(repeated)
+
+    async def repeats(self, payment_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
+        """Return which of these payments have a receipt, and for which others the very same file was sent.
+
+        Through the staff's door those of all tenants: a customer is not told of them, and a person has to look.
+        """
+        other = receipts.alias("other")
+        same = and_(other.c.sha256 == receipts.c.sha256, other.c.payment_id != receipts.c.payment_id)
+        found: dict[UUID, list[UUID]] = {}
+        rows = await self._session.execute(
+            select(receipts.c.payment_id, other.c.payment_id.label("repeats"))
+            .select_from(receipts.outerjoin(other, same))
+            .where(receipts.c.payment_id.in_(payment_ids))
+            .order_by(other.c.payment_id)
+        )
+        for row in rows:
+            known = found.setdefault(row.payment_id, [])
+            if row.repeats is not None and row.repeats not in known:
+                known.append(row.repeats)
+        return found
 
     async def any_of(self, payment_id: UUID) -> bool:
         """Say whether a receipt was sent for the payment."""

@@ -4,6 +4,7 @@ import hashlib
 from uuid import UUID
 
 import puremagic
+from common.errors import DomainError
 from common.ids import uuid7
 
 from billing.domain.payment import Payment, PaymentStatus
@@ -16,8 +17,9 @@ from billing.errors import (
     ReceiptTypeUnsupported,
 )
 from billing.persistence.receipts import Receipt
-from billing.persistence.unit_of_work import BillingStore
+from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import ReceiptStore
+from billing.usecases.steps.held import held_payment
 
 KINDS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
 """What a receipt may be, and the extension that we give it."""
@@ -48,7 +50,7 @@ def content_type(content: bytes) -> str:
 async def receive_receipt(
     store: BillingStore, receipts: ReceiptStore, payment: Payment, content: bytes, *, user_id: UUID, limit_bytes: int
 ) -> Receipt:
-    """Keep the file, then record it; a file whose record fails is never named by anything.
+    """Keep the file, then record it while the payment is held; a file that is refused then is removed again.
 
     Raises:
         ReceiptNotWanted: The payment is no transfer that waits for its check.
@@ -57,18 +59,13 @@ async def receive_receipt(
         ReceiptAlreadyKnown: The organization sent this very file before.
         ReceiptsEnough: The payment has as many as it may have.
     """
-    if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
-        raise ReceiptNotWanted(status=payment.status.value)
+    _must_wait(payment)
     if len(content) > limit_bytes:
         raise ReceiptTooLarge(limit_bytes=limit_bytes)
     kind = content_type(content)
     digest = hashlib.sha256(content).hexdigest()
     async with store.for_tenant(payment.tenant_id) as uow:
-        count, repeated = await uow.receipts.known(payment.id, digest)
-    if repeated:
-        raise ReceiptAlreadyKnown
-    if count >= MOST:
-        raise ReceiptsEnough(limit=MOST)
+        await _must_be_new(uow, payment, digest)
     receipt_id = uuid7()
     receipt = Receipt(
         id=receipt_id,
@@ -80,7 +77,27 @@ async def receive_receipt(
         uploaded_by=user_id,
     )
     await receipts.put(receipt.object_name, content)
-    async with store.for_tenant(payment.tenant_id) as uow:
-        if not await uow.receipts.add(payment, receipt):
-            raise ReceiptAlreadyKnown
+    try:
+        async with store.for_tenant(payment.tenant_id) as uow:
+            _order, held = await held_payment(uow, payment.id)
+            _must_wait(held)
+            await _must_be_new(uow, held, digest)
+            if not await uow.receipts.add(held, receipt):
+                raise ReceiptAlreadyKnown
+    except DomainError:
+        await receipts.remove(receipt.object_name)
+        raise
     return receipt
+
+
+def _must_wait(payment: Payment) -> None:
+    if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
+        raise ReceiptNotWanted(status=payment.status.value)
+
+
+async def _must_be_new(uow: UnitOfWork, payment: Payment, digest: str) -> None:
+    count, repeated = await uow.receipts.known(payment.id, digest)
+    if repeated:
+        raise ReceiptAlreadyKnown
+    if count >= MOST:
+        raise ReceiptsEnough(limit=MOST)

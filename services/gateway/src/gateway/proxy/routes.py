@@ -275,7 +275,7 @@ BILLING = [
     *_routes(
         "billing",
         Level.TOKEN,
-        ("POST", "/api/tenants/payments/{payment_id}/receipt/"),
+        ("GET POST", "/api/tenants/payments/{payment_id}/receipt/"),
         ("POST", "/api/admin/bank-statements/"),
         body_bytes=RECEIPT_BYTES,
     ),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from billing.api.amounts import positive
 from billing.api.dependencies import Finance, ToolsDep
+from billing.api.receipts import receipt_file
 from billing.api.schemas.office import OfficeCouponOut
 from billing.api.schemas.payments import CouponIn, CouponOut, SwitchIn, TransferOut
 from billing.domain.coupon import Coupon, normalised
@@ -34,9 +35,10 @@ async def list_payments(
         payments = await uow.payments.page(
             paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
         )
+        receipts = await uow.receipts.repeats([payment.id for payment in payments])
         await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id, tenant_id=organization_id)
     return paging.page(
-        payments, lambda payment: TransferOut.of_tenant(payment, language), lambda payment: (payment.id,)
+        payments, lambda payment: TransferOut.of_tenant(payment, language, receipts), lambda payment: (payment.id,)
     )
 
 
@@ -48,13 +50,7 @@ async def get_receipt(payment_id: UUID, who: Finance, tools: ToolsDep) -> Respon
         if payment is None or receipt is None:
             raise PaymentNotFound
         await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, tenant_id=payment.tenant_id)
-    content = await tools.receipts.get(receipt.object_name)
-    name = receipt.object_name.rpartition("/")[2]
-    return Response(
-        content,
-        media_type=receipt.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
-    )
+    return await receipt_file(tools.receipts, receipt)
 
 
 def _minor(amounts: dict[str, str]) -> dict[str, int]:

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from common.auth import Principal, requires_person
 from common.web import LanguageDep, Page, PagingDep
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter, File, Response, UploadFile
 
 from billing.api.amounts import amount_in
 from billing.api.dependencies import Finance, ToolsDep, may_act_on, visible_order, visible_payment
+from billing.api.receipts import receipt_file
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
 from billing.errors import PaymentNotFound
 from billing.usecases.check_transfer import approve_transfer, reject_transfer
@@ -51,6 +52,17 @@ async def send_receipt(
         size_bytes=receipt.size_bytes,
         sha256=receipt.sha256,
     )
+
+
+@router.get("/{payment_id}/receipt/", response_class=Response)
+async def get_receipt(payment_id: UUID, who: Person, tools: ToolsDep) -> Response:
+    payment = await visible_payment(tools.store, who, payment_id)
+    may_act_on(who, await visible_order(tools.store, who, payment.order_id))
+    async with tools.store.for_tenant(payment.tenant_id) as uow:
+        receipt = await uow.receipts.newest_of(payment.id)
+    if receipt is None:
+        raise PaymentNotFound
+    return await receipt_file(tools.receipts, receipt)
 
 
 @router.post("/{payment_id}/verify_bank_transfer/")

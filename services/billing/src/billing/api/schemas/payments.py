@@ -1,11 +1,11 @@
 """Payments, invoices and what staff send about them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from common.web import Answer, Body
-from pydantic import AwareDatetime, Field, StrictInt
+from pydantic import AwareDatetime, Field, StrictInt, model_validator
 
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
@@ -70,7 +70,13 @@ class ReceiptOut(Answer):
 class CheckTransferIn(Body):
     approve: bool
     amount: str | None = Field(None, max_length=30)
-    note: str = Field("", max_length=1000)
+    note: str = Field("", max_length=1000, description="Why; a rejection tells it to the customer, and needs one")
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if not self.approve and not self.note.strip():
+            raise ValueError("note: say why the transfer is rejected; the customer is told")
+        return self
 
 
 class InvoiceLineOut(Answer):
@@ -167,8 +173,21 @@ class CouponOut(Answer):
 
 
 class TransferOut(PaymentOut):
+    """A payment as finance sees it: also what arrived, and which other payments were shown the very same receipt."""
+
     organization_id: UUID
+    received_amount: str | None
+    received_currency: str | None
+    receipt_repeats: list[UUID]
 
     @classmethod
-    def of_tenant(cls, payment: Payment, language: str) -> "TransferOut":
-        return cls(**PaymentOut.of(payment, language).model_dump(), organization_id=payment.tenant_id)
+    def of_tenant(cls, payment: Payment, language: str, receipts: dict[UUID, list[UUID]]) -> "TransferOut":
+        """Show a payment; ``receipts`` names those that have one, as ``Receipts.repeats`` returns it."""
+        shown = PaymentOut.of(payment, language, has_receipt=payment.id in receipts)
+        return cls(
+            **shown.model_dump(),
+            organization_id=payment.tenant_id,
+            received_amount=payment.settled.decimal() if payment.settled else None,
+            received_currency=payment.settled.currency if payment.settled else None,
+            receipt_repeats=receipts.get(payment.id, []),
+        )

@@ -148,6 +148,8 @@ receipts = Table(
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "sha256"),
     to_payment(),
+    Index("ix_receipts_sha256", "sha256"),
+    Index("ix_receipts_payment", "payment_id"),
 )
 
 coupon_redemptions = Table(
