@@ -4,18 +4,20 @@ from typing import Annotated
 
 from common.auth import Principal, public, requires_person
 from fastapi import APIRouter, Response
+from starlette.background import BackgroundTask
 
 from tenancy.api.dependencies import DeviceDep, ToolsDep
 from tenancy.api.schemas.account import EmailIn, NewEmailIn, PasswordIn, ResetIn, TokenIn
 from tenancy.domain.attempts import subject
 from tenancy.domain.sessions import Device
 from tenancy.usecases.change_email import confirm_email_change, request_email_change
-from tenancy.usecases.mail_on_request import request_password_reset, resend_verification
 from tenancy.usecases.verify_email import verify_email
 from tenancy.workflows.keeping_account import (
     change_password,
     even_answer,
     finish_reset,
+    mail_reset,
+    mail_verification_again,
     person_again,
     spread_person,
 )
@@ -35,28 +37,16 @@ async def verify(wanted: TokenIn, tools: ToolsDep) -> Response:
 
 @router.post("/api/auth/verify-email/resend/", status_code=202, dependencies=[public()])
 async def resend(wanted: EmailIn, tools: ToolsDep, device: DeviceDep) -> Response:
-    """Send the link again, if the address has an account that is not confirmed; the answer does not tell."""
+    """Send the link again, if the address has an account that is not confirmed; the answer goes out before we look."""
     await _count(tools, device)
-    async with even_answer(tools.settings.even_answer), tools.store.for_system("auth") as uow:
-        await resend_verification(
-            uow,
-            tools.letters,
-            wanted.email,
-            tools.settings.limits,
-            lifetime=tools.settings.verification_lifetime,
-        )
-    return Response(status_code=202)
+    return Response(status_code=202, background=BackgroundTask(mail_verification_again, tools, wanted.email))
 
 
 @router.post("/api/auth/password-reset/", status_code=202, dependencies=[public()])
 async def ask_for_reset(wanted: EmailIn, tools: ToolsDep, device: DeviceDep) -> Response:
-    """Mail a link for a new password, if the address has an account; the answer does not tell."""
+    """Mail a link for a new password, if the address has an account; the answer goes out before we look."""
     await _count(tools, device)
-    async with even_answer(tools.settings.even_answer), tools.store.for_system("auth") as uow:
-        await request_password_reset(
-            uow, tools.letters, wanted.email, tools.settings.limits, lifetime=tools.settings.reset_lifetime
-        )
-    return Response(status_code=202)
+    return Response(status_code=202, background=BackgroundTask(mail_reset, tools, wanted.email))
 
 
 @router.post("/api/auth/password-reset/confirm/", status_code=204, dependencies=[public()])
