@@ -308,8 +308,8 @@ async def test_one_idempotency_key_sends_one_invitation(tenancy: Tenancy) -> Non
     me = tenancy.client(user_id=owner.id, tenant_id=tenant)
     email, headers = f"{uuid7().hex}@exemple.cm", {"Idempotency-Key": uuid7().hex}
     url = f"{BASE}{tenant}/invite_member/"
-    answers = await asyncio.gather(*(me.post(url, json={"email": email}, headers=headers) for _ in range(3)))
-    assert [a.status_code for a in answers] == [201, 201, 201]
+    answers = await asyncio.gather(*(me.post(url, json={"email": email}, headers=headers) for _ in range(50)))
+    assert {a.status_code for a in answers} == {201}
     assert len({a.text for a in answers}) == 1
     assert len(await tenancy.mails_to(email)) == 1
     other = await me.post(url, json={"email": "z@exemple.cm"}, headers=headers)

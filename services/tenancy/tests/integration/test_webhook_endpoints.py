@@ -142,8 +142,8 @@ async def test_members_see_nothing_of_endpoints(tenancy: Tenancy, role: str) -> 
 @pytest.mark.invariant("S39")
 async def test_endpoints_made_at_once_do_not_exceed_what_an_organization_may_have(tenancy: Tenancy) -> None:
     me, tenant = await keeper(tenancy)
-    answers = await asyncio.gather(*(me.post(PATH, json=WANTED) for _ in range(MOST_ENDPOINTS + 3)))
-    assert sorted(answer.status_code for answer in answers) == [201] * MOST_ENDPOINTS + [409] * 3
+    answers = await asyncio.gather(*(me.post(PATH, json=WANTED) for _ in range(MOST_ENDPOINTS + 50)))
+    assert sorted(answer.status_code for answer in answers) == [201] * MOST_ENDPOINTS + [409] * 50
     assert len(await tenancy.rows(tenant, tables.webhook_endpoints)) == MOST_ENDPOINTS
 
 
@@ -151,7 +151,7 @@ async def test_endpoints_made_at_once_do_not_exceed_what_an_organization_may_hav
 async def test_a_repeat_under_one_idempotency_key_has_the_same_secret_and_no_second_endpoint(tenancy: Tenancy) -> None:
     me, tenant = await keeper(tenancy)
     headers = {"Idempotency-Key": uuid7().hex}
-    answers = await asyncio.gather(*(me.post(PATH, json=WANTED, headers=headers) for _ in range(3)))
+    answers = await asyncio.gather(*(me.post(PATH, json=WANTED, headers=headers) for _ in range(50)))
     assert len({answer.text for answer in answers}) == 1
     made = answers[0].json()
     assert len(await tenancy.rows(tenant, tables.webhook_endpoints)) == 1
