@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pyotp
 from common.persistence.mechanisms import outbox
 from common.testing import ServiceClient
@@ -15,6 +16,7 @@ from tenancy.domain.people import User
 from tenancy.testing import PASSWORD, Tenancy
 
 HOME = "192.0.2.1"
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 @dataclass
@@ -89,3 +91,12 @@ async def facts_about(tenancy: Tenancy, person: User, kind: str) -> list[dict[st
     async with tenancy.store.for_system("relay") as uow:
         rows = await uow.session.scalars(select(outbox.c.envelope).where(outbox.c.type == kind))
         return [row["data"] for row in rows if row["data"]["user_id"] == str(person.id)]
+
+
+async def is_somebody_waiting(tenancy: Tenancy) -> bool:
+    """Whether a transaction waits for another's lock, by the eyes of the server's superuser: roles see only their own."""
+    admin = await asyncpg.connect(tenancy.database.admin_url)
+    try:
+        return bool(await admin.fetchval(WAITING))
+    finally:
+        await admin.close()

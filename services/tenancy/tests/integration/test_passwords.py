@@ -6,22 +6,25 @@ import threading
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from common.ids import uuid7
-from common.testing import service_client, test_verifier
+from common.testing import eventually, service_client, test_verifier
 from sqlalchemy import Engine, event, select
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tenancy.adapters import breaches
 from tenancy.adapters.breaches import BreachedPasswordFile
 from tenancy.api.app import make_app
+from tenancy.errors import TokenNotFound
 from tenancy.persistence.tables import one_time_links
 from tenancy.settings import NAME
 from tenancy.testing import PASSWORD, Tenancy
+from tenancy.usecases.set_password import reset_password
 from tenancy.workflows import keeping_account
 
-from .identity import alive, facts_about, login, newest_token, post, session, subjects
+from .identity import alive, facts_about, is_somebody_waiting, login, newest_token, post, session, subjects
 
 pytestmark = pytest.mark.integration
 NEW = "Une autre phrase de passe"
@@ -50,6 +53,27 @@ async def test_of_two_uses_of_a_reset_link_at_once_one_counts(tenancy: Tenancy) 
     bodies = [{"token": token, "password": f"{NEW} {n}"} for n in range(8)]
     answers = await asyncio.gather(*(post(tenancy, "password-reset/confirm", body) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * 7
+
+
+@pytest.mark.invariant("S57")
+async def test_whoever_uses_a_reset_link_while_another_does_waits_and_finds_it_used(tenancy: Tenancy) -> None:
+    """The first has used it up and not committed: only a lock tells the second, who would set his password too."""
+    person = await tenancy.person()
+    await post(tenancy, "password-reset", {"email": person.email})
+    token = await newest_token(tenancy, person.email)
+    first, second = [await tenancy.tools.passwords.hash(f"{NEW} {n}") for n in (1, 2)]
+
+    async def late() -> None:
+        async with tenancy.store.for_system("auth") as uow:
+            await reset_password(uow, tenancy.tools.letters, token, second)
+
+    async with tenancy.store.for_system("auth") as uow:
+        await reset_password(uow, tenancy.tools.letters, token, first)
+        waiting = asyncio.create_task(late())
+        await eventually(partial(is_somebody_waiting, tenancy))
+    with pytest.raises(TokenNotFound):
+        await waiting
+    assert (await login(tenancy, person.email, f"{NEW} 1")).status_code == 200
 
 
 @pytest.mark.invariant("S57")
