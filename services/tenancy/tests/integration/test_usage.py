@@ -133,6 +133,46 @@ async def test_a_smaller_plan_says_what_it_leaves_too_much_of(tenancy: Tenancy) 
     assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(stranger.email)] == ["welcome"]
 
 
+@pytest.mark.parametrize("by", ["staff", "renewal"])
+async def test_quotas_that_staff_or_a_renewal_lowers_say_what_is_near_and_what_is_passed(
+    tenancy: Tenancy, by: str
+) -> None:
+    owner, tenant = await tenancy.owned()
+    stranger, theirs = await tenancy.owned()
+    for one in (tenant, theirs):
+        await tenancy.receive(counted_anew(one))
+    lower = {"max_esxi_servers": 1, "max_vms": 32}
+    for _ in range(2):
+        if by == "staff":
+            desk = tenancy.client(staff=["admin"])
+            path = f"/api/admin/organizations/{tenant}/entitlements/"
+            assert (await desk.patch(path, json={"reason": "pilot is over", "quotas": lower})).status_code == 200
+        else:
+            plan = {
+                "name": "silver",
+                "quotas": QUOTAS | lower,
+                "features": {},
+                "retention": {"backup_retention_days": 60},
+            }
+            period = {"starts_at": "2026-12-22T12:00:00Z", "ends_at": "2027-01-22T12:00:00Z"}
+            await tenancy.receive(payment_confirmed(owner, tenant_id=tenant, kind="renewal", plan=plan, **period))
+    kinds = [":".join(mail.key.split(":")[:2]) for mail in await tenancy.mails_to(owner.email)][1:]
+    near = [kind for kind in kinds if kind.startswith("quota_nearing")]
+    assert near == ["quota_nearing:vms"]
+    (mail,) = [mail for mail in await tenancy.mails_to(owner.email) if mail.key.startswith("quota_passed")]
+    assert "- serveurs ESXi : 2 utilisés, 1 permis, 1 de trop" in mail.body_text
+    assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(stranger.email)] == ["welcome"]
+
+
+async def test_what_staff_changes_besides_quotas_writes_of_no_limit(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    await tenancy.receive(counted_anew(tenant))
+    wanted = {"reason": "pilot", "features": {"has_api_access": True}, "quotas": {"max_vms": 100}}
+    path = f"/api/admin/organizations/{tenant}/entitlements/"
+    assert (await tenancy.client(staff=["admin"]).patch(path, json=wanted)).status_code == 200
+    assert [mail.key.split(":")[0] for mail in await tenancy.mails_to(owner.email)] == ["welcome"]
+
+
 async def test_a_month_that_began_unreported_keeps_what_stays_when_a_member_leaves_or_a_part_is_told(
     tenancy: Tenancy,
 ) -> None:

@@ -29,7 +29,7 @@ async def extend_subscription(
 
     Args:
         uow: the tenant's transaction.
-        letters: writes to the owner of one that is active again.
+        letters: writes to the owner of one that is active again, and of limits that other quotas bring near or pass.
         order_id: the order that was paid.
         kind: renewal or change.
         bought: what it bought.
@@ -55,7 +55,7 @@ async def extend_subscription(
     await uow.organizations.save(current)
     fact = OrgPlanChanged if current.status is known.status else OrgReactivated
     await uow.publish(fact.of(current, order_id), subject=str(current.id), aggregate_version=current.version)
-    if is_new and kind is OrderKind.CHANGE:
+    if current.entitlements.quotas != known.entitlements.quotas:
         await write_of_limits(uow, letters, current, await figures_of(uow, current, now))
     if fact is OrgReactivated:
         await write_to_owner(uow, letters, REACTIVATED, current)

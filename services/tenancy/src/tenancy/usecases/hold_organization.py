@@ -10,6 +10,8 @@ from tenancy.errors import OrganizationNotFound, OrganizationNotHeld
 from tenancy.events import OrganizationState, OrgPlanChanged, OrgReactivated, OrgSuspended
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
+from tenancy.usecases.steps.limit_letters import write_of_limits
+from tenancy.usecases.steps.running_month import figures_of
 from tenancy.usecases.steps.standing_letters import HELD, REACTIVATED, write_to_owner
 
 
@@ -49,11 +51,16 @@ async def release_organization(uow: UnitOfWork, letters: Letters, *, actor: UUID
     return released
 
 
-async def grant_entitlements(uow: UnitOfWork, changes: Mapping[str, Any], *, actor: UUID, reason: str) -> Organization:
+async def grant_entitlements(
+    uow: UnitOfWork, letters: Letters, changes: Mapping[str, Any], *, actor: UUID, reason: str
+) -> Organization:
     """Change single quotas, features or days of retention until the next order has its effect.
+
+    The owner is written to of limits that are near or passed by it.
 
     Args:
         uow: the tenant's transaction.
+        letters: writes to the owner.
         changes: `quotas`, `features` and `retention`, each with what changes.
         actor: who of the staff.
         reason: why.
@@ -76,6 +83,8 @@ async def grant_entitlements(uow: UnitOfWork, changes: Mapping[str, Any], *, act
         after=merged,
     )
     await _put_in_force(uow, current, OrgPlanChanged)
+    if current.entitlements.quotas != known.entitlements.quotas:
+        await write_of_limits(uow, letters, current, await figures_of(uow, current, uow.clock.now()))
     return current
 
 

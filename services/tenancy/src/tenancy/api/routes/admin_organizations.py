@@ -102,7 +102,9 @@ async def reactivate(organization_id: UUID, wanted: ReasonIn, who: Admin, tools:
 async def entitle(organization_id: UUID, wanted: EntitlementsIn, who: Admin, tools: ToolsDep) -> OrganizationOut:
     """Give it other quotas, features or retention, until its next order has its effect."""
     async with tools.store.for_tenant(organization_id) as uow:
-        current = await grant_entitlements(uow, wanted.changes(), actor=who.user_id, reason=wanted.reason)
+        current = await grant_entitlements(
+            uow, tools.letters, wanted.changes(), actor=who.user_id, reason=wanted.reason
+        )
     return OrganizationOut.of(current)
 
 
