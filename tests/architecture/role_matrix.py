@@ -47,7 +47,12 @@ it is deleted (S42); `anytime` asks nothing of an organization, or is how to pay
 IN_GOOD_STANDING = {"active", "leaving", "pending"}
 REFUSED_FOR_ROLE = {"role_required": 403, "no_active_organization": 403, "staff_only": 403}
 """Codes of a refusal for who somebody is, which comes before everything else."""
-REFUSED_FOR_STATE = {"organization_suspended": 403, "organization_being_prepared": 503, "feature_not_in_plan": 403}
+REFUSED_FOR_STATE = {
+    "organization_suspended": 403,
+    "organization_being_prepared": 503,
+    "organization_deleted": 404,
+    "feature_not_in_plan": 403,
+}
 
 BODIES = {
     "POST /api/backup-jobs/": {"vm_id": "01980000-0000-7000-8000-00000000ffff"},
@@ -83,7 +88,7 @@ class Row:
         if self.act == "anytime":
             return None
         if self.service == "backup-engine" and state in {"pending", "deleted"}:
-            return "organization_being_prepared"
+            return "organization_being_prepared" if state == "pending" else "organization_deleted"
         if self.act == "changing" and state not in IN_GOOD_STANDING:
             return "organization_suspended"
         if self.feature is not None and self.feature not in features:

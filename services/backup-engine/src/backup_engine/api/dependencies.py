@@ -50,6 +50,7 @@ async def opened(tools: Tools, who: Principal, act: Act = Act.READ) -> AsyncIter
 
     Raises:
         OrganizationBeingPrepared: its provisioning has not arrived here.
+        OrganizationDeleted: it has been deleted.
         OrganizationSuspended: reading and restoring only.
     """
     try:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from backup_engine.domain.quota import Quotas
-from backup_engine.errors import OrganizationBeingPrepared, OrganizationSuspended
+from backup_engine.errors import OrganizationBeingPrepared, OrganizationDeleted, OrganizationSuspended
 
 
 class TenantStatus(StrEnum):
@@ -45,7 +45,9 @@ class Tenant:
 
         Suspended, cancelled and expired organizations read and restore until they are deleted (S42).
         """
-        if self.status in {TenantStatus.PENDING, TenantStatus.DELETED}:
+        if self.status is TenantStatus.DELETED:
+            raise OrganizationDeleted
+        if self.status is TenantStatus.PENDING:
             raise OrganizationBeingPrepared
         if act is Act.CHANGE and self.status is not TenantStatus.ACTIVE:
             raise OrganizationSuspended(status=str(self.status))

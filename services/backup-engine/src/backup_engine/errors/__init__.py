@@ -3,7 +3,7 @@
 DomainError (common)
  ├─ what a caller asked for
  │   ├─ not found: EsxiServerNotFound VirtualMachineNotFound ConfigurationNotFound JobNotFound RestoreJobNotFound
- │   │             RestorePointNotFound DiskNotFound
+ │   │             RestorePointNotFound DiskNotFound OrganizationDeleted
  │   ├─ conflict:  EsxiServerExists EsxiServerInUse EsxiServerInactive ConfigurationNameTaken
  │   │             ContentNotReady VaultReadOnly
  │   ├─ forbidden: OrganizationSuspended QuotaReached
@@ -27,6 +27,14 @@ from typing import ClassVar
 from common.errors import Conflict, Forbidden, Invalid, NotFound, NotYet, Unavailable
 
 # --- what a caller asked for -----------------------------------------------------------------------------------------
+
+
+class OrganizationDeleted(NotFound):
+    """For good: what it had is being erased, or is."""
+
+    code = "organization_deleted"
+    en = "This organization has been deleted. Your others are at /api/tenants/organizations/."
+    fr = "Cette organisation a été supprimée. Vos autres : /api/tenants/organizations/."
 
 
 class EsxiServerNotFound(NotFound):

@@ -86,11 +86,17 @@ async def test_a_vaults_objects_are_written_once_and_its_keys_open(engine: Engin
     assert from_row == await open_keyring(engine.built.blobs, engine.built.kms, vault.id)
 
 
-async def test_a_deleted_organization_is_closed(engine: Engine) -> None:
-    tenant = await engine.tenant()
+async def test_a_deleted_organization_is_told_so_for_good_and_another_is_not(engine: Engine) -> None:
+    tenant, other = await engine.tenant(), await engine.tenant()
+    server = await a_server(engine, tenant)
     await engine.receive(provisioned(tenant, version=9, status="deleted"))
-    async with engine.client(tenant) as api:
-        assert (await api.get("/api/esxi-servers/")).status_code == 503
+    await engine.receive(provisioned(tenant, version=8))
+    async with engine.client(tenant) as api, engine.client(other) as theirs:
+        for method, path in (("GET", ""), ("GET", f"{server}/"), ("POST", ""), ("DELETE", f"{server}/")):
+            answer = await api.request(method, f"/api/esxi-servers/{path}", json=SERVER if method == "POST" else None)
+            assert (answer.status_code, answer.json()["code"]) == (404, "organization_deleted"), (method, path)
+            assert "retry-after" not in answer.headers
+        assert (await theirs.get("/api/esxi-servers/")).status_code == 200
 
 
 async def _admitted(engine: Engine, tenant) -> list[str]:

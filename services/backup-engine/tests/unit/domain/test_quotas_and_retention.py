@@ -6,7 +6,7 @@ import pytest
 from backup_engine.domain.quota import Quotas, crossed, usage_month
 from backup_engine.domain.retention import keep_until
 from backup_engine.domain.tenant import Act, Tenant, TenantStatus
-from backup_engine.errors import OrganizationBeingPrepared, OrganizationSuspended, QuotaReached
+from backup_engine.errors import OrganizationBeingPrepared, OrganizationDeleted, OrganizationSuspended, QuotaReached
 from common.ids import uuid7
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +63,13 @@ def test_without_a_paid_subscription_reading_and_restoring_go_on(status: TenantS
         tenant.allow(Act.CHANGE)
 
 
-def test_a_deleted_organization_does_nothing() -> None:
-    with pytest.raises(OrganizationBeingPrepared):
-        Tenant(uuid7(), TenantStatus.DELETED, Quotas({}), 30).allow(Act.READ)
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [(TenantStatus.PENDING, OrganizationBeingPrepared), (TenantStatus.DELETED, OrganizationDeleted)],
+)
+@pytest.mark.parametrize("act", Act)
+def test_before_it_is_there_and_once_it_is_deleted_an_organization_does_nothing(
+    status: TenantStatus, refusal: type[Exception], act: Act
+) -> None:
+    with pytest.raises(refusal):
+        Tenant(uuid7(), status, Quotas({}), 30).allow(act)
