@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from typing import Annotated
+from typing import Annotated, Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,6 +11,8 @@ from common.auth import Principal, public, requires, requires_person, requires_s
 from common.errors import Forbidden, NotFound, TooMany
 from common.idempotency import once
 from common.ids import uuid7
+from common.persistence.mechanisms import audit_log
+from common.persistence.transaction import Transaction
 from common.testing import service_client, test_verifier
 from common.web import Answer, Body, Cursor, HttpPart, OpsPart, create_app
 from common.web.pages import InvalidCursor
@@ -102,7 +105,9 @@ async def bug(_who: object = public()) -> None:
 
 @pytest.fixture
 def app(store):
-    return create_app("hotel", title="Hotel", routers=[router], verifier=test_verifier("hotel"), state={"store": store})
+    return create_app(
+        "hotel", title="Hotel", routers=[router], verifier=test_verifier("hotel"), state={"store": store}, store=store
+    )
 
 
 async def test_a_fact_is_a_problem_in_the_callers_language(app) -> None:
@@ -367,3 +372,55 @@ async def test_a_stopping_server_finishes_the_request_in_hand() -> None:
         leave.set()
         assert (await asking).json() == "done"
     await running
+
+
+async def witnessed(store, tenant: UUID) -> list[Any]:
+    async with store.for_tenant(tenant) as uow:
+        rows = await uow.session.execute(select(audit_log).order_by(audit_log.c.at, audit_log.c.id))
+        return list(rows.mappings())
+
+
+@pytest.mark.invariant("S86")
+async def test_what_staff_asks_for_in_an_organizations_name_is_in_its_audit_log(app, store) -> None:
+    tenant, other, owner, staff, began = (uuid7() for _ in range(5))
+    who = {"tenant_id": tenant, "user_id": owner, "session_id": began, "roles": ("viewer",)}
+    asked = [("GET", "/rooms/?cursor=%21", 422), ("GET", "/rooms/7/", 404), ("GET", "/bug/", 500), ("GET", "/%00", 404),
+             ("POST", "/rooms/", 403), ("GET", "/me/", 403), ("GET", f"/{'x' * 300}", 404)]  # fmt: skip
+    async with service_client(app, "hotel", actor_id=staff, **who) as acting:
+        answers = [(await acting.request(method, path)).status_code for method, path, _ in asked]
+    async with service_client(app, "hotel", **who) as themselves:
+        assert (await themselves.get("/rooms/")).status_code == 200
+    assert answers == [status for *_, status in asked]
+    rows = await witnessed(store, tenant)
+    paths = [f"{method} {path.partition('?')[0]}"[:200] for method, path, _ in asked]
+    assert [(row["action"], row["target"]) for row in rows] == [("impersonation.used", path) for path in paths]
+    for row in rows:
+        assert row["actor"] == str(owner)
+        assert row["details"] == {"impersonation": str(began), "impersonator": str(staff)}
+    assert await witnessed(store, other) == []
+
+
+@pytest.mark.invariant("S86")
+async def test_what_cannot_be_written_down_is_not_read(app, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, reached = uuid7(), []
+
+    async def full_disk(*_everything: object, **_more: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Transaction, "audit", full_disk)
+    monkeypatch.setattr(Cursor, "decode", reached.append)
+    who = {"tenant_id": tenant, "roles": ("viewer",), "actor_id": uuid7()}
+    async with service_client(app, "hotel", **who) as acting:
+        assert (await acting.get("/rooms/")).status_code == 500
+    assert reached == []
+
+
+@pytest.mark.invariant("S86")
+@pytest.mark.parametrize("missing", ["organization", "log"])
+async def test_nobody_is_impersonated_where_there_is_no_log_to_write_it_into(store, missing: str) -> None:
+    tenant = None if missing == "organization" else uuid7()
+    doors = None if missing == "log" else store
+    app = create_app("hotel", title="Hotel", routers=[router], verifier=test_verifier("hotel"), state={}, store=doors)
+    async with service_client(app, "hotel", tenant_id=tenant, actor_id=uuid7()) as acting:
+        answer = await acting.get("/full/")
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_internal_token")

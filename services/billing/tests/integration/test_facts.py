@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 from billing.testing import PAYMENTS, Billing, by_momo, initiate, pay_by_transfer, place, subscribed, verify
+from common.audit import Sealer
+from common.ids import uuid7
 from common.testing import eventually
 
 pytestmark = pytest.mark.integration
@@ -96,3 +98,20 @@ async def test_a_refund_that_shortens_a_subscription_is_told_with_the_new_end(bi
     rows = await billing.rows("select version from subscriptions where tenant_id = $1", t=tenant_id)
     assert fact["aggregateversion"] == rows[0]["version"]
     assert await told(billing, tenant_id, "subscription.ended") == []
+
+
+@pytest.mark.invariant("S86")
+async def test_what_staff_reads_in_a_customers_name_is_told_to_his_audit_log(billing: Billing) -> None:
+    tenants, owner, staff, began = [uuid7(), uuid7()], uuid7(), uuid7(), uuid7()
+    for tenant in tenants:
+        who = {"user_id": owner, "tenant_id": tenant, "session_id": began, "roles": ["viewer"]}
+        assert (await billing.client(**who).get("/api/tenants/subscription/")).status_code == 404
+    acting = billing.client(**who, actor_id=staff)
+    assert (await acting.get("/api/tenants/subscription/")).status_code == 404, "nothing was ever bought"
+    assert (await acting.get("/api/tenants/invoices/?limit=5")).status_code == 403
+    await Sealer(billing.store).seal()
+    assert await told(billing, tenants[0], "audit.recorded") == []
+    facts = [fact["data"] for fact in await told(billing, tenants[1], "audit.recorded")]
+    assert [fact["action"] for fact in facts] == ["impersonation.used"] * 2
+    assert [fact["target"] for fact in facts] == ["GET /api/tenants/subscription/", "GET /api/tenants/invoices/"]
+    assert facts[0]["details"] == {"impersonation": str(began), "impersonator": str(staff)}

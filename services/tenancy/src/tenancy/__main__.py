@@ -1,4 +1,4 @@
-"""`python -m tenancy api | worker | migrate | create-database | contracts | create_staff | rotate_signing_key`."""
+"""`python -m tenancy api | worker | migrate | create-database | contracts | create_staff | dismiss_staff | …`."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from common.cli import Extra, Program, main
 from common.errors import DomainError
 
-from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff, rotate_key
+from tenancy.bootstrap import PACKAGE_FOLDER, SYSTEM_ROLES, build, create_staff, dismiss_staff, rotate_key
 from tenancy.contracts import documents
 from tenancy.domain.roles import StaffRole
 from tenancy.persistence.erasure import PLAN
@@ -41,6 +41,19 @@ async def _create_staff(settings: Settings, arguments: argparse.Namespace) -> in
     return 0
 
 
+def _dismissal_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", required=True)
+
+
+async def _dismiss_staff(settings: Settings, arguments: argparse.Namespace) -> int:
+    try:
+        await dismiss_staff(settings, email=arguments.email)
+    except DomainError as refused:
+        sys.stderr.write(f"{refused.code}: {refused}\n")
+        return 1
+    return 0
+
+
 def _rotation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alone",
@@ -69,6 +82,9 @@ PROGRAM = Program(
     extras={
         "create_staff": Extra(
             "give a person of the platform an account with a second factor", _create_staff, _staff_arguments
+        ),
+        "dismiss_staff": Extra(
+            "take a person's staff roles; sessions and impersonations end at once", _dismiss_staff, _dismissal_arguments
         ),
         "rotate_signing_key": Extra(
             "make a new key for access tokens; nothing is restarted", _rotate_key, _rotation_arguments

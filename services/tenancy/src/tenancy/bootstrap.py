@@ -47,6 +47,7 @@ from tenancy.persistence.erasure import PLAN
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
 from tenancy.usecases import create_staff as staff
+from tenancy.usecases import dismiss_staff as dismissing
 from tenancy.workflows.due_deletions import DueDeletions
 from tenancy.workflows.forgetting import forget_outlived
 from tenancy.workflows.overdue_impersonations import end_overdue
@@ -228,3 +229,17 @@ async def create_staff(
         tools.passwords.close()
         await database.close()
     return shown
+
+
+async def dismiss_staff(settings: Settings, *, email: str) -> None:
+    """Take a person's staff roles, in the database of running processes.
+
+    Raises:
+        StaffNotFound: nobody of the staff has that address.
+    """
+    database = Database(settings, NAME)
+    try:
+        async with Store(database, UnitOfWork, SystemClock()).for_system("auth") as uow:
+            await dismissing.dismiss_staff(uow, email)
+    finally:
+        await database.close()

@@ -11,6 +11,7 @@ DomainError
 ├── NotFound: WebhookEndpointNotFound · WebhookDeliveryNotFound
 │             · MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
 │             · PasskeyNotFound · ImpersonationNotFound · OrganizationNotFound · SessionNotFound · TokenNotFound
+│             · StaffNotFound
 ├── Conflict: TooManyWebhookEndpoints · WebhookEndpointOff
 │             · LastOwner · OrganizationNotHeld · TooManyApiKeys · OrganizationNotActive · AlreadyMember
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
@@ -232,6 +233,12 @@ class OrganizationNotFound(NotFound):
     code = "organization_not_found"
     en = "There is no such organization. Yours are at /api/tenants/organizations/."
     fr = "Cette organisation n'existe pas. Les vôtres : /api/tenants/organizations/."
+
+
+class StaffNotFound(NotFound):
+    code = "staff_not_found"
+    en = "Nobody of the platform's staff has that address."
+    fr = "Personne de l'équipe de la plateforme n'a cette adresse."
 
 
 class SessionNotFound(NotFound):

@@ -1,7 +1,7 @@
 """Builds a service's FastAPI application, the same way for each."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +12,9 @@ from common.auth.internal_token import InternalTokenVerifier
 from common.web import problems
 from common.web.context import RequestContext
 from common.web.door import TokenDoor
+
+if TYPE_CHECKING:
+    from common.persistence.store import Store
 
 
 async def refuse_unknown_query(request: Request) -> None:
@@ -48,6 +51,7 @@ def create_app(
     routers: Iterable[APIRouter],
     verifier: InternalTokenVerifier | None,
     state: Mapping[str, Any],
+    store: "Store[Any] | None" = None,
     lifespan: Any = None,
 ) -> FastAPI:
     """Return the application of a service.
@@ -58,6 +62,7 @@ def create_app(
         routers: Its routes; trailing slashes are kept to the letter.
         verifier: Checks the gateway's tokens; ``None`` only for the gateway itself.
         state: What dependencies find at ``request.app.state``.
+        store: The service's doors; without them nobody of the staff is let in in an organization's name.
         lifespan: Optional ASGI lifespan.
     """
     app = FastAPI(
@@ -79,7 +84,7 @@ def create_app(
         _declare_access(router)
         app.include_router(router)
     if verifier is not None:
-        app.add_middleware(TokenDoor, verifier=verifier)
+        app.add_middleware(TokenDoor, verifier=verifier, store=store)
     app.add_middleware(RequestContext, service=service)
     return app
 

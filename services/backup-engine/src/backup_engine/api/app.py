@@ -34,4 +34,5 @@ def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> Fas
         routers=ROUTERS,
         verifier=verifier,
         state={"tools": tools},
+        store=tools.store if tools else None,
     )

@@ -3,7 +3,10 @@
 import pytest
 from backup_engine.testing.engine import Engine, provisioned
 from backup_engine.testing.rows import a_machine, a_point, a_server
+from common.audit import Sealer
 from common.ids import uuid7
+from common.persistence.mechanisms import outbox
+from sqlalchemy import select
 
 SERVER = {"hostname": "esxi.example", "username": "root", "password": "secret"}
 
@@ -97,6 +100,30 @@ async def test_a_deleted_organization_is_told_so_for_good_and_another_is_not(eng
             assert (answer.status_code, answer.json()["code"]) == (404, "organization_deleted"), (method, path)
             assert "retry-after" not in answer.headers
         assert (await theirs.get("/api/esxi-servers/")).status_code == 200
+
+
+@pytest.mark.invariant("S86")
+async def test_what_staff_reads_in_a_customers_name_is_told_to_his_audit_log(engine: Engine) -> None:
+    tenant, other = await engine.tenant(), await engine.tenant()
+    staff, began = uuid7(), uuid7()
+    acted = ["/api/esxi-servers/", f"/api/restore-points/{uuid7()}/files/"]
+    async with engine.client(tenant, "viewer", session_id=began, actor_id=staff) as acting:
+        for path in acted:
+            await acting.get(path)
+    async with engine.client(other, "viewer", session_id=began) as themselves:
+        await themselves.get("/api/esxi-servers/")
+    await Sealer(engine.built.store).seal()
+    async with engine.built.store.for_system("relay") as uow:
+        envelopes = await uow.session.scalars(
+            select(outbox.c.envelope)
+            .where(outbox.c.tenant_id.in_([tenant, other]), outbox.c.type == "audit.recorded.v1")
+            .order_by(outbox.c.position)
+        )
+        told = [(envelope["tenantid"], envelope["data"]) for envelope in envelopes]
+    assert [(whose, one["target"]) for whose, one in told if one["action"] == "impersonation.used"] == [
+        (str(tenant), f"GET {path}") for path in acted
+    ]
+    assert told[0][1]["details"] == {"impersonation": str(began), "impersonator": str(staff)}
 
 
 async def _admitted(engine: Engine, tenant) -> list[str]:

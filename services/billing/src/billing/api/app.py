@@ -41,4 +41,11 @@ ROUTERS = (
 
 def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:
     """The application; without tools it serves only to be described (contracts)."""
-    return create_app(NAME, title="Billing", routers=ROUTERS, verifier=verifier, state={"tools": tools})
+    return create_app(
+        NAME,
+        title="Billing",
+        routers=ROUTERS,
+        verifier=verifier,
+        state={"tools": tools},
+        store=tools.store if tools else None,
+    )

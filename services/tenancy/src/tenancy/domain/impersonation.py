@@ -14,7 +14,10 @@ ROLE = Role.VIEWER
 
 @dataclass(frozen=True, slots=True)
 class Impersonation:
-    """`staff_user_id` acts, `user_id` is the owner in whose name; the id takes a session's place in tokens."""
+    """`staff_user_id` acts, `user_id` is the owner in whose name; the id takes a session's place in tokens.
+
+    It ends with the session in which it began (`staff_session_id`; one that does not name it ends with any of his).
+    """
 
     id: UUID
     tenant_id: UUID
@@ -23,9 +26,10 @@ class Impersonation:
     reason: str
     started_at: datetime
     expires_at: datetime
+    staff_session_id: UUID | None = None
     ended_at: datetime | None = None
     ended_by: UUID | None = None
-    """Who ended it before its time; None where its time was over."""
+    """Who ended it before its time; None where its time was over, or the session in which it began."""
 
     def open(self, now: datetime) -> bool:
         return self.ended_at is None and now < self.expires_at

@@ -1,5 +1,6 @@
-"""Impersonations of the transaction's tenant; `overdue` looks across tenants."""
+"""Impersonations of the transaction's tenant; `end_with` and `overdue` look across tenants."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
@@ -41,6 +42,20 @@ class Impersonations:
             .where(impersonations.c.tenant_id == ended.tenant_id, impersonations.c.id == ended.id)
             .values(ended_at=ended.ended_at, ended_by=ended.ended_by)
         )
+
+    async def end_with(self, staff_user_id: UUID, sessions: Collection[UUID], at: datetime) -> list[Impersonation]:
+        """End what a person began in these sessions, in whatever organizations. Needs `for_system("auth")`."""
+        ended = (
+            update(impersonations)
+            .where(
+                impersonations.c.staff_user_id == staff_user_id,
+                impersonations.c.ended_at.is_(None),
+                impersonations.c.staff_session_id.in_(sessions) | impersonations.c.staff_session_id.is_(None),
+            )
+            .values(ended_at=at)
+            .returning(impersonations)
+        )
+        return [Impersonation(**row) for row in (await self._session.execute(ended)).mappings()]
 
     async def overdue(self, now: datetime) -> list[tuple[UUID, UUID]]:
         """Organization and id of those whose time is over. Needs `for_system("janitor")`."""

@@ -9,6 +9,7 @@ from tenancy.domain.roles import StaffRole
 from tenancy.errors import EmailTaken, InvalidEmail
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Sealer
+from tenancy.usecases.steps.end_sessions import end_sessions
 
 
 async def create_staff(
@@ -20,7 +21,7 @@ async def create_staff(
     password_hash: str,
     totp_secret: str,
 ) -> User:
-    """Create a staff account, or give an existing one new roles, password and second factor.
+    """Create a staff account, or give an existing one new roles, password and second factor; its sessions end.
 
     Needs `for_system("auth")`; leaves an audit row.
 
@@ -46,5 +47,6 @@ async def create_staff(
     else:
         await uow.users.set(user.id, staff_roles=sorted(granted))
         await uow.users.set_credentials(user.id, password_hash=password_hash, totp_sealed=sealed, totp_last_step=None)
+        await end_sessions(uow, user.id, "staff_renewed")
     await uow.audit("staff.created", str(user.id), actor="operator", details={"roles": sorted(granted)})
     return user

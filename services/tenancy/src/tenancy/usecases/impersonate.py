@@ -13,9 +13,9 @@ from tenancy.domain.impersonation import Impersonation
 from tenancy.domain.organization import Status
 from tenancy.domain.sessions import SECOND_FACTOR_FRESH
 from tenancy.errors import ImpersonationEnded, ImpersonationNotFound, OrganizationNotFound, SecondFactorUnproved
-from tenancy.events import SessionRevoked
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import AccessTokens, Letters
+from tenancy.usecases.steps.impersonations import tell_of_end
 from tenancy.usecases.steps.owner_letters import write_to
 
 STARTED = "impersonation_started"
@@ -24,11 +24,13 @@ STARTED = "impersonation_started"
 async def second_factor_proved(uow: UnitOfWork, session_id: UUID | None, user_id: UUID) -> None:
     """Demand a second factor of this very session, proved lately. Needs `for_system("auth")`.
 
+    The session is locked: whoever ends it meanwhile waits, and finds what is committed by then.
+
     Raises:
         SecondFactorUnproved: there is none, or it was proved too long ago, or the session is over.
     """
     now = uow.clock.now()
-    session = await uow.sessions.get(session_id) if session_id else None
+    session = await uow.sessions.get(session_id, lock=True) if session_id else None
     held = await uow.users.credentials(user_id)
     proved = (
         session is not None
@@ -44,9 +46,10 @@ async def second_factor_proved(uow: UnitOfWork, session_id: UUID | None, user_id
 
 
 async def start_impersonation(
-    uow: UnitOfWork, letters: Letters, *, actor: UUID, reason: str, lasting: timedelta
+    uow: UnitOfWork, letters: Letters, *, actor: UUID, session_id: UUID | None, reason: str, lasting: timedelta
 ) -> Impersonation:
-    """Begin, and write to the owner. The caller has demanded the actor's second factor.
+    """Begin, and write to the owner. The caller has demanded the actor's second factor, and does so again before he
+    gives a token out.
 
     Raises:
         OrganizationNotFound: there is none.
@@ -55,7 +58,8 @@ async def start_impersonation(
     if organization is None or organization.status is Status.DELETED:
         raise OrganizationNotFound
     now = uow.clock.now()
-    started = Impersonation(uuid7(), organization.id, actor, organization.owner_user_id, reason, now, now + lasting)
+    owner, until = organization.owner_user_id, now + lasting
+    started = Impersonation(uuid7(), organization.id, actor, owner, reason, now, until, session_id)
     await uow.impersonations.add(started)
     details = {"as_user": str(started.user_id), "until": started.expires_at.isoformat()}
     await uow.audit("impersonation.started", str(started.id), actor=actor, reason=reason, details=details)
@@ -105,8 +109,4 @@ async def end_impersonation(
     if found.ended_at is not None:
         return
     await uow.impersonations.end(found.ended(uow.clock.now(), by))
-    details = {"staff": str(found.staff_user_id)}
-    why = "" if by else "its time was over"
-    await uow.audit("impersonation.ended", str(found.id), actor=by or "tenancy", reason=why, details=details)
-    fact = SessionRevoked(session_id=found.id, user_id=found.user_id, reason="impersonation_ended")
-    await uow.publish(fact, subject=str(found.id))
+    await tell_of_end(uow, found, by=by, why="" if by else "its time was over")

@@ -5,8 +5,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from tenancy.domain.impersonation import Impersonation
-from tenancy.errors import ImpersonationNotFound
-from tenancy.usecases.impersonate import second_factor_proved, start_impersonation, token_of
+from tenancy.errors import ImpersonationNotFound, SecondFactorUnproved
+from tenancy.usecases.impersonate import end_impersonation, second_factor_proved, start_impersonation, token_of
 from tenancy.workflows.tools import Tools
 
 
@@ -24,18 +24,26 @@ async def begin_to_act(
 ) -> Acting:
     """Begin.
 
+    A session that ends ends what began in it. One that ends while it begins does not see it yet: therefore the session
+    is looked at again, under its lock, before there is a token.
+
     Raises:
-        SecondFactorUnproved: the actor's session has not proved one lately.
+        SecondFactorUnproved: the actor's session has not proved one lately, or has ended.
         OrganizationNotFound: there is none.
     """
     async with tools.store.for_system("auth") as uow:
         await second_factor_proved(uow, session_id, actor)
     async with tools.store.for_tenant(tenant_id) as uow:
         lasting = timedelta(minutes=minutes)
-        started = await start_impersonation(uow, tools.letters, actor=actor, reason=reason, lasting=lasting)
-        token, until = await token_of(uow, tools.tokens, started.id, actor)
-        now = uow.clock.now()
-    return Acting(started, token, until - now)
+        started = await start_impersonation(
+            uow, tools.letters, actor=actor, session_id=session_id, reason=reason, lasting=lasting
+        )
+    try:
+        return await act_again(tools, tenant_id, started.id, actor, session_id)
+    except SecondFactorUnproved:
+        async with tools.store.for_tenant(tenant_id) as uow:
+            await end_impersonation(uow, started.id, by=None)
+        raise
 
 
 async def act_again(

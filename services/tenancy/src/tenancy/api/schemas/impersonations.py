@@ -32,7 +32,9 @@ class ImpersonationTokenOut(Answer):
 
 
 class ImpersonationOut(Answer):
-    """When somebody of the staff read the organization's affairs, and why; `ended_by` null: its time was over."""
+    """When somebody of the staff read the organization's affairs, and why; `ended_by` null: its time was over,
+    or the session in which it began.
+    """
 
     id: UUID
     staff_user_id: UUID

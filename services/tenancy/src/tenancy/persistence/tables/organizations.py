@@ -144,6 +144,7 @@ impersonations = Table(
     Column("id", Uuid, nullable=False),
     Column("staff_user_id", Uuid, nullable=False),
     Column("user_id", Uuid, nullable=False),
+    Column("staff_session_id", Uuid),
     Column("reason", String(500), nullable=False),
     at("started_at"),
     at("expires_at"),
@@ -154,6 +155,7 @@ impersonations = Table(
     CheckConstraint("expires_at <= started_at + interval '60 minutes'", name="short"),
     Index("ix_impersonations_open", "expires_at", postgresql_where=text("ended_at is null")),
 )
+    Index("ix_impersonations_staff", "staff_user_id", postgresql_where=text("ended_at is null")),
 """When somebody of the platform's staff acted in the name of an organization's owner, and why."""
 
 audit_entries = Table(
