@@ -17,9 +17,12 @@ import pytest
 from common.ids import uuid7
 from common.testing import eventually
 from pydantic import SecretStr
+from tenancy.domain.webhooks import MOST_ENDPOINTS
 from tenancy.persistence import tables
+from tenancy.persistence.webhook_claims import PER_ORGANIZATION
 from tenancy.settings import Settings
 from tenancy.testing import Tenancy
+from tenancy.workflows import webhook_sender
 
 from .receivers import Request, after, receiver, status
 from .webhooks import PATH, customer, sender, sender_of_its_own
@@ -88,6 +91,59 @@ async def test_a_slow_receiver_holds_nobody_else_up(tenancy: Tenancy) -> None:
         with suppress(asyncio.CancelledError):
             await sending
         assert len(await other.deliveries(theirs)) == 20
+
+
+@pytest.mark.invariant("S87")
+async def test_three_organizations_whose_receivers_are_all_slow_hold_nobody_else_up(tenancy: Tenancy) -> None:
+    """Each has as many endpoints as it may have, and more to send than a worker has places."""
+    slow_ones, other = [await customer(tenancy) for _ in range(3)], await customer(tenancy)
+    async with receiver(after(30, status(200))) as slow, receiver() as fast:
+        theirs = await other.endpoint(fast)
+        for one in slow_ones:
+            for _ in range(MOST_ENDPOINTS):
+                await one.endpoint(slow)
+            await one.hears(one.fact(), one.fact())
+        await eventually(lambda: _all_handled(tenancy))
+        stop = asyncio.Event()
+        sending = asyncio.create_task(sender(tenancy, webhook_patience=timedelta(seconds=25)).run(stop, lambda: None))
+
+        async def busy() -> bool:
+            return slow.at_once == 3 * PER_ORGANIZATION
+
+        await eventually(busy, seconds=20)
+        facts = [other.fact() for _ in range(5)]
+        await other.hears(*facts)
+
+        async def arrived() -> bool:
+            return len(fast.got) == len(facts)
+
+        await eventually(arrived, seconds=10)
+        assert slow.most_at_once == 3 * PER_ORGANIZATION
+        sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+        assert Counter(fast.ids) == Counter(str(fact.id) for fact in facts)
+        assert len(await other.deliveries(theirs)) == len(facts)
+
+
+@pytest.mark.invariant("S87")
+async def test_two_workers_together_send_few_messages_of_one_organization_at_a_time(tenancy: Tenancy) -> None:
+    me = await customer(tenancy)
+    async with receiver(after(0.1, status(200))) as up:
+        for _ in range(MOST_ENDPOINTS):
+            await me.endpoint(up)
+        facts = [me.fact() for _ in range(4)]
+        await me.hears(*facts)
+        await eventually(lambda: _all_handled(tenancy))
+        async with sender_of_its_own(tenancy) as one, sender_of_its_own(tenancy) as two:
+
+            async def done() -> bool:
+                await asyncio.gather(one.turn(), two.turn())
+                return len(up.got) >= len(facts) * MOST_ENDPOINTS
+
+            await eventually(done)
+    assert Counter(up.ids) == Counter({str(fact.id): MOST_ENDPOINTS for fact in facts})
+    assert 2 < up.most_at_once <= PER_ORGANIZATION
 
 
 @pytest.mark.invariant("S72")
@@ -202,6 +258,7 @@ async def test_a_database_that_goes_away_between_sending_and_writing_down_loses_
         raise ConnectionError("the database went away")
 
     monkeypatch.setattr(broken, "_record", away)
+    monkeypatch.setattr(webhook_sender, "WRITING", ())
     async with receiver(status(200)) as up:
         endpoint = await me.endpoint(up)
         await me.hears()
@@ -212,6 +269,52 @@ async def test_a_database_that_goes_away_between_sending_and_writing_down_loses_
     assert len(up.got) == 2
     assert len(set(up.ids)) == 1
     assert (await me.deliveries(endpoint))[0]["state"] == "delivered"
+
+
+async def test_what_a_receiver_has_taken_is_written_down_when_the_database_is_back(
+    tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me, failures = await customer(tenancy), [ConnectionError("the database went away") for _ in range(2)]
+    sending = sender(tenancy)
+    record = sending._record
+
+    async def away_for_a_moment(*everything: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await record(*everything)
+
+    monkeypatch.setattr(sending, "_record", away_for_a_moment)
+    async with receiver(status(200)) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        await sending.turn()
+        await me.claims_over()
+        await sending.turn()
+    assert (failures, len(up.got)) == ([], 1)
+    shown = await me.delivery(endpoint)
+    assert (shown["state"], shown["attempts"]) == ("delivered", 1)
+
+
+async def test_a_try_that_was_written_down_unheard_is_not_written_down_again(
+    tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit went through, its answer was lost."""
+    me = await customer(tenancy)
+    sending = sender(tenancy, webhook_patience=timedelta(seconds=20))
+    record, lost = sending._record, [ConnectionError("no answer to the commit")]
+
+    async def unheard(*everything: Any) -> None:
+        await record(*everything)
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(sending, "_record", unheard)
+    async with receiver(status(503)) as up:
+        endpoint = await me.endpoint(up)
+        await me.hears()
+        await sending.turn()
+    shown = await me.delivery(endpoint)
+    assert (lost, len(up.got), shown["attempts"], [one["status"] for one in shown["tries"]]) == ([], 1, 1, [503])
 
 
 async def test_one_message_that_cannot_be_read_keeps_no_other_waiting(tenancy: Tenancy) -> None:

@@ -15,16 +15,32 @@ meanwhile, and short enough to wait for after a crash."""
 PER_ENDPOINT = 2
 """Messages at once to one endpoint: one that is slow holds so many places, and no other endpoint's."""
 
+PER_ORGANIZATION = 8
+"""Messages at once of one organization, over all workers: six whose receivers are all slow leave a worker's last places
+to others."""
+
 DUE = """d.tenant_id = e.tenant_id and d.endpoint_id = e.id and d.state = 'pending'
     and d.next_attempt_at <= clock_timestamp() and (d.claimed_until is null or d.claimed_until <= clock_timestamp())"""
 
 ROOM = f"""(select count(*) from webhook_deliveries d where d.tenant_id = e.tenant_id and d.endpoint_id = e.id
     and d.state = 'pending' and d.claimed_until > clock_timestamp()) < {PER_ENDPOINT}"""  # noqa: S608
 
-TURNS = text(f"""select e.tenant_id, e.id from webhook_endpoints e
-    where e.enabled and exists (select from webhook_deliveries d where {DUE}) and {ROOM}
-    order by e.last_turn_at nulls first, e.id limit :places for no key update of e skip locked""")  # noqa: S608
-"""Endpoints whose turn it is, the one that had none for longest first; they are this transaction's alone."""
+ONE_AT_A_TIME = text("select pg_advisory_xact_lock(hashtext('webhook-turns'))")
+"""Workers take turns to claim, for some milliseconds each: what an organization has on its way is then a number."""
+
+TURNS = text(f"""with due as (
+      select e.tenant_id, e.id, e.last_turn_at, row_number() over (
+        partition by e.tenant_id order by e.last_turn_at nulls first, e.id
+      ) + (select count(*) from webhook_deliveries d
+           where d.tenant_id = e.tenant_id and d.state = 'pending' and d.claimed_until > clock_timestamp()) as place
+      from webhook_endpoints e where e.enabled and exists (select from webhook_deliveries d where {DUE}) and {ROOM}
+    )
+    select e.tenant_id, e.id from webhook_endpoints e join due on due.tenant_id = e.tenant_id and due.id = e.id
+    where due.place <= {PER_ORGANIZATION}
+    order by due.place, e.last_turn_at nulls first, e.id limit :places
+    for no key update of e skip locked""")  # noqa: S608
+"""Endpoints whose turn it is: those of organizations with the least on its way first, of each the one that had none
+for longest. They are this transaction's alone."""
 
 TAKEN = text(f"""update webhook_deliveries claimed
     set claimed_until = clock_timestamp() + :claim, claim_id = gen_random_uuid()
@@ -73,7 +89,8 @@ class WebhookClaims:
         self._session = session
 
     async def take(self, places: int) -> list[Claim]:
-        """Claim one due message of each of at most so many endpoints."""
+        """Claim one due message of each of at most so many endpoints, few of any one organization."""
+        await self._session.execute(ONE_AT_A_TIME)
         turns = (await self._session.execute(TURNS, {"places": places})).all()
         if not turns:
             return []

@@ -30,6 +30,9 @@ PLACES = 50
 POLL_SECONDS = 1.0
 """How late a retry may start; what is new is told of by NOTIFY."""
 
+WRITING = (timedelta(milliseconds=200), timedelta(seconds=2), timedelta(seconds=8))
+"""Pauses between tries to write down what came of a message: with what sending may take, far less than a claim."""
+
 KEPT = timedelta(days=30)
 """How long what has ended can be read and replayed."""
 
@@ -126,7 +129,7 @@ class WebhookSender:
                 return
             began, at = time.monotonic(), self.store.clock.now()
             heard = due.unsent or await self.receivers.post(due.message)
-            await self._record(due, heard, at, time.monotonic() - began)
+            await self._settle(due, heard, at, time.monotonic() - began)
         except Exception:
             SENT.labels("unrecorded").inc()
             log.exception("webhook %s not settled", claim.delivery_id)
@@ -153,6 +156,18 @@ class WebhookSender:
         headers = signed_headers(secrets, str(delivery.message_id), now, body)
         headers |= {"content-type": "application/json"}
         return _Due(claim, delivery, Message(endpoint.url, body, headers))
+
+    async def _settle(self, due: _Due, heard: Heard, at: datetime, seconds: float) -> None:
+        """Write down what came of it, again where the database is away for a moment: else what a receiver has taken is
+        sent to it twice. A try that was written down without our hearing so finds the claim gone.
+        """
+        for pause in WRITING:
+            try:
+                return await self._record(due, heard, at, seconds)
+            except Exception:
+                log.warning("webhook %s not written down yet", due.claim.delivery_id, exc_info=True)
+                await asyncio.sleep(pause.total_seconds())
+        return await self._record(due, heard, at, seconds)
 
     async def _record(self, due: _Due, heard: Heard, at: datetime, seconds: float) -> None:
         claim, head = due.claim, "\n".join(f"{name}: {value}" for name, value in due.message.headers.items())
