@@ -135,7 +135,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         Mailer(database, settings),
         Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
         Every("tenancy.impersonations", IMPERSONATIONS, partial(end_overdue, tools.store), database),
-        Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store), database),
+        Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store, settings.retention), database),
         sender,
         Every("tenancy.webhooks", FORGETTING, sender.forget, database),
         Every("tenancy.webhooks_due", LOOKING, sender.look, None),

@@ -42,6 +42,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     deletion_grace: timedelta = Field(
         timedelta(days=30), ge=timedelta(), description="How long an owner may call off the deletion that he asked for"
     )
+    retention: timedelta = Field(
+        timedelta(days=90), ge=timedelta(days=1), description="How long sessions and invitations are kept once expired"
+    )
     verification_lifetime: timedelta = Field(timedelta(days=3), description="How long an address may be confirmed")
     secret_key: SecretStr = Field(
         min_length=32,

@@ -134,6 +134,7 @@ invitations = Table(
     ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
     CheckConstraint("role in ('owner','admin','member','viewer')", name="role"),
     Index("ix_invitations_email", "tenant_id", "email"),
+    Index("ix_invitations_expires_at", "expires_at"),
 )
 """Invitations, bound to an address; only a hash of the link's token is kept."""
 
@@ -143,8 +144,8 @@ impersonations = Table(
     tenant_id(),
     Column("id", Uuid, nullable=False),
     Column("staff_user_id", Uuid, nullable=False),
-    Column("user_id", Uuid, nullable=False),
     Column("staff_session_id", Uuid),
+    Column("user_id", Uuid, nullable=False),
     Column("reason", String(500), nullable=False),
     at("started_at"),
     at("expires_at"),
@@ -154,8 +155,8 @@ impersonations = Table(
     ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
     CheckConstraint("expires_at <= started_at + interval '60 minutes'", name="short"),
     Index("ix_impersonations_open", "expires_at", postgresql_where=text("ended_at is null")),
-)
     Index("ix_impersonations_staff", "staff_user_id", postgresql_where=text("ended_at is null")),
+)
 """When somebody of the platform's staff acted in the name of an organization's owner, and why."""
 
 audit_entries = Table(

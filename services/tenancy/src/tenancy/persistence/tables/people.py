@@ -64,6 +64,7 @@ sessions = Table(
     UniqueConstraint("user_id", "id"),
     ForeignKeyConstraint(["user_id"], ["users.id"]),
     Index("ix_sessions_address", "user_id", "address"),
+    Index("ix_sessions_expires_at", "expires_at"),
 )
 
 refresh_tokens = Table(
