@@ -19,7 +19,7 @@ DomainError
 │             · DomainNotProved · DomainOfAnother · SsoNotReady
 │             · TooManyPasskeys
 ├── Gone: TokenExpired · ImpersonationEnded
-├── TooMany: TooManyTries · InvitationJustSent
+├── TooMany: TooManyTries · InvitationJustSent · TooManyWebhookTests
 ├── Unavailable: PasswordsBusy · ProviderUnavailable
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
@@ -355,6 +355,14 @@ class WebhookDeliveryNotFound(NotFound):
     code = "webhook_delivery_not_found"
     en = "There is no such delivery; they are kept for 30 days."
     fr = "Cet envoi n'existe pas ; les envois sont conservés 30 jours."
+
+
+class TooManyWebhookTests(TooMany):
+    """Field `limit`."""
+
+    code = "too_many_webhook_tests"
+    en = "There have been {limit} test messages to this endpoint within an hour. Retry-After says when the next may go."
+    fr = "Il y a eu {limit} messages d'essai vers ce point en une heure. Retry-After dit quand le prochain peut partir."
 
 
 class TooManyWebhookEndpoints(Conflict):

@@ -1,6 +1,8 @@
 """Facts on their way to customers: each to those who want it, signed, tried again, and given up in the end."""
 
+import asyncio
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ from common.persistence.erasure import Eraser
 from common.testing import eventually
 from prometheus_client import REGISTRY
 from tenancy.bootstrap import build
-from tenancy.domain.webhooks import PAUSES
+from tenancy.domain.webhooks import MOST_TESTS, PAUSES, TEST_WINDOW
 from tenancy.persistence import tables, webhook_deliveries
 from tenancy.persistence.erasure import PLAN
 from tenancy.testing import FEATURES, Tenancy
@@ -267,6 +269,21 @@ async def test_a_test_message_goes_to_the_endpoint_that_was_asked_for_whatever_i
 
 
 @pytest.mark.invariant("S71")
+async def test_test_messages_to_one_endpoint_are_few_an_hour_also_when_asked_for_at_once(tenancy: Tenancy) -> None:
+    me, other = await customer(tenancy), await customer(tenancy)
+    endpoint, another = [await me.endpoint(f"https://{n}.exemple.cm/hook") for n in "ab"]
+    theirs = await other.endpoint("https://c.exemple.cm/hook")
+    path = f"{PATH}{endpoint['id']}/test/"
+    answers = await asyncio.gather(*(me.client.post(path) for _ in range(MOST_TESTS + 5)))
+    assert Counter(answer.status_code for answer in answers) == {202: MOST_TESTS, 429: 5}
+    refused = await me.client.post(path)
+    assert (refused.json()["code"], refused.headers["retry-after"]) == ("too_many_webhook_tests", "3600")
+    assert (await me.client.post(f"{PATH}{another['id']}/test/")).status_code == 202
+    assert (await other.client.post(f"{PATH}{theirs['id']}/test/")).status_code == 202
+    tenancy.clock.advance(TEST_WINDOW)
+    assert (await me.client.post(path)).status_code == 202
+
+
 async def test_while_a_rotation_overlaps_both_secrets_sign(tenancy: Tenancy) -> None:
     me = await customer(tenancy)
     # The overlap is by the clock of whoever sends: the test's is a day behind.

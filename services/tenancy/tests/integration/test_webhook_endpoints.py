@@ -12,6 +12,8 @@ import pytest
 from common.ids import uuid7
 from common.testing import ServiceClient
 from sqlalchemy import text
+from tenancy.domain.membership import Membership
+from tenancy.domain.roles import Role
 from tenancy.domain.webhooks import MOST_ENDPOINTS
 from tenancy.persistence import tables
 from tenancy.testing import FEATURES, Tenancy
@@ -205,3 +207,20 @@ async def test_what_can_be_heard_of_is_listed_with_its_schema(tenancy: Tenancy) 
         "data_schema": "events/backup.failed.v1.json",
     }
     assert "org.deleted.v1" not in told
+
+
+async def test_endpoints_outlast_whoever_made_them_and_his_removal_names_them(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    admin = await tenancy.person()
+    async with tenancy.store.for_tenant(tenant) as uow:
+        joined = Membership(tenant, admin.id, Role.ADMIN, admin.email, admin.full_name, tenancy.clock.now())
+        await uow.memberships.add(joined)
+    theirs = tenancy.client(user_id=admin.id, tenant_id=tenant, roles=["admin"])
+    made, mine = (await theirs.post(PATH, json=WANTED)).json(), (await me.post(PATH, json=WANTED)).json()
+    assert (await me.delete(f"/api/tenants/organizations/{tenant}/members/{admin.id}/")).status_code == 204
+    shown = {one["id"]: one["created_by"] for one in (await me.get(PATH)).json()["results"]}
+    assert shown == {one["id"]: one["created_by"] for one in (made, mine)}
+    assert shown[made["id"]] == str(admin.id)
+    log = await me.get(f"/api/tenants/organizations/{tenant}/audit-log/", params={"action": "member.removed"})
+    (entry,) = log.json()["results"]
+    assert entry["details"] == {"before": {"role": "admin"}, "webhook_endpoints_stay": [made["id"]]}

@@ -35,6 +35,9 @@ GONE = 410
 
 TEST = "webhook.test.v1"
 """What is sent on request, to whichever endpoint was asked for."""
+MOST_TESTS = 20
+"""Such messages to one endpoint within `TEST_WINDOW`: a button is no way to load somebody's server."""
+TEST_WINDOW = timedelta(hours=1)
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
     "tenancy": (

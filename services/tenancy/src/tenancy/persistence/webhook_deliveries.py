@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, delete, func, insert, null, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tenancy.domain.webhooks import Attempt, Delivery, Endpoint, State
+from tenancy.domain.webhooks import MOST_TESTS, TEST, Attempt, Delivery, Endpoint, State
 from tenancy.persistence.tables import webhook_attempts, webhook_deliveries
 
 TRIES_KEPT = 100
@@ -69,6 +69,14 @@ class WebhookDeliveries:
             .on_conflict_do_nothing(index_elements=["tenant_id", "endpoint_id", "source", "message_id"])
         )
         return list(await self._session.scalars(added.returning(webhook_deliveries.c.id)))
+
+    async def tests(self, endpoint: Endpoint, since: datetime) -> list[datetime]:
+        """When the newest test messages since then were asked for, at most `MOST_TESTS`, the oldest first."""
+        found = select(webhook_deliveries.c.created_at).where(
+            *_to(endpoint), webhook_deliveries.c.event_type == TEST, webhook_deliveries.c.created_at > since
+        )
+        newest = await self._session.scalars(found.order_by(webhook_deliveries.c.created_at.desc()).limit(MOST_TESTS))
+        return sorted(newest)
 
     async def get(self, tenant_id: UUID, delivery_id: UUID, *, lock: bool = False) -> Delivery | None:
         found = select(*SHOWN).where(*_this(tenant_id, delivery_id))

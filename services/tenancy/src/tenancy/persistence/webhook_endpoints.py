@@ -44,6 +44,13 @@ class WebhookEndpoints:
         rows = await self._session.execute(found.order_by(webhook_endpoints.c.id.desc()).limit(limit))
         return [_endpoint(row) for row in rows.mappings()]
 
+    async def made_by(self, tenant_id: UUID, user_id: UUID) -> list[UUID]:
+        """Ids of the endpoints that a person made."""
+        found = select(webhook_endpoints.c.id).where(
+            webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.created_by == user_id
+        )
+        return list(await self._session.scalars(found.order_by(webhook_endpoints.c.id)))
+
     async def count(self, tenant_id: UUID) -> int:
         found = select(func.count()).where(webhook_endpoints.c.tenant_id == tenant_id)
         return int(await self._session.scalar(found) or 0)

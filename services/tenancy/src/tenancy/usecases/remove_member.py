@@ -15,6 +15,9 @@ from tenancy.usecases.steps.running_month import note_members
 async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
     """Remove a member; whoever removes himself leaves. The keys that he made end with it.
 
+    The webhook endpoints that he made are the organization's and stay, or it would miss what it relies on; the audit
+    row names them, so that whoever removes him looks at where they lead.
+
     Raises:
         MemberNotFound: there is no such member.
         RoleNotGrantable: the actor may not touch a member of that role.
@@ -36,7 +39,9 @@ async def remove_member(uow: UnitOfWork, user_id: UUID, *, actor: UUID) -> None:
     await _count(uow, organization)
     await uow.publish(MemberRemoved(user_id=user_id, removed_by=actor), subject=str(user_id))
     action = "member.left" if actor == user_id else "member.removed"
-    await uow.audit(action, str(user_id), actor=actor, before={"role": member.role.value})
+    endpoints = await uow.webhook_endpoints.made_by(organization.id, user_id)
+    details = {"webhook_endpoints_stay": [str(one) for one in endpoints]} if endpoints else {}
+    await uow.audit(action, str(user_id), actor=actor, before={"role": member.role.value}, details=details)
 
 
 async def _count(uow: UnitOfWork, organization: Organization) -> None:

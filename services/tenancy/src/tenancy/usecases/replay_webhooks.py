@@ -5,8 +5,8 @@ from uuid import UUID
 
 from common.ids import uuid7
 
-from tenancy.domain.webhooks import TEST, Delivery, Endpoint, written
-from tenancy.errors import WebhookEndpointOff
+from tenancy.domain.webhooks import MOST_TESTS, TEST, TEST_WINDOW, Delivery, Endpoint, written
+from tenancy.errors import TooManyWebhookTests, WebhookEndpointOff
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.steps.features import API_ACCESS, demand
 from tenancy.usecases.steps.room import writable_organization
@@ -44,10 +44,14 @@ async def send_test(uow: UnitOfWork, actor: UUID, endpoint_id: UUID) -> Delivery
     """Begin to deliver a message that says nothing, whatever types the endpoint wants.
 
     Raises:
-        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended, FeatureNotInPlan: as they say.
+        WebhookEndpointNotFound, WebhookEndpointOff, OrganizationSuspended, FeatureNotInPlan, TooManyWebhookTests: as
+            they say.
     """
     endpoint = await _ready(uow, endpoint_id)
     message_id, now = uuid7(), uow.clock.now()
+    sent = await uow.webhook_deliveries.tests(endpoint, now - TEST_WINDOW)
+    if len(sent) >= MOST_TESTS:
+        raise TooManyWebhookTests(limit=MOST_TESTS, retry_after=sent[0] + TEST_WINDOW - now)
     body = written(
         message_id=message_id,
         event_type=TEST,

@@ -79,6 +79,13 @@ webhook_deliveries = Table(
     ),
     Index("ix_webhook_deliveries_endpoint", "tenant_id", "endpoint_id", "id"),
     Index(
+        "ix_webhook_deliveries_tests",
+        "tenant_id",
+        "endpoint_id",
+        "created_at",
+        postgresql_where=text("event_type = 'webhook.test.v1'"),
+    ),
+    Index(
         "ix_webhook_deliveries_claimed",
         "tenant_id",
         "endpoint_id",
