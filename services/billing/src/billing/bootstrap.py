@@ -54,6 +54,7 @@ from billing.workflows.checkout import Checkout
 from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
+from billing.workflows.trying_coupons import TryingCoupons
 from billing.workflows.watching import Watch
 
 SYSTEM_ROLES = ("janitor", "webhook", "staff", "catalogue", "seed")
@@ -176,6 +177,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
             budget,
         ),
         taking_back=TakingBack(store, paypal, issuer, budget),
+        trying_coupons=TryingCoupons(store, settings.coupon_limits),
         refunding=Refunding(store, refunders, issuer, clock, budget),
         settings=settings,
         issuer=issuer,

@@ -17,9 +17,10 @@ DomainError
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
 └── Unavailable: MethodUnavailable
+├── TooMany: CouponTriesUsedUp
 """
 
-from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, Unavailable, Unsupported
+from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unavailable, Unsupported
 
 
 class PlanNotFound(NotFound):
@@ -163,6 +164,14 @@ class ReturnUrlMissing(Invalid):
 
 
 class ReturnUrlRefused(Invalid):
+class CouponTriesUsedUp(TooMany):
+    """Whether this code is right is not looked at; the answer says when to come again."""
+
+    code = "coupon_tries_used_up"
+    en = "Too many coupon codes were wrong. Order without one, or come back in a while; the time is in Retry-After."
+    fr = "Trop de codes promo étaient faux. Commandez sans code ou revenez plus tard ; le délai est dans Retry-After."
+
+
     code = "return_url_refused"
     en = "{field} must be an absolute http(s) address of an allowed site, without user name."
     fr = "{field} doit être une adresse http(s) absolue d'un site autorisé, sans nom d'utilisateur."

@@ -21,6 +21,7 @@ from pydantic import AliasChoices, Field, PositiveInt, SecretStr, model_validato
 from billing.domain.lifecycle import Terms
 from billing.domain.plan import Method
 from billing.domain.return_url import origin_of
+from billing.domain.tries import CouponLimits
 
 NAME = "billing"
 
@@ -244,6 +245,23 @@ class Settings(
         [30, 7, 1], description="JSON list: days before the deletion on which customers are warned"
     )
     order_days: int = Field(14, ge=1, description="Days after which an unpaid order is cancelled")
+    coupon_failures: int | None = Field(
+        None,
+        ge=1,
+        description="Coupon codes of one person that may be wrong in a quarter of an hour, by whichever route;"
+        " 10 in production, 6 000 elsewhere",
+    )
+    coupon_failures_per_address: int | None = Field(
+        None,
+        ge=1,
+        description="The same of all persons at one address; 50 in production, 6 000 elsewhere",
+    )
+
+    @property
+    def coupon_limits(self) -> CouponLimits:
+        """How many coupon codes may be wrong."""
+        person, address = (10, 50) if self.environment == "production" else (6_000, 6_000)
+        return CouponLimits(self.coupon_failures or person, self.coupon_failures_per_address or address)
 
     @property
     def terms(self) -> Terms:

@@ -17,7 +17,7 @@ TENANT_TABLES = sorted(
     name for name, table in metadata.tables.items() if "tenant_id" in table.c and name not in MECHANISMS
 )
 SHARED = {
-    "plans", "plan_prices", "payment_methods", "coupons", "coupon_uses", "invoice_counters", "webhook_events",
+    "plans", "plan_prices", "payment_methods", "coupons", "coupon_uses", "coupon_tries", "invoice_counters", "webhook_events",
     "provider_budgets", "reconciliations", "unmatched_movements", "plan_versions", "bank_statements",
     "bank_statement_lines",
 }  # fmt: skip

@@ -20,6 +20,7 @@ from billing.workflows.checkout import Checkout
 from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
+from billing.workflows.trying_coupons import TryingCoupons
 
 PAYERS = frozenset({"owner", "admin"})
 """Roles that may pay and cancel for an organization."""
@@ -34,6 +35,7 @@ class Tools:
     refunding: Refunding
     taking_back: TakingBack
     reconciling: Reconciling
+    trying_coupons: TryingCoupons
     settings: Settings
     issuer: Issuer
     receipts: ReceiptStore

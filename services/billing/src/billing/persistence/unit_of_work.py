@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.persistence.cases import Cases
 from billing.persistence.catalogue import Catalogue
+from billing.persistence.coupon_tries import CouponTries
 from billing.persistence.coupons import Coupons
 from billing.persistence.credit_notes import CreditNotes
 from billing.persistence.disputes import Disputes
@@ -37,6 +38,7 @@ class UnitOfWork(Transaction):
         super().__init__(session, scope, clock)
         self.catalogue = Catalogue(session)
         self.coupons = Coupons(session, clock)
+        self.coupon_tries = CouponTries(session, clock)
         self.cases = Cases(session, clock)
         self.receipts = Receipts(session, clock)
         self.hints = Hints(session, clock)

@@ -20,7 +20,8 @@ Person = Annotated[Principal, requires_person()]
 @router.post("/validate/")
 async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> ValidateOut:
     tenant_id, mine = who.active_tenant_id, tools.store.for_user(who.user_id)
-    async with tools.store.for_tenant(tenant_id, acting=who.user_id) if tenant_id else mine as uow:
+    door = tools.store.for_tenant(tenant_id, acting=who.user_id) if tenant_id else mine
+    async with tools.trying_coupons.counted(who.user_id, wanted.code) as tried, door as uow:
         running = await uow.subscriptions.find(tenant_id) if tenant_id else None
         plan, price = await price_of(
             uow, selling_of(tools), wanted.plan_id, wanted.billing_cycle, wanted.currency, running
@@ -31,6 +32,7 @@ async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> Validate
             refusal = coupon.refusal(
                 plan_id=plan.id, subtotal=price, now=uow.clock.now()
             ) or await uow.coupons.customer_refusal(coupon, who.user_id)
+        tried.was_wrong = refusal is not None
     valid = coupon is not None and refusal is None
     discount = coupon.discount(price) if coupon is not None and valid else Money.zero(price.currency)
     priced = amounts(price, discount, tools.issuer.tax_rates)

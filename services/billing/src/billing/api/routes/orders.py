@@ -58,24 +58,26 @@ async def place(
     wish, organization_id = await resolve_target(
         tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
     )
-    status, answer = await order_for(
-        tools.store,
-        who,
-        wish,
-        organization_id,
-        selling_of(tools),
-        holds=timedelta(days=tools.settings.order_days),
-        key=key,
-        body=await request.body(),
-        answer=_answer,
-    )
+    body = await request.body()
+    async with tools.trying_coupons.counted(who.user_id, wish.coupon_code):
+        status, answer = await order_for(
+            tools.store,
+            who,
+            wish,
+            organization_id,
+            selling_of(tools),
+            holds=timedelta(days=tools.settings.order_days),
+            key=key,
+            body=body,
+            answer=_answer,
+        )
     reach("billing.order.placed")
     return JSONResponse(answer, status_code=status)
 
 
 @router.post("/preview/")
 async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: LanguageDep) -> PreviewOut:
-    """What placing this order now would charge. Nothing is placed, held or counted.
+    """What placing this order now would charge. Nothing is placed, held or counted, but a coupon code that is wrong.
 
     The same order within an hour is still the one of before, at its price, and with its use of a coupon.
     """
@@ -83,7 +85,8 @@ async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: Lang
         tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
     )
     tenant_id = organization_id or uuid7()
-    async with tools.store.for_tenant(tenant_id, acting=who.user_id) as uow:
+    door = tools.store.for_tenant(tenant_id, acting=who.user_id)
+    async with tools.trying_coupons.counted(who.user_id, wish.coupon_code), door as uow:
         shown = await preview_order(uow, wish, selling_of(tools), tenant_id=tenant_id, user_id=who.user_id)
         methods = await uow.catalogue.methods()
     return PreviewOut.of(shown, language, offered_for(tools, methods, shown.due))

@@ -14,6 +14,7 @@ from billing.persistence.tables.books import (
     ledger_postings,
 )
 from billing.persistence.tables.catalogue import (
+    coupon_tries,
     coupon_uses,
     coupons,
     payment_methods,
@@ -38,6 +39,7 @@ __all__ = [
     "bank_statements",
     "cases",
     "coupon_redemptions",
+    "coupon_tries",
     "coupon_uses",
     "coupons",
     "credit_notes",

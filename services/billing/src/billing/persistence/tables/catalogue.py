@@ -6,6 +6,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -107,3 +108,13 @@ coupon_uses = Table(
     CheckConstraint("uses >= 0", name="not_negative"),
 )
 """Uses per customer across his organizations; the customer is a hash, so that the counter names nobody."""
+
+coupon_tries = Table(
+    "coupon_tries",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    at("began_at"),
+    Index("ix_coupon_tries_began_at", "began_at"),
+)
+"""Codes that were wrong, by a hash of the account or of the address that tried them (``domain.tries``)."""
