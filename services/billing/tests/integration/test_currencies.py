@@ -1,6 +1,7 @@
 """Orders in XAF, EUR and USD: the price of each, who pays it, and that no two currencies ever meet in one sum."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,7 @@ from billing.testing import (
     place,
     subscribed,
     until_paid,
+    verify,
 )
 from common.ids import uuid7
 
@@ -242,6 +244,7 @@ async def test_a_subscription_that_has_run_out_begins_again_in_another_currency(
     await pay_by_paypal(world, owner, dollars)
     now = (await owner.get(SUBSCRIPTION)).json()
     assert (now["status"], now["currency"], now["auto_renew"]) == ("active", "USD", False)
+    assert now["auto_renew_phone"] is None, "what it was given for has ended"
     # The transfer in francs that was on its way is kept, follows nothing, and a person decides about it.
     path = f"{PAYMENTS}{waiting['payment_id']}/verify_bank_transfer/"
     assert (await billing.client(staff=["finance"]).post(path, json={"approve": True})).status_code == 200
@@ -308,6 +311,53 @@ async def test_a_refund_goes_back_in_the_currency_that_was_paid(world: Any) -> N
     assert note == {"total_minor": 3_001, "currency": "USD"}
     books = await balances(billing, payment["tenant_id"])
     assert books == {("clearing:paypal", "USD"): 5_999, ("revenue", "USD"): -5_999}
+
+
+@pytest.mark.invariant("S91")
+@pytest.mark.parametrize(("language", "subject"), [("fr", "Renouvellement automatique"), ("en", "Automatic renewal")])
+async def test_consent_to_renewals_that_ends_with_its_currency_is_audited_and_told_once(
+    world: Any, language: str, subject: str
+) -> None:
+    billing = world.billing
+    (owner, tenant_id), (_, other) = await subscribed(billing), await subscribed(billing)
+    phone = {"enabled": True, "phone_number": "237670000001"}
+    assert (await owner.post(f"{SUBSCRIPTION}auto_renew/", json=phone)).status_code == 200
+    await lapsed(billing, tenant_id)
+    told = "select subject from mails where tenant_id = $1 and key like 'auto_renewal_ended:%'"
+    audited = "select actor, details from audit_log where tenant_id = $1 and action = 'subscription.auto_renewal_ended'"
+    owner.headers["accept-language"] = language
+    dollars = await place(owner, currency="USD")
+    assert await billing.rows(told, t=tenant_id) == [], "it ends when it is paid, and not before"
+    await pay_by_paypal(world, owner, dollars)
+    await asyncio.gather(*(verify(owner, dollars) for _ in range(10)))
+    (mail,) = await billing.rows(told, t=tenant_id)
+    assert mail["subject"].startswith(subject)
+    assert dollars["order_number"] in mail["subject"]
+    (row,) = await billing.rows(audited, t=tenant_id)
+    assert row["actor"] == "billing"
+    changed = {"before": {"currency": "XAF"}, "after": {"currency": "USD"}}
+    assert json.loads(row["details"]) == changed
+    (kept,) = await billing.rows(
+        "select auto_renew, auto_renew_phone from subscriptions where tenant_id = $1", t=tenant_id
+    )
+    assert kept == {"auto_renew": False, "auto_renew_phone": None}
+    # Who never agreed, or stays in his currency, is told nothing.
+    await lapsed(billing, tenant_id)
+    again = await place(owner, currency="EUR")
+    await pay_by_paypal(world, owner, again)
+    assert len(await billing.rows(told, t=tenant_id)) == len(await billing.rows(audited, t=tenant_id)) == 1
+    assert await billing.rows(told, t=other) == await billing.rows(audited, t=other) == []
+
+
+async def test_a_renewal_in_its_currency_keeps_the_consent(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing)
+    phone = {"enabled": True, "phone_number": "237670000001"}
+    assert (await owner.post(f"{SUBSCRIPTION}auto_renew/", json=phone)).status_code == 200
+    await pay_by_transfer(billing, owner, await place(owner))
+    rows = await billing.rows(
+        "select auto_renew, auto_renew_phone from subscriptions where tenant_id = $1", t=tenant_id
+    )
+    assert rows == [{"auto_renew": True, "auto_renew_phone": "237670000001"}]
 
 
 class TestOfAnotherDeployment:

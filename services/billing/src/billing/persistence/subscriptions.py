@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, and_, func, literal, select, update
+from sqlalchemy import Row, and_, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -298,16 +298,17 @@ class Subscriptions:
         """Move a locked subscription to a newly bought period: active, and a cancellation is taken back.
 
         One that ``is_held`` by a dispute is, or stays, suspended for it. In another currency than before, the consent
-        to be asked for renewals does not hold any more.
+        to be asked for renewals does not hold any more, and its number goes.
         """
-        now = self._clock.now()
+        now, is_same = self._clock.now(), subscriptions.c.currency == order.amounts.currency
         await self._session.execute(
             update(subscriptions)
             .where(subscriptions.c.tenant_id == order.tenant_id)
             .values(
                 plan=order.plan.document(),
                 billing_cycle=order.cycle,
-                auto_renew=and_(subscriptions.c.auto_renew, subscriptions.c.currency == order.amounts.currency),
+                auto_renew=and_(subscriptions.c.auto_renew, is_same),
+                auto_renew_phone=case((is_same, subscriptions.c.auto_renew_phone)),
                 currency=order.amounts.currency,
                 status=SubscriptionStatus.SUSPENDED if is_held else SubscriptionStatus.ACTIVE,
                 anchor_day=period.anchor_day,

@@ -41,6 +41,7 @@ MAILS = (
     "payment_disputed",
     "dispute_won",
     "paid_while_disputed",
+    "auto_renewal_ended",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -345,5 +346,20 @@ def paid_while_disputed(order: Order, period: Period, dispute: Dispute, issuer: 
             ("amount", amount_text(order.amounts.total, order.language)),
             ("until", day_text(period.ends_at, order.language)),
             ("dispute", dispute.reference),
+        ],
+    )
+
+
+def auto_renewal_ended(order: Order, period: Period, issuer: Issuer) -> MailMessage:
+    """Tell the customer that Mobile Money is asked for no renewal any more: he pays in another currency now."""
+    return _about_order(
+        "auto_renewal_ended",
+        order.id,
+        order,
+        issuer,
+        [
+            ("order", order.number),
+            ("amount", amount_text(order.amounts.total, order.language)),
+            ("until", day_text(period.ends_at, order.language)),
         ],
     )

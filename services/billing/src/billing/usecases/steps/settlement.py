@@ -34,7 +34,14 @@ from billing.usecases.steps.credit import use_credit
 from billing.usecases.steps.crediting import keep_unused
 from billing.usecases.steps.fitting import tell_if_too_small
 from billing.usecases.steps.holding import is_held, tell_why_held
-from billing.usecases.steps.mails import confirmation, credit_kept, invoice_issued, order_outdated, part_received
+from billing.usecases.steps.mails import (
+    auto_renewal_ended,
+    confirmation,
+    credit_kept,
+    invoice_issued,
+    order_outdated,
+    part_received,
+)
 from billing.usecases.steps.unused_time import credits_too_much
 
 
@@ -178,6 +185,19 @@ async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer
     return invoice
 
 
+async def _end_consent(uow: UnitOfWork, order: Order, period: Period, running: Subscription, issuer: Issuer) -> None:
+    """Tell that nobody is asked for renewals any more: the customer agreed to that in the former currency."""
+    await uow.audit(
+        "subscription.auto_renewal_ended",
+        str(order.tenant_id),
+        actor="billing",
+        reason="paid in another currency",
+        before={"currency": running.currency},
+        after={"currency": order.amounts.currency},
+    )
+    await uow.send_mail(auto_renewal_ended(order, period, issuer))
+
+
 def _next_status(order: Order, period: Period, uow: UnitOfWork) -> OrderStatus:
     if order.kind is OrderKind.NEW:
         return OrderStatus.PAID
@@ -231,6 +251,8 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
     period = await _period(uow, order, running, held=held)
     if period is None:
         return False
+    if running is not None and running.auto_renew and running.currency != order.amounts.currency:
+        await _end_consent(uow, order, period, running, issuer)
     invoice = await _invoice(uow, order, period, issuer, payment)
     await keep_unused(uow, order, issuer)
     reach("billing.invoice.added")
