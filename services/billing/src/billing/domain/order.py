@@ -5,7 +5,7 @@ Its two states move by the tables in ``domain.transitions`` only. Not here: paym
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -108,6 +108,14 @@ class WantedOrder:
         if self.currency is None:  # as in what was kept before there was a choice
             del submitted["currency"]
         return hashlib.sha256(json.dumps(submitted, sort_keys=True, default=str).encode()).hexdigest()
+
+    def is_of(self, order: "Order", tenant_id: UUID | None) -> bool:
+        """Say whether submitting it would be submitting an order again.
+
+        One that names no customer yet is taken as that order's customer's.
+        """
+        asked = self if self.customer.name else replace(self, customer=order.customer, language=order.language)
+        return asked.fingerprint(tenant_id) == order.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ class Preview:
     """An order as it would be placed now.
 
     Attributes:
-        order: A draft; its id and number are nobody's.
+        order: A draft, its id and number are nobody's; or the unpaid order that placing would return.
         excess: What is used beyond the plan that a change brings; ``None`` for other orders.
         balance: What of the customer's credit would pay it.
     """
@@ -27,7 +27,7 @@ class Preview:
     @property
     def due(self) -> Money:
         """What a payment would be asked for."""
-        return self.order.amounts.total - self.balance
+        return self.order.outstanding - self.balance
 
 
 async def preview_order(
@@ -46,9 +46,14 @@ async def preview_order(
         DomainError: As `draft_order` says: what would be refused is refused here.
     """
     draft = await draft_order(uow, wanted, selling, tenant_id=tenant_id, user_id=user_id, held=False)
-    order, excess = draft.order, None
+    return await preview_of(uow, draft.order)
+
+
+async def preview_of(uow: UnitOfWork, order: Order) -> Preview:
+    """Return what is left to pay of a draft, or of an unpaid order that placing would return."""
+    excess = None
     if order.kind is OrderKind.CHANGE:
-        excess = over_quota(await uow.usage.known(tenant_id), order.plan.quotas)
-    total = order.amounts.total
-    credit = await uow.ledger.credit(total.currency)
-    return Preview(order, excess, min(max(credit, Money.zero(total.currency)), total))
+        excess = over_quota(await uow.usage.known(order.tenant_id), order.plan.quotas)
+    due = order.outstanding
+    credit = await uow.ledger.credit(due.currency)
+    return Preview(order, excess, min(max(credit, Money.zero(due.currency)), due))

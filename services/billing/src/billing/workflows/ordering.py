@@ -22,6 +22,7 @@ from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.cancel_order import cancel_order
 from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.place_order import place_order
+from billing.usecases.preview_order import Preview, preview_of, preview_order
 from billing.usecases.steps.drafting import Selling
 from billing.usecases.steps.settlement import settle
 
@@ -86,8 +87,7 @@ async def order_for(
     fingerprint = wanted.fingerprint(organization_id)
     async with store.for_user(who.user_id) as mine:
         await mine.serialize(who.user_id)
-        unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
-        unpaid += await _made_ahead(store, organization_id, known={order.id for order in unpaid})
+        unpaid = await _unpaid(store, mine, who, organization_id)
         same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
         async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
@@ -103,6 +103,31 @@ async def order_for(
     if placed:
         await _cancel_replaced(store, unpaid)
     return answered
+
+
+async def preview_for(
+    store: BillingStore, who: Principal, wanted: WantedOrder, organization_id: UUID | None, selling: Selling
+) -> Preview:
+    """Return what `order_for` would answer, were it asked now: by a draft, or by the same unpaid order, at its price
+    and with its use of a coupon.
+
+    Raises:
+        DomainError: As placing it would.
+    """
+    async with store.for_user(who.user_id) as mine:
+        unpaid = await _unpaid(store, mine, who, organization_id)
+    same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
+    tenant_id = same.tenant_id if same else organization_id or uuid7()
+    async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
+        if same is not None:
+            return await preview_of(uow, same)
+        return await preview_order(uow, wanted, selling, tenant_id=tenant_id, user_id=who.user_id)
+
+
+async def _unpaid(store: BillingStore, mine: UnitOfWork, who: Principal, organization_id: UUID | None) -> list[Order]:
+    """Return the orders that an equal one would be, or that another one takes the place of."""
+    unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
+    return unpaid + await _made_ahead(store, organization_id, known={order.id for order in unpaid})
 
 
 async def _made_ahead(store: BillingStore, organization_id: UUID | None, known: set[UUID]) -> list[Order]:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from common.auth import Principal, requires_person
 from common.crash_points import reach
-from common.ids import uuid7
 from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,8 +23,7 @@ from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.cancel_order import cancel_order
-from billing.usecases.preview_order import preview_order
-from billing.workflows.ordering import order_for, resolve_target
+from billing.workflows.ordering import order_for, preview_for, resolve_target
 
 router = APIRouter(prefix="/api/tenants/orders", tags=["orders"])
 Person = Annotated[Principal, requires_person()]
@@ -79,15 +77,14 @@ async def place(
 async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: LanguageDep) -> PreviewOut:
     """What placing this order now would charge. Nothing is placed, held or counted, but a coupon code that is wrong.
 
-    The same order within an hour is still the one of before, at its price, and with its use of a coupon.
+    An unpaid order of the last hour that is the same is still that one: at its price, and with its use of a coupon.
     """
     wish, organization_id = await resolve_target(
         tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
     )
-    tenant_id = organization_id or uuid7()
-    door = tools.store.for_tenant(tenant_id, acting=who.user_id)
-    async with tools.trying_coupons.counted(who.user_id, wish.coupon_code), door as uow:
-        shown = await preview_order(uow, wish, selling_of(tools), tenant_id=tenant_id, user_id=who.user_id)
+    async with tools.trying_coupons.counted(who.user_id, wish.coupon_code):
+        shown = await preview_for(tools.store, who, wish, organization_id, selling_of(tools))
+    async with tools.store.for_system("catalogue") as uow:
         methods = await uow.catalogue.methods()
     return PreviewOut.of(shown, language, offered_for(tools, methods, shown.due))
 

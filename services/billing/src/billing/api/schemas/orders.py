@@ -23,7 +23,7 @@ CurrencyIn = Annotated[
 
 
 class PricedIn(Body):
-    """The fields of an order that its price depends on."""
+    """The fields of an order that its price depends on, and whom its invoice names, as far as that is known."""
 
     plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
     billing_cycle: BillingCycle
@@ -33,10 +33,24 @@ class PricedIn(Body):
     kind: OrderKind | None = None
     effective: Literal["now", "period_end"] | None = None
 
+    customer_name: OneLine | None = Field(None, min_length=1, max_length=200)
+    customer_email: EmailStr | None = None
+    customer_phone: str | None = Field(None, max_length=40)
+    customer_address: OneLine | None = Field(None, max_length=300, description="For the invoice")
+    customer_rccm: OneLine | None = Field(None, max_length=60, description="Trade register number, for the invoice")
+    customer_niu: OneLine | None = Field(None, max_length=60, description="Taxpayer number, for the invoice")
+
     @property
     def customer(self) -> Customer:
-        """Who would buy: nobody yet."""
-        return Customer("", "")
+        """Who buys, or would buy."""
+        return Customer(
+            self.customer_name or "",
+            self.customer_email or "",
+            self.customer_phone or None,
+            self.customer_address or None,
+            self.customer_rccm or None,
+            self.customer_niu or None,
+        )
 
     def wanted(self, language: str) -> WantedOrder:
         """Return the wish; its kind is resolved later."""
@@ -57,21 +71,6 @@ class OrderIn(PricedIn):
 
     customer_name: OneLine = Field(min_length=1, max_length=200)
     customer_email: EmailStr
-    customer_phone: str | None = Field(None, max_length=40)
-    customer_address: OneLine | None = Field(None, max_length=300, description="For the invoice")
-    customer_rccm: OneLine | None = Field(None, max_length=60, description="Trade register number, for the invoice")
-    customer_niu: OneLine | None = Field(None, max_length=60, description="Taxpayer number, for the invoice")
-
-    @property
-    def customer(self) -> Customer:
-        return Customer(
-            self.customer_name,
-            self.customer_email,
-            self.customer_phone or None,
-            self.customer_address or None,
-            self.customer_rccm or None,
-            self.customer_niu or None,
-        )
 
 
 class PlanRef(Answer):
