@@ -39,6 +39,7 @@ BODIES: dict[str, JSON] = {
     "PATCH /api/admin/plans/{plan_id}/": {"trial_days": 0, "reason": "an attempt"},
     "POST /api/admin/cases/{case_id}/close/": {"reason": "an attempt"},
     "POST /api/admin/payments/{payment_id}/refunds/": {"reason": "an attempt"},
+    "POST /api/admin/disputes/{dispute_id}/lift/": {"reason": "an attempt"},
     "POST /api/admin/refunds/{refund_id}/approve/": {"reason": "an attempt"},
     "POST /api/admin/refunds/{refund_id}/record/": {"reference": "VIR-1", "reason": "an attempt"},
     "POST /api/admin/refunds/{refund_id}/reject/": {"reason": "an attempt"},

@@ -3,7 +3,7 @@
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
 │             RefundNotFound · CaseNotFound · MovementNotFound · CreditNoteNotFound · CouponNotFound
-│             StatementLineNotFound · SubscriptionNotFound
+│             StatementLineNotFound · SubscriptionNotFound · DisputeNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
@@ -13,11 +13,12 @@ DomainError
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
 │            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed · SubscriptionInAnotherCurrency
-├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds
+│            DisputeStateForbids · DisputeLeavesDebt
+├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds · SamePersonLifts
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
-└── Unavailable: MethodUnavailable
 ├── TooMany: CouponTriesUsedUp
+└── Unavailable: MethodUnavailable
 """
 
 from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unavailable, Unsupported
@@ -75,6 +76,12 @@ class RefundNotFound(NotFound):
     code = "refund_not_found"
     en = "There is no such refund. See /api/admin/refunds/."
     fr = "Ce remboursement n'existe pas. Voir /api/admin/refunds/."
+
+
+class DisputeNotFound(NotFound):
+    code = "dispute_not_found"
+    en = "There is no such dispute. See /api/admin/disputes/."
+    fr = "Ce litige n'existe pas. Voir /api/admin/disputes/."
 
 
 class StatementLineNotFound(NotFound):
@@ -157,13 +164,6 @@ class CouponRefused(Invalid):
     fr = "Ce code promo n'est pas valable pour cet achat ({reason})."
 
 
-class ReturnUrlMissing(Invalid):
-    code = "return_url_required"
-    en = "PayPal needs return_url and cancel_url."
-    fr = "PayPal demande return_url et cancel_url."
-
-
-class ReturnUrlRefused(Invalid):
 class CouponTriesUsedUp(TooMany):
     """Whether this code is right is not looked at; the answer says when to come again."""
 
@@ -172,6 +172,13 @@ class CouponTriesUsedUp(TooMany):
     fr = "Trop de codes promo étaient faux. Commandez sans code ou revenez plus tard ; le délai est dans Retry-After."
 
 
+class ReturnUrlMissing(Invalid):
+    code = "return_url_required"
+    en = "PayPal needs return_url and cancel_url."
+    fr = "PayPal demande return_url et cancel_url."
+
+
+class ReturnUrlRefused(Invalid):
     code = "return_url_refused"
     en = "{field} must be an absolute http(s) address of an allowed site, without user name."
     fr = "{field} doit être une adresse http(s) absolue d'un site autorisé, sans nom d'utilisateur."
@@ -377,6 +384,20 @@ class RefundStateForbids(Conflict):
     fr = "Le remboursement est à l'état {status} : cette action n'est pas (ou plus) possible."
 
 
+class DisputeStateForbids(Conflict):
+    code = "dispute_state"
+    en = "Only a lost dispute is lifted, and once; this one is {status}. An open one is its provider's to decide."
+    fr = "Seul un litige perdu se lève, et une fois ; celui-ci est {status}. Un litige ouvert relève du fournisseur."
+
+
+class DisputeLeavesDebt(Conflict):
+    """Fields ``owed`` and ``currency``."""
+
+    code = "dispute_leaves_debt"
+    en = "{owed} {currency} of what was taken back had been credited and pay for running time: only its end lifts this."
+    fr = "{owed} {currency} de la somme reprise, déjà crédités, paient le temps en cours : seule sa fin lève cela."
+
+
 class RefundReferenceKnown(Conflict):
     code = "refund_reference_known"
     en = "This reference is that of another refund."
@@ -399,6 +420,12 @@ class SamePersonRefunds(Forbidden):
     code = "same_person_refunds"
     en = "A refund is approved by another person than the one who asked for it or receives it."
     fr = "Un remboursement est approuvé par une autre personne que celle qui l'a demandé ou le reçoit."
+
+
+class SamePersonLifts(Forbidden):
+    code = "same_person_lifts"
+    en = "Another person has to lift this: it is about your own purchase or organization."
+    fr = "Une autre personne doit lever cette suspension : il s'agit de votre propre achat ou organisation."
 
 
 class SignatureInvalid(Forbidden):

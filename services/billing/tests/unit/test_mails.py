@@ -148,6 +148,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "dispute_won": lambda of: mails.dispute_won(of, payment(of), dispute(of), ISSUER),
     "paid_while_disputed": lambda of: mails.paid_while_disputed(of, JUNE, dispute(of), ISSUER),
     "auto_renewal_ended": lambda of: mails.auto_renewal_ended(of, JUNE, ISSUER),
+    "dispute_lifted": lambda of: mails.dispute_lifted(of, payment(of), dispute(of), ISSUER),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
 }
 FACTS = {
@@ -167,6 +168,7 @@ FACTS = {
     "dispute_won": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
     "paid_while_disputed": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK", "2027"},
     "auto_renewal_ended": {"ORD-20261122-ABCDEFGHJK", "2027"},
+    "dispute_lifted": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
     "subscription_cancelled": {"Gold", "2027"},
     "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},

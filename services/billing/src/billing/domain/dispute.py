@@ -42,3 +42,13 @@ class Dispute:
     opened_at: datetime
     resolved_at: datetime | None
     next_poll_at: datetime | None
+    lifted_at: datetime | None = None
+    lifted_by: UUID | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps the subscription suspended: while it is open, and once it is lost until it is lifted.
+
+        Finance lifts it, or the subscription's end does, which leaves nothing to hold (``lifted_by`` is nobody then).
+        """
+        return self.status is DisputeStatus.OPEN or (self.status is DisputeStatus.LOST and self.lifted_at is None)

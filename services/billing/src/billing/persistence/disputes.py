@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,7 +27,14 @@ def _dispute(row: Row[Any]) -> Dispute:
         opened_at=row.opened_at,
         resolved_at=row.resolved_at,
         next_poll_at=row.next_poll_at,
+        lifted_at=row.lifted_at,
+        lifted_by=row.lifted_by,
     )
+
+
+LOST = and_(disputes.c.status == DisputeStatus.LOST, disputes.c.lifted_at.is_(None))
+HOLDS = or_(disputes.c.status == DisputeStatus.OPEN, LOST)
+"""`Dispute.holds` as a condition."""
 
 
 class Disputes:
@@ -53,29 +60,19 @@ class Disputes:
         )
         return [_dispute(row) for row in rows]
 
-    async def against_us(self) -> bool:
-        """Say whether any of the tenant's payments is disputed or was taken back."""
-        found = await self._session.scalar(select(disputes.c.id).where(disputes.c.status != DisputeStatus.WON).limit(1))
-        return found is not None
+    async def get(self, dispute_id: UUID) -> Dispute | None:
+        """Return a dispute by its id, unlocked; whoever changes one holds its payment and the subscription."""
+        row = (await self._session.execute(select(disputes).where(disputes.c.id == dispute_id))).one_or_none()
+        return _dispute(row) if row else None
 
-    async def newest_against_us(self) -> Dispute | None:
-        """Return the tenant's newest dispute that was not won."""
+    async def holding(self) -> Dispute | None:
+        """Return the newest of the disputes that keep the tenant's subscription suspended, if there is one."""
         row = (
             await self._session.execute(
-                select(disputes)
-                .where(disputes.c.status != DisputeStatus.WON)
-                .order_by(disputes.c.opened_at.desc(), disputes.c.id.desc())
-                .limit(1)
+                select(disputes).where(HOLDS).order_by(disputes.c.opened_at.desc(), disputes.c.id.desc()).limit(1)
             )
         ).one_or_none()
         return _dispute(row) if row else None
-
-    async def is_open(self) -> bool:
-        """Say whether any of the tenant's payments is disputed now."""
-        found = await self._session.scalar(
-            select(disputes.c.id).where(disputes.c.status == DisputeStatus.OPEN).limit(1)
-        )
-        return found is not None
 
     async def add(self, dispute: Dispute) -> None:
         """Insert a dispute that we have just heard of."""
@@ -103,6 +100,16 @@ class Disputes:
             .where(disputes.c.id == dispute.id)
             .values(status=status, resolved_at=self._clock.now(), next_poll_at=None)
         )
+
+    async def lift(self, dispute: Dispute, by: UUID) -> None:
+        """Let a lost dispute hold nothing any more."""
+        await self._session.execute(
+            update(disputes).where(disputes.c.id == dispute.id).values(lifted_at=self._clock.now(), lifted_by=by)
+        )
+
+    async def lift_lost(self) -> None:
+        """Let the tenant's lost disputes hold nothing any more: the subscription that they held has ended."""
+        await self._session.execute(update(disputes).where(LOST).values(lifted_at=self._clock.now()))
 
     async def page(self, after: UUID | None, limit: int, *, status: DisputeStatus | None = None) -> list[Dispute]:
         """Return visible disputes, newest first, that are older than ``after``."""

@@ -12,7 +12,7 @@ from billing.domain.refund import Channel, Refund, RefundStatus
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import DisputeState, ProviderStatus, RefundState
 from billing.usecases.steps.held import held_payment
-from billing.usecases.steps.holding import hold, lift
+from billing.usecases.steps.holding import hold, hold_lost, lift
 from billing.usecases.steps.refunding import add_refund, complete, left_to_refund
 from billing.usecases.steps.unused_time import credited
 
@@ -27,7 +27,8 @@ def _status(state: DisputeState) -> DisputeStatus:
 async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, *, issuer: Issuer) -> bool:
     """Open or resolve a dispute as its provider has just told us; the same news again changes nothing.
 
-    An open one suspends the subscription with notice and opens a case; one that ends in our favour lifts that again.
+    An open one suspends the subscription with notice and opens a case; one that ends in our favour lifts that again,
+    and one that we lose holds it until finance lifts it (`lift_dispute`) or it ends.
 
     Args:
         uow: Open for the payment's tenant.
@@ -42,6 +43,7 @@ async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, 
     if payment.receipt_reference is None or payment.receipt_reference not in state.captures:
         return False
     status, now = _status(state), uow.clock.now()
+    await uow.subscriptions.lock(order.tenant_id)  # before rows of disputes, which its end writes too
     known = await uow.disputes.find(payment.id, state.reference)
     if known is not None and (known.status is status or known.status is not DisputeStatus.OPEN):
         return False
@@ -67,6 +69,8 @@ async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, 
         await uow.disputes.resolve(dispute, status)
         if status is DisputeStatus.WON:
             await lift(uow, order, payment, dispute, issuer)
+        else:
+            await hold_lost(uow)
     return True
 
 
@@ -92,16 +96,16 @@ async def apply_movements(
     refunds = await uow.refunds.of_payment(payment.id)
     ours = {refund.id for refund in refunds}
     known = {refund.refund_reference for refund in refunds}
-    booked = seen = 0
+    booked, seen = 0, []
     for movement in movements:
         if movement.status is not ProviderStatus.COMPLETED or movement.refund_id in ours:
             continue
         if movement.refund_reference is None or movement.refund_reference in known or movement.amount is None:
             continue
-        seen += 1
+        seen.append(movement)
         booked += await _book(uow, payment, movement, reversed_=reversed_, issuer=issuer)
     if seen and reversed_:
-        await _suspend_for_reversal(uow, order, payment, movements, issuer)
+        await _suspend_for_reversal(uow, order, payment, seen, issuer)
     return booked
 
 
@@ -151,7 +155,10 @@ async def _row(uow: UnitOfWork, order: Order, payment: Payment, movement: Refund
 async def _suspend_for_reversal(
     uow: UnitOfWork, order: Order, payment: Payment, movements: list[RefundState], issuer: Issuer
 ) -> None:
-    if await uow.disputes.of_payment(payment.id):
+    await uow.subscriptions.lock(order.tenant_id)  # before rows of disputes, which its end writes too
+    known = await uow.disputes.of_payment(payment.id)
+    movement = movements[-1]
+    if any(dispute.holds or dispute.reference == movement.refund_reference for dispute in known):
         # The dispute that it ends has suspended already, and says that we lost once it is read.
         return
     now = uow.clock.now()
@@ -160,13 +167,14 @@ async def _suspend_for_reversal(
         id=uuid7(),
         payment_id=payment.id,
         kind=DisputeKind.REVERSAL,
-        reference=movements[-1].refund_reference or str(uuid4()),
+        reference=movement.refund_reference or str(uuid4()),
         status=DisputeStatus.LOST,
         reason="reversal",
-        amount=movements[-1].amount,
+        amount=movement.amount,
         opened_at=now,
         resolved_at=now,
         next_poll_at=None,
     )
     await uow.disputes.add(dispute)
     await hold(uow, order, payment, dispute, issuer)
+    await hold_lost(uow)

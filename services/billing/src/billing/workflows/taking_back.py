@@ -6,6 +6,7 @@ A webhook or the janitor says where to look; nothing that a webhook says besides
 import logging
 from uuid import UUID
 
+from billing.domain.dispute import DisputeStatus
 from billing.domain.invoice import Issuer
 from billing.domain.plan import Method
 from billing.persistence.unit_of_work import BillingStore
@@ -65,7 +66,7 @@ class TakingBack:
             assert order is not None
         found = await self._provider.observe_movements(view_of(payment, order))
         async with self._store.for_tenant(tenant_id) as uow:
-            disputed = bool(await uow.disputes.of_payment(payment_id))
+            disputed = any(one.status is not DisputeStatus.WON for one in await uow.disputes.of_payment(payment_id))
             booked = await apply_movements(uow, payment_id, found, reversed_=reversed_ or disputed, issuer=self._issuer)
         return f"{booked} booked"
 

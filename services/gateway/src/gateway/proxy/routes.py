@@ -286,6 +286,7 @@ BILLING = [
         ("POST", "/api/admin/refunds/{refund_id}/approve/"),
         ("POST", "/api/admin/refunds/{refund_id}/reject/"),
         ("POST", "/api/admin/refunds/{refund_id}/record/"),
+        ("POST", "/api/admin/disputes/{dispute_id}/lift/"),
         fresh=True,
     ),
     # Codes are guessed by a person, who may sign in as often as he likes; what an order would cost tells of them too.

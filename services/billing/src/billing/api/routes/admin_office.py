@@ -23,7 +23,8 @@ from billing.api.schemas.refunds import DecideRefundIn as ReasonIn
 from billing.domain.dispute import DisputeStatus
 from billing.domain.money import Money
 from billing.domain.order import OrderStatus
-from billing.errors import CaseNotFound, MovementNotFound, WindowInvalid
+from billing.errors import CaseNotFound, DisputeNotFound, MovementNotFound, WindowInvalid
+from billing.usecases.lift_dispute import lift_dispute
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
 OrganizationId = Annotated[UUID | None, Query()]
@@ -118,6 +119,17 @@ async def list_disputes(
         disputes = await uow.disputes.page(paging.after, paging.rows, status=status)
         await uow.audit("disputes.listed_by_staff", f"status={status}", actor=who.user_id)
     return paging.page(disputes, DisputeOut.of, lambda dispute: (dispute.id,))
+
+
+@router.post("/disputes/{dispute_id}/lift/")
+async def lift(dispute_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) -> DisputeOut:
+    async with tools.store.for_system("staff") as uow:
+        found = await uow.disputes.get(dispute_id)
+    if found is None:
+        raise DisputeNotFound
+    async with tools.store.for_tenant(found.tenant_id) as uow:
+        lifted = await lift_dispute(uow, dispute_id, staff_id=who.user_id, reason=said.reason, issuer=tools.issuer)
+    return DisputeOut.of(lifted)
 
 
 @router.get("/reconciliations/")

@@ -96,6 +96,8 @@ class DisputeOut(Answer):
     currency: str | None
     opened_at: datetime
     resolved_at: datetime | None
+    lifted_at: datetime | None
+    lifted_by: UUID | None
 
     @classmethod
     def of(cls, dispute: Dispute) -> "DisputeOut":
@@ -111,6 +113,8 @@ class DisputeOut(Answer):
             currency=dispute.amount.currency if dispute.amount else None,
             opened_at=dispute.opened_at,
             resolved_at=dispute.resolved_at,
+            lifted_at=dispute.lifted_at,
+            lifted_by=dispute.lifted_by,
         )
 
 

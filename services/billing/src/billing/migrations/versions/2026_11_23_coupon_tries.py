@@ -5,7 +5,7 @@ from billing.persistence.tables import metadata
 from common.persistence.rls import create, shared_table
 
 revision = "2026_11_23_coupon_tries"
-down_revision = "2026_11_23_currency"
+down_revision = "2026_11_23_receipts_found"
 
 
 def upgrade() -> None:

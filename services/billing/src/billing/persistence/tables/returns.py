@@ -74,6 +74,8 @@ disputes = Table(
     at("opened_at"),
     at("resolved_at", nullable=True),
     at("next_poll_at", nullable=True),
+    at("lifted_at", nullable=True),
+    Column("lifted_by", Uuid),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "payment_id", "reference"),
     to_payment(),

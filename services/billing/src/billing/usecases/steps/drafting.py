@@ -148,7 +148,7 @@ async def _terms(
 
 async def _change(uow: UnitOfWork, wanted: WantedOrder, running: Subscription, plan: Plan, currency: str) -> _Terms:
     now = uow.clock.now()
-    if await is_held(uow, running):
+    if await is_held(uow):
         raise SubscriptionDisputed
     former = await uow.catalogue.known(running.plan.id)
     cheaper = former is not None and _monthly(plan, currency) < _monthly(former, currency)

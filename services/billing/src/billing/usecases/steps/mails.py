@@ -42,6 +42,7 @@ MAILS = (
     "dispute_won",
     "paid_while_disputed",
     "auto_renewal_ended",
+    "dispute_lifted",
 )
 """Every mail that billing sends; each has its texts in both languages and forms (``tests/unit/test_mails.py``)."""
 
@@ -332,6 +333,11 @@ def payment_disputed(order: Order, payment: Payment, dispute: Dispute, issuer: I
 def dispute_won(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
     """Tell the customer that the dispute is over and everything works again."""
     return _about_dispute("dispute_won", order, payment, dispute, issuer)
+
+
+def dispute_lifted(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    """Tell the customer that a dispute that we lost holds nothing up any more, and what he has then."""
+    return _about_dispute("dispute_lifted", order, payment, dispute, issuer)
 
 
 def paid_while_disputed(order: Order, period: Period, dispute: Dispute, issuer: Issuer) -> MailMessage:

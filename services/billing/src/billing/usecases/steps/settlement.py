@@ -122,7 +122,7 @@ async def is_outdated(uow: UnitOfWork, order: Order, running: Subscription | Non
         return True
     if order.kind is OrderKind.RENEWAL:
         return running.plan.id != order.plan.id or not await uow.subscriptions.paid_ahead_is_of(order.plan.id)
-    if order.effective_at is None and await is_held(uow, running):
+    if order.effective_at is None and await is_held(uow):
         # What it would credit is disputed.
         return True
     return await _change_is_outdated(uow, order)
@@ -247,7 +247,7 @@ async def settle(uow: UnitOfWork, order: Order, issuer: Issuer, payment: Payment
         if payment is not None:
             await _buys_nothing(uow, order, payment, issuer)
         return False
-    held = running is not None and await is_held(uow, running)
+    held = running is not None and await is_held(uow)
     period = await _period(uow, order, running, held=held)
     if period is None:
         return False

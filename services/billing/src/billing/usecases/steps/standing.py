@@ -52,9 +52,17 @@ async def suspend(uow: UnitOfWork, subscription: Subscription, reason: Reason) -
 
 
 async def end(uow: UnitOfWork, subscription: Subscription, reason: Reason) -> Subscription:
-    """End a subscription; one that has ended stays as it is."""
+    """End a subscription, and with it what lost disputes held; one that has ended stays as it is."""
     if subscription.status is SubscriptionStatus.ENDED:
         return subscription
+    await uow.disputes.lift_lost()
     moved = await _to(uow, subscription, SubscriptionStatus.ENDED, reason)
     await tell(uow, SubscriptionEnded, moved)
+    return moved
+
+
+async def wait_for_payment(uow: UnitOfWork, subscription: Subscription) -> Subscription:
+    """Let a subscription that a dispute held stay suspended for want of payment only: any payment lifts that."""
+    moved = await _to(uow, subscription, SubscriptionStatus.SUSPENDED, Reason.UNPAID)
+    await tell(uow, SubscriptionSuspended, moved)
     return moved
