@@ -3,6 +3,7 @@ the gateway's webhook routes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,15 @@ async def world(
     momo_config: dict[str, Any],
     billing_settings: dict[str, Any],
 ) -> AsyncIterator[World]:
+    async with between_providers(database, tmp_path, paypal_signer, momo_config, **billing_settings) as found:
+        yield found
+
+
+@asynccontextmanager
+async def between_providers(
+    database: ServiceDatabase, folder: Path, paypal_signer: Any, momo_config: dict[str, Any], **billing_settings: Any
+) -> AsyncIterator[World]:
+    """Yield a billing between simulators of its own, which know nothing yet."""
     forward: list[Any] = []
     front = await server.serve(_front(forward), "127.0.0.1", 0)
     mapped = {PUBLIC: front.url}
@@ -113,7 +123,7 @@ async def world(
     http = httpx.AsyncClient(timeout=10)
     settings = settings_for(
         database,
-        tmp_path / "receipts",
+        folder / "receipts",
         paypal_base_url=paypal.url,
         mtn_momo_base_url=momo.url,
         mtn_momo_environment="sandbox" if momo_config.get("environment") == "sandbox" else "production",

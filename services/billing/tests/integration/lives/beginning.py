@@ -1,6 +1,8 @@
 """Who takes part in a random life, and what goes wrong on their lines."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
@@ -18,10 +20,14 @@ SILENT = {"target": "delivery", "drop": "before"}
 
 
 class Beginning:
-    """Who lives: one customer, two people of finance, the plain books, and one source of chance for all of them."""
+    """Who lives: one customer, two people of finance, the plain books, and one source of chance for all of them.
 
-    def __init__(self, world: Any, billing: Billing, eye: Any, seed: int) -> None:
-        self.world, self.billing, self.eye = world, billing, eye
+    What would happen at once happens one by one, in an order of chance, so that a seed makes the same life again; or,
+    ``crowded``, really at once: then it does not, and `learn` follows the order in which it was committed.
+    """
+
+    def __init__(self, world: Any, billing: Billing, eye: Any, seed: int, *, crowded: bool) -> None:
+        self.world, self.billing, self.eye, self.crowded = world, billing, eye, crowded
         self.chance = random.Random(seed)
         self.me = uuid7()
         self.customer = billing.client(user_id=self.me)
@@ -32,7 +38,7 @@ class Beginning:
         self.books: PlainBooks
         self.by_hand: dict[str, GivenBack] = {}
         self.asked: dict[str, GivenBack] = {}
-        self.seen_xid = 0
+        self.seen = 0
         self.told: list[str] = []
         self.mtn_said: dict[str, str] = {}
         self.coupons: dict[str, tuple[int, int]] = {}
@@ -47,6 +53,12 @@ class Beginning:
 
     def note(self, text: str) -> None:
         self.told.append(f"{self.billing.clock.now():%Y-%m-%d %H:%M:%S} {text}")
+
+    async def at_once(self, *acts: Callable[[], Awaitable[Any]]) -> list[Any]:
+        """Let several people, or calls of one, do something at the same time; returns what came of each."""
+        if self.crowded:
+            return list(await asyncio.gather(*(act() for act in acts)))
+        return [await act() for act in self.chance.sample(acts, len(acts))]
 
     async def begin(self) -> None:
         plans = (await self.customer.get("/api/tenants/plans/")).json()["results"]

@@ -1,8 +1,8 @@
 """What the customer of a random life does."""
 
-import asyncio
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -135,12 +135,8 @@ class Customer(Beginning):
     async def verify(self) -> None:
         for purchase in list(self.books.purchases.values())[-2:]:
             await self.trouble()
-            answers = await asyncio.gather(
-                *(
-                    self.customer.post(f"{ORDERS}{purchase.id}/verify_payment/")
-                    for _ in range(self.chance.choice([1, 3]))
-                )
-            )
+            ask = partial(self.customer.post, f"{ORDERS}{purchase.id}/verify_payment/")
+            answers = await self.at_once(*[ask] * self.chance.choice([1, 3]))
             assert {answer.status_code for answer in answers} == {200}
 
     async def cancel_order(self) -> None:

@@ -1,6 +1,6 @@
 """What finance does in a random life."""
 
-import asyncio
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -24,9 +24,8 @@ class Finance(Customer):
         arrived = self.chance.choice([attempt.due, attempt.due, attempt.due // 2, attempt.due + 5_000])
         approve = self.chance.random() < 0.85
         body = {"approve": approve, "note": "seen at the bank"} | ({"amount": str(arrived)} if approve else {})
-        answers = await asyncio.gather(
-            *(client.post(f"{PAYMENTS}{attempt.id}/verify_bank_transfer/", json=body) for client in self.finance())
-        )
+        path = f"{PAYMENTS}{attempt.id}/verify_bank_transfer/"
+        answers = await self.at_once(*(partial(client.post, path, json=body) for client in self.finance()))
         codes = sorted(answer.status_code for answer in answers)
         self.note(f"transfer {attempt.id[-6:]} {arrived if approve else 'rejected'}: {codes}")
         assert codes in ([200, 409], [409, 409])
@@ -77,6 +76,24 @@ class Finance(Customer):
 
     async def _refund(self, client: Any, refund_id: str, verb: str, **more: str) -> Any:
         return await client.post(f"/api/admin/refunds/{refund_id}/{verb}/", json={"reason": "a test"} | more)
+
+    async def lift_dispute(self) -> None:
+        rows = await self.rows(
+            "select id, reference, payment_id from disputes where tenant_id = $1 and status = 'lost'"
+            " and lifted_at is null order by id",
+            t=self.tenant_id,
+        )
+        if not rows:
+            return
+        row = self.chance.choice(rows)
+        path, body = f"/api/admin/disputes/{row['id']}/lift/", {"reason": "a test of chance"}
+        answers = await self.at_once(*(partial(client.post, path, json=body) for client in self.finance()))
+        self.note(f"dispute {row['reference']} lifted: {[answer.status_code for answer in answers]}")
+        purchase = self.books.attempts[str(row["payment_id"])].purchase
+        in_debt = self.books.left_of(purchase) < 0
+        assert sorted(answer.status_code for answer in answers) == ([409, 409] if in_debt else [200, 409])
+        if not in_debt:
+            self.books.lift(row["reference"], purchase)
 
     async def record_refund(self) -> None:
         if self.by_hand:

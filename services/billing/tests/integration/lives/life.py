@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
+from billing.domain.plan import Method
+
 from services.billing.tests.integration.lives.plain_rows import Attempt
 from services.billing.tests.integration.lives.providers import Providers
 
@@ -21,10 +23,24 @@ class Life(Providers):
         await self.ask()
 
     async def ask(self) -> None:
-        await self.billing.watch.ask_due()
+        if self.crowded:
+            await self.billing.watch.ask_due()
+        else:
+            await self._ask_one_by_one()
         await self.billing.watch.handle_webhooks()
         await self.billing.tools.refunding.follow_due()
         await self.billing.tools.taking_back.follow_due()
+
+    async def _ask_one_by_one(self) -> None:
+        """What `Watch.ask_due` does, without two questions in flight."""
+        rows = await self.rows(
+            "select id, method from payments where tenant_id = $1 and next_poll_at <= $2 order by id",
+            t=self.tenant_id,
+            n=self.billing.clock.now(),
+        )
+        for row in self.chance.sample(rows, len(rows)):
+            if await self.billing.checkout.claim(row["id"], Method(row["method"])) is not None:
+                await self.billing.checkout.ask(self.tenant_id, row["id"])
 
     async def days_pass(self) -> None:
         self.advance(timedelta(hours=self.chance.choice([1, 20, 24 * 4, 24 * 9, 24 * 20]) if self.is_owner else 1))
@@ -48,14 +64,14 @@ class Life(Providers):
         settled = {str(row["id"]): row["settled_minor"] for row in receipts}
         references = {str(row["id"]): row["provider_reference"] for row in receipts}
         entries = await self.rows(
-            "select kind, source_id, xmin::text::bigint as xid from ledger_entries where tenant_id = $1"
-            " and kind in ('payment', 'refund', 'credit_used') and xmin::text::bigint > $2"
-            " order by xmin::text::bigint, kind desc",
+            "select kind, source_id, turn from ledger_entries e join lives.commits c on c.xid = e.xmin::text"
+            " where tenant_id = $1 and kind in ('payment', 'refund', 'credit_used') and turn > $2"
+            " order by turn, kind desc",
             t=tenant,
-            x=self.seen_xid,
+            s=self.seen,
         )
         for entry in entries:
-            self.seen_xid = max(self.seen_xid, entry["xid"])
+            self.seen = max(self.seen, entry["turn"])
             source = str(entry["source_id"])
             if entry["kind"] == "payment":
                 attempt = self.books.attempts[source]
@@ -198,6 +214,7 @@ ACTS: list[tuple[Callable[[Life], Awaitable[None]], int]] = [
     (Life.refund, 5),
     (Life.decide_refund, 5),
     (Life.record_refund, 4),
+    (Life.lift_dispute, 3),
     (Life.complain, 3),
     (Life.forge, 2),
     (Life.days_pass, 8),

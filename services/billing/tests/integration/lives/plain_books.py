@@ -53,6 +53,7 @@ class PlainBooks:
     kept: int = 0
     backs: list[GivenBack] = field(default_factory=list)
     against_us: dict[str, str] = field(default_factory=dict)
+    lifted: set[str] = field(default_factory=set)
 
     def taxes(self, net: int) -> list[int]:
         """Return the taxes on a net amount, each rounded for itself."""
@@ -74,9 +75,11 @@ class PlainBooks:
 
     @property
     def is_held(self) -> bool:
-        """Whether a dispute keeps it suspended, whatever is paid."""
-        is_open = any(status == "open" for status in self.against_us.values())
-        return is_open or (self.status, self.reason) == ("suspended", "dispute")
+        """Whether a dispute keeps it suspended, whatever is paid: an open one, or a lost one that nobody has lifted."""
+        return "open" in self.against_us.values() or not self._lost() <= self.lifted
+
+    def _lost(self) -> set[str]:
+        return {reference for reference, status in self.against_us.items() if status == "lost"}
 
     def waits(self, plan: int, *, at_once: bool) -> bool:
         """Say whether a change to another plan waits for the end of what is paid."""
@@ -321,17 +324,34 @@ class PlainBooks:
             span.struck_at = now
         self.ends = max(self.ends - unused, now)
         if self.ends <= now and self.status != "ended":
-            self.status, self.reason, self.since = "ended", "refunded", now
+            self._end("refunded")
+
+    def _end(self, reason: str | None) -> None:
+        self.status, self.reason, self.since = "ended", reason, self.now
+        self.lifted |= self._lost()
 
     def dispute(self, reference: str, status: str) -> None:
         """A dispute or reversal is ``open``, ``won`` or ``lost``."""
         known = self.against_us.get(reference)
         self.against_us[reference] = status
-        if known is None and self.status not in {"suspended", "ended"}:
+        if (known is None or status == "lost") and self.status not in {None, "suspended", "ended"}:
             self.status, self.reason, self.since = "suspended", "dispute", self.now
-        held = any(other != "won" for other in self.against_us.values())
-        if status == "won" and not held and (self.status, self.reason) == ("suspended", "dispute"):
+        if status == "lost" and self.status in {None, "ended"}:
+            self.lifted |= self._lost()
+        if status == "won" and not self.is_held and (self.status, self.reason) == ("suspended", "dispute"):
             self.status, self.reason, self.since = "active", None, self.now
+
+    def lift(self, reference: str, purchase: Purchase) -> None:
+        """Finance lets go what a lost dispute about a purchase holds."""
+        assert self.ends is not None
+        self.lifted.add(reference)
+        if purchase.is_all_back:
+            self._withdraw(purchase)
+        if not self.is_held and (self.status, self.reason) == ("suspended", "dispute"):
+            over = self.ends <= self.now
+            self.status, self.reason, self.since = (
+                ("suspended", "unpaid", self.now) if over else ("active", None, self.now)
+            )
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -344,7 +364,10 @@ class PlainBooks:
             if span.starts <= self.now < span.ends:
                 self.plan = span.purchase.plan
         while (step := self._next()) is not None:
-            self.status, self.reason, self.since = *step, self.now
+            if step[0] == "ended":
+                self._end(step[1])
+            else:
+                self.status, self.reason, self.since = *step, self.now
 
     def _next(self) -> tuple[str, str | None] | None:
         if self.status is None or self.status == "ended":

@@ -1,6 +1,6 @@
 """What PayPal, MTN and liars do in a random life."""
 
-import asyncio
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -21,9 +21,8 @@ class Providers(Finance):
     async def _deliver(self, event: Any, times: int) -> None:
         headers = self.world.paypal.paypal.webhooks.headers(event.body, str(uuid4()))
         headers = {name.lower(): value for name, value in headers.items()} | {"content-type": "application/json"}
-        answers = await asyncio.gather(
-            *(self.front.post("/webhooks/paypal/", content=event.body, headers=headers) for _ in range(times))
-        )
+        send = partial(self.front.post, "/webhooks/paypal/", content=event.body, headers=headers)
+        answers = await self.at_once(*[send] * times)
         self.note(f"webhook {event.type} {[answer.status_code for answer in answers]}")
         assert {answer.status_code for answer in answers} <= {200, 503}
 
@@ -35,14 +34,13 @@ class Providers(Finance):
         if rows:
             token = self.chance.choice(rows)["callback_token"]
             await self.trouble()
-            answers = await asyncio.gather(
-                *(self.front.put(f"/webhooks/mtn-momo/{token}", json={}) for _ in range(self.chance.choice([1, 3])))
-            )
+            call = partial(self.front.put, f"/webhooks/mtn-momo/{token}", json={})
+            answers = await self.at_once(*[call] * self.chance.choice([1, 3]))
             self.note(f"callback {[answer.status_code for answer in answers]}")
 
     async def forge(self) -> None:
         """Somebody says that all was paid."""
-        rows = await self.rows("select * from payments where tenant_id = $1", t=self.tenant_id)
+        rows = await self.rows("select * from payments where tenant_id = $1 order by id", t=self.tenant_id)
         for row in rows[-2:]:
             lie = {"status": "SUCCESSFUL", "amount": str(row["charged_minor"]), "currency": row["charged_currency"]}
             await self.front.put(f"/webhooks/mtn-momo/{row['callback_token'] or 'none'}", json=lie)
