@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
+from common.crash_points import reach
+
 from billing.domain.lifecycle import Step, Terms
 from billing.domain.order import Order, OrderKind, WantedOrder
 from billing.domain.payment import Payment
@@ -60,6 +62,8 @@ class Calendar:
                 orders = await uow.orders.claim_expired(BATCH)
             if not (changes or subscriptions or orders):
                 return done
+            if subscriptions:
+                reach("billing.calendar.claimed")
             for tenant_id, order_id in changes:
                 done += await self._each(tenant_id, self._start_change, order_id)
             for tenant_id in subscriptions:
@@ -116,6 +120,7 @@ class Calendar:
                 await note_charge(uow, self._terms)
         except ChargeNotDue:
             return False
+        reach("billing.charge.committed")
         if renewal is not None and payment is not None:
             await self._checkout.start(payment, renewal)
         return True
