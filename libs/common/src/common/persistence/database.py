@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
 
+from common.persistence.liveness import ask_after_a_pause
 from common.persistence.scope import Scope
 from common.settings import DatabaseSettings
 
@@ -71,18 +72,19 @@ class Database:
         if door not in self._engines:
             customers = door in CUSTOMER_DOORS
             size = self._settings.database_pool_size if customers else SYSTEM_POOL_SIZE
-            self._engines[door] = create_async_engine(
+            made = create_async_engine(
                 self._login(door),
                 pool_size=size,
                 max_overflow=size // 2 if customers else 0,
                 pool_timeout=PATIENCE_SECONDS,
-                pool_pre_ping=True,
                 connect_args={
                     **self._prepared(),
                     "timeout": 10,
                     "server_settings": {"application_name": f"{self.role(door)}"},
                 },
             )
+            ask_after_a_pause(made)
+            self._engines[door] = made
         return self._engines[door]
 
     def _prepared(self) -> dict[str, Any]:

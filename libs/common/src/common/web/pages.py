@@ -108,7 +108,7 @@ class Paging:
         return Page[Any](results=[shown(row) for row in rows[: self.limit]], next=following)
 
 
-def _paging(
+async def _paging(
     cursor: Annotated[str | None, Query(max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT,
 ) -> Paging:

@@ -10,7 +10,7 @@ IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 """Given to `common.idempotency.once`; ``None`` executes without memory."""
 
 
-def _language(accept_language: Annotated[str | None, Header()] = None) -> str:
+async def _language(accept_language: Annotated[str | None, Header()] = None) -> str:
     return language_of(accept_language)
 
 

@@ -36,7 +36,7 @@ class Tools:
     has_export_folder: bool
 
 
-def _tools(request: Request) -> Tools:
+async def _tools(request: Request) -> Tools:
     tools: Tools = request.app.state.tools
     return tools
 

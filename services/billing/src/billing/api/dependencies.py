@@ -47,7 +47,7 @@ class Tools:
     read_statement: Callable[[bytes, str], Statement]
 
 
-def _tools(request: Request) -> Tools:
+async def _tools(request: Request) -> Tools:
     tools: Tools = request.app.state.tools
     return tools
 

@@ -20,7 +20,7 @@ Position = tuple[datetime, UUID] | None
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
-def _wanted(
+async def _wanted(
     actor: Text = None,
     action: Text = None,
     target: Text = None,

@@ -14,7 +14,7 @@ from tenancy.errors import OrganizationNotActive, OrganizationNotFound
 from tenancy.workflows.tools import Tools
 
 
-def _tools(request: Request) -> Tools:
+async def _tools(request: Request) -> Tools:
     tools: Tools = request.app.state.tools
     return tools
 
@@ -53,7 +53,7 @@ def position_in_time(paging: Paging) -> tuple[datetime, UUID] | None:
 ToolsDep = Annotated[Tools, Depends(_tools)]
 
 
-def _device(request: Request) -> Device:
+async def _device(request: Request) -> Device:
     # The gateway drops what a client sends under this name and puts the address that it saw.
     address = request.headers.get("x-forwarded-for", "").strip()
     return Device(request.headers.get("user-agent", "")[:USER_AGENT_LENGTH].replace("\0", ""), address[:45])
