@@ -1,5 +1,5 @@
 import pytest
-from devstack.bench.measuring import Sizes, interleaved, median_ratio, most_often, percentile
+from devstack.bench.measuring import Sizes, in_turn, interleaved, median_ratio, most_often, percentile
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +18,21 @@ async def test_pairs_are_interleaved_and_the_one_that_goes_first_changes():
     pairs = await interleaved(ours, peer, pairs=3)
     assert pairs == [(2.0, 1.0)] * 3
     assert order == ["ours", "peer", "peer", "ours", "ours", "peer"]
+
+
+async def test_of_three_ways_each_goes_first_in_its_turn():
+    order = []
+
+    def way(name):
+        async def measured():
+            order.append(name)
+            return name
+
+        return measured
+
+    found = await in_turn([way("a"), way("b"), way("c")], rounds=4)
+    assert found == [["a", "b", "c"]] * 4
+    assert "".join(order) == "abcbcacababc"
 
 
 def test_the_median_of_ratios_ignores_one_disturbed_pair():

@@ -1,13 +1,16 @@
 import json
 import subprocess
+from dataclasses import replace
+from datetime import date
 
 import pytest
-from devstack.bench.report import LATEST, Bar, commit_of, committed, document, missing, write
+from devstack.bench.report import LATEST, Bar, beside, commit_of, committed, document, missing, write
 
 pytestmark = pytest.mark.unit
 
 HELD = Bar("rls_scan_ratio", "tenancy", 1.04, "x", "<=", 1.1, "superuser", "all rows", note="one 1.01, all 1.04")
 MISSED = Bar("full_vs_limit", "data-plane", 0.61234567, "x", ">=", 0.7, "compute", "read")
+DAY = date(2026, 11, 23)
 MACHINE = {"cpus": 2, "cpu": "some"}
 
 
@@ -22,7 +25,7 @@ def checkout(tmp_path):
 
     git("init", "-q")
     (tmp_path / "code").write_text("1")
-    write(tmp_path / LATEST, document([HELD, missing(MISSED, "no peer")], "abc", MACHINE))
+    write(tmp_path / LATEST, document([HELD, missing(MISSED, "no peer")], "abc", MACHINE, DAY))
     git("add", ".")
     git("commit", "-q", "-m", "all")
     return tmp_path
@@ -30,10 +33,10 @@ def checkout(tmp_path):
 
 def test_the_document_has_the_shape_of_the_design(tmp_path):
     path = tmp_path / "bench" / "latest.json"
-    write(path, document([HELD, MISSED], "abc", {"cpus": 2}))
+    write(path, document([HELD, MISSED], "abc", {"cpus": 2}, DAY))
     found = json.loads(path.read_text())
     assert set(found) == {"commit", "machine", "bars"}
-    keys = {"name", "group", "value", "unit", "op", "bar", "peer", "limiting_stage"}
+    keys = {"name", "group", "value", "unit", "op", "bar", "peer", "limiting_stage", "commit", "measured_on"}
     assert [set(bar) for bar in found["bars"]] == [keys, keys]
     assert found["bars"][1]["value"] == 0.6123
     assert list(path.parent.iterdir()) == [path]
@@ -59,7 +62,7 @@ def test_a_bar_holds_as_its_operator_says(op, value, holds):
 
 def test_figures_do_not_make_a_commit_look_changed_but_code_does(checkout):
     clean = commit_of(checkout)
-    write(checkout / LATEST, document([], "", MACHINE))
+    write(checkout / LATEST, document([], "", MACHINE, DAY))
     assert commit_of(checkout) == clean
     (checkout / "code").write_text("2")
     assert commit_of(checkout) == f"{clean}-dirty"
@@ -70,7 +73,7 @@ def test_a_folder_without_git_has_an_unknown_commit(tmp_path):
 
 
 def test_the_committed_values_are_read_from_the_commit_and_not_from_the_folder(checkout):
-    write(checkout / LATEST, document([MISSED], "def", MACHINE))
+    write(checkout / LATEST, document([MISSED], "def", MACHINE, DAY))
     assert committed(checkout, MACHINE) == {"rls_scan_ratio": 1.04}
 
 
@@ -80,3 +83,47 @@ def test_values_of_another_kind_of_machine_are_not_compared_with(checkout):
 
 def test_where_nothing_was_committed_there_is_nothing_to_compare_with(tmp_path):
     assert committed(tmp_path, MACHINE) == {}
+
+
+LATER = date(2026, 11, 24)
+ORDER = ("full_vs_limit", "rls_scan_ratio")
+
+
+def test_a_run_of_one_group_leaves_the_others_with_their_commit_and_day(tmp_path):
+    path = tmp_path / "latest.json"
+    write(path, document([MISSED, HELD], "abc", MACHINE, DAY))
+    found = beside(document([replace(HELD, value=1.0)], "def", MACHINE, LATER), path, ORDER)
+    assert [(bar["name"], bar["value"], bar["commit"], bar["measured_on"]) for bar in found["bars"]] == [
+        ("full_vs_limit", 0.6123, "abc", "2026-11-23"),
+        ("rls_scan_ratio", 1.0, "def", "2026-11-24"),
+    ]
+    assert found["commit"] == "def"
+
+
+def test_a_figure_that_could_not_be_measured_again_does_not_show_its_old_value(tmp_path):
+    path = tmp_path / "latest.json"
+    write(path, document([HELD], "abc", MACHINE, DAY))
+    found = beside(document([missing(HELD, "it broke")], "def", MACHINE, LATER), path, ORDER)
+    assert [bar["value"] for bar in found["bars"]] == [None]
+
+
+def test_figures_of_another_kind_of_machine_and_of_other_times_are_left_out(tmp_path):
+    path = tmp_path / "latest.json"
+    write(path, document([MISSED], "abc", MACHINE | {"cpus": 64}, DAY))
+    assert beside(document([HELD], "def", MACHINE, LATER), path, ORDER)["bars"] == [
+        HELD.entry | {"commit": "def", "measured_on": "2026-11-24"}
+    ]
+    write(path, document([MISSED], "abc", MACHINE, DAY))
+    assert len(beside(document([HELD], "def", MACHINE, LATER), path, ("rls_scan_ratio",))["bars"]) == 1
+
+
+def test_a_file_from_before_bars_had_days_is_kept_with_its_commit(tmp_path):
+    path = tmp_path / "latest.json"
+    write(path, {"commit": "abc", "machine": MACHINE, "bars": [MISSED.entry]})
+    kept = beside(document([HELD], "def", MACHINE, LATER), path, ORDER)["bars"][0]
+    assert (kept["name"], kept["commit"], kept["measured_on"]) == ("full_vs_limit", "abc", None)
+
+
+def test_without_an_earlier_file_there_is_what_was_measured(tmp_path):
+    found = document([HELD], "def", MACHINE, LATER)
+    assert beside(found, tmp_path / "none.json", ORDER) == found

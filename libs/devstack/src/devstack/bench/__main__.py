@@ -9,12 +9,13 @@ import argparse
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from devstack.bench import peers, report
 from devstack.bench.apart import apart, only_one, sweep
 from devstack.bench.child import ends_on_signals
-from devstack.bench.figures import GROUPS, wanted
+from devstack.bench.figures import GROUPS, NAMES, wanted
 from devstack.bench.measuring import Say, Sizes
 from devstack.bench.report import LATEST, TRIAL, Bar
 from devstack.bench.summary import failures, table
@@ -74,7 +75,8 @@ def _measure(group: str | None, sizes: Sizes, say: Say) -> tuple[list[Bar], list
 def _end(bars: list[Bar], broken: list[str], sizes: Sizes, machine: dict[str, object]) -> int:
     root = checkout() or Path.cwd()
     path = LATEST if sizes == Sizes() else TRIAL
-    report.write(root / path, report.document(bars, report.commit_of(root), machine))
+    found = report.document(bars, report.commit_of(root), machine, datetime.now(UTC).date())
+    report.write(root / path, report.beside(found, root / path, NAMES) if path == LATEST else found)
     before = report.committed(root, machine) if path == LATEST else {}
     print(f"\n{table(bars, before)}\nwritten to {path}")
     if path == TRIAL:

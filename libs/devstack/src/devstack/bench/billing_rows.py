@@ -6,7 +6,6 @@ repository reads through the tenant's door; the janitor is the worker's own, and
 """
 
 import asyncio
-import random
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,17 +23,13 @@ from common.testing import service_database
 from common.testing.databases import ServiceDatabase
 
 from devstack.bench.apart import folder as own_folder
+from devstack.bench.crowds import EACH, PAGE, Crowd, customers, fill, page_seconds
 from devstack.bench.figures import JANITOR_DAY, ORDERS_LIST
-from devstack.bench.measuring import Say, Sizes, interleaved, median_ratio
+from devstack.bench.measuring import Say, Sizes, median_ratio
 from devstack.bench.report import Bar
 from devstack.members import BILLING
 from devstack.servers.postgres import EmbeddedPostgres
 
-ORDERS_EACH = 100
-"""Orders of one customer; a page shows 50 of them."""
-FEWER = 100
-"""In the small database there are so many times fewer customers."""
-PAGES = 400
 OPEN_PER = 10
 """One attempt in so many is still open, and asked about once in the day that is measured."""
 
@@ -80,11 +75,11 @@ async def copies(billing: Billing, table: str, count: int, row: UUID, **columns:
             )
         ]
         values = ", ".join(columns.get(name, f"one.{name}") for name in names)
-        await superuser.execute(
-            f"insert into {table} ({', '.join(names)}) select {values} from {table} as one,"
-            f" generate_series(1, {count}) as n where one.id = '{row}'"
-        )
-        await superuser.execute(f"vacuum analyze {table}")
+    await fill(
+        billing.database.admin_url,
+        f"insert into {table} ({', '.join(names)}) select {values} from {table} as one,"
+        f" generate_series(1, {count}) as n where one.id = '{row}'",
+    )
 
 
 async def _an_order(billing: Billing) -> tuple[Any, UUID]:
@@ -95,15 +90,14 @@ async def _an_order(billing: Billing) -> tuple[Any, UUID]:
 
 async def orders_list(few: Billing, many: Billing, sizes: Sizes, say: Say) -> Bar:
     """Compare the p50 of one page with few customers and with many, each with as many orders."""
-    customers = max(2, sizes.rows // ORDERS_EACH)
-    fewer = max(1, customers // FEWER)
-    for billing, count in ((few, fewer), (many, customers)):
-        say(f"{count * ORDERS_EACH} orders of {count} customers")
+    fewer, all_customers = customers(sizes.rows)
+    for billing, count in ((few, fewer), (many, all_customers)):
+        say(f"{count * EACH} orders of {count} customers")
         _, order = await _an_order(billing)
         await copies(
             billing,
             "orders",
-            count * ORDERS_EACH,
+            count * EACH,
             order,
             tenant_id=f"md5('tenant ' || n % {count})::uuid",
             id="md5('order ' || n)::uuid",
@@ -113,33 +107,23 @@ async def orders_list(few: Billing, many: Billing, sizes: Sizes, say: Say) -> Ba
             expires_at="null",
             created_at="one.created_at - n * interval '1 second'",
         )
-    chance = random.Random(1)
-
-    async def page(billing: Billing, tenants: list[UUID]) -> float:
-        taken = []
-        for tenant in chance.choices(tenants, k=PAGES):
-            began = time.perf_counter()
-            async with billing.store.for_tenant(tenant) as uow:
-                shown = await uow.orders.page(None, 50)
-            taken.append(time.perf_counter() - began)
-            assert len(shown) == min(50, ORDERS_EACH)
-        return median(taken)
-
-    theirs = [await _tenants(billing) for billing in (few, many)]
-    await page(few, theirs[0])
-    pairs = await interleaved(lambda: page(many, theirs[1]), lambda: page(few, theirs[0]), sizes.pairs)
+    pairs = await page_seconds(await _crowd(many), await _crowd(few), sizes.pairs)
     ours, peer = median(left for left, _ in pairs), median(right for _, right in pairs)
     return replace(
         ORDERS_LIST,
         value=median_ratio(pairs),
-        peer=f"the same page with {fewer} customers instead of {customers}, {ORDERS_EACH} orders each",
+        peer=f"the same page with {fewer} customers instead of {all_customers}, {EACH} orders each",
         note=f"p50 {ours * 1000:.2f} ms against {peer * 1000:.2f} ms",
     )
 
 
-async def _tenants(billing: Billing) -> list[UUID]:
-    rows = await billing.rows("select tenant_id from orders group by tenant_id having count(*) >= $1", n=ORDERS_EACH)
-    return [row["tenant_id"] for row in rows]
+async def _crowd(billing: Billing) -> Crowd:
+    async def page(tenant_id: UUID) -> int:
+        async with billing.store.for_tenant(tenant_id) as uow:
+            return len(await uow.orders.page(None, PAGE))
+
+    rows = await billing.rows("select tenant_id from orders group by tenant_id having count(*) >= $1", n=EACH)
+    return Crowd([row["tenant_id"] for row in rows], page)
 
 
 class _Pending:

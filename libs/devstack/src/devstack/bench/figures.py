@@ -57,8 +57,12 @@ ORDERS_LIST = Bar("orders_list_ratio", "billing", None, "x", "<=", 1.2)
 JANITOR_DAY = Bar("janitor_day_percent", "billing", None, "%", "<=", 1)
 PURCHASES_1000 = Bar("purchases_1000_wrong", "purchases", None, "purchases", "=", 0)
 GATEWAY_VS_NGINX = Bar("gateway_vs_nginx", "gateway", None, "x", ">=", 0.7)
+GATEWAY_VS_NGINX_STATIC = Bar("gateway_vs_nginx_static", "gateway", None, "x", ">=", 0.35)
+GATEWAY_P99 = Bar("gateway_p99_vs_nginx", "gateway", None, "x", "<=", 1.5)
+TOKEN_CHECK = Bar("token_check_vs_eddsa", "gateway", None, "x", "<=", 2.5)
 GATEWAY_ADDED = Bar("gateway_added_p50_ms", "gateway", None, "ms", "<=", 1.5)
 RLS_SCAN_RATIO = Bar("rls_scan_ratio", "tenancy", None, "x", "<=", 1.1, holds_now=True)
+LISTS = Bar("lists_ratio", "tenancy", None, "x", "<=", 1.2)
 LOGINS_VS_ARGON2 = Bar("logins_vs_argon2", "tenancy", None, "x", ">=", 0.8)
 
 MEASUREMENTS = (
@@ -68,10 +72,14 @@ MEASUREMENTS = (
     Measurement("billing_speed", 300, (WEBHOOKS, INVOICE_PDFS)),
     Measurement("billing_rows", 900, (ORDERS_LIST, JANITOR_DAY)),
     Measurement("purchases", 1800, (PURCHASES_1000,), asked_for_only=True),
-    Measurement("gateway", 600, (GATEWAY_VS_NGINX, GATEWAY_ADDED)),
+    Measurement("gateway", 900, (GATEWAY_VS_NGINX, GATEWAY_P99, GATEWAY_ADDED)),
+    Measurement("gateway_static", 300, (GATEWAY_VS_NGINX_STATIC,)),
+    Measurement("token_check", 60, (TOKEN_CHECK,)),
     Measurement("tenancy", 300, (RLS_SCAN_RATIO,)),
+    Measurement("lists", 900, (LISTS,)),
     Measurement("logins", 300, (LOGINS_VS_ARGON2,)),
 )
+NAMES = tuple(bar.name for measurement in MEASUREMENTS for bar in measurement.bars)
 GROUPS = tuple(dict.fromkeys(measurement.group for measurement in MEASUREMENTS))
 
 

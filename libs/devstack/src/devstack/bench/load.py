@@ -17,6 +17,8 @@ class Load:
 
     latencies: list[float]
     seconds: float
+    body_bytes: int = 0
+    """How long the last answer was."""
 
     @property
     def rate(self) -> float:
@@ -46,15 +48,17 @@ async def load(url: str, headers: Mapping[str, str], requests: int, *, every: fl
     message = f"GET {parts.path} HTTP/1.1\r\n{head}\r\n".encode()
     share = max(1, requests // CONNECTIONS)
     latencies: list[float] = []
+    length = 0
 
     async def connection(number: int) -> None:
+        nonlocal length
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
             await asyncio.sleep(every * number / CONNECTIONS)
             for _ in range(share):
                 began = time.perf_counter()
                 writer.write(message)
-                await _answer(reader)
+                length = await _answer(reader)
                 latencies.append(time.perf_counter() - began)
                 if every:
                     await asyncio.sleep(max(0.0, began + every - time.perf_counter()))
@@ -65,12 +69,14 @@ async def load(url: str, headers: Mapping[str, str], requests: int, *, every: fl
     async with asyncio.TaskGroup() as group:
         for number in range(CONNECTIONS):
             group.create_task(connection(number))
-    return Load(latencies, time.perf_counter() - began)
+    return Load(latencies, time.perf_counter() - began, length)
 
 
-async def _answer(reader: asyncio.StreamReader) -> None:
+async def _answer(reader: asyncio.StreamReader) -> int:
+    """Read one answer; return the length of its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     lengths = [line.partition(":")[2] for line in head if line.lower().startswith("content-length:")]
     assert lengths, f"an answer without a length: {head}"
     body = await reader.readexactly(int(lengths[0]))
     assert head[0].split()[1] == "200", f"{head[0]} {body[:500]!r}"
+    return len(body)

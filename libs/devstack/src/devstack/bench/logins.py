@@ -67,7 +67,7 @@ async def logins_vs_argon2(database: ServiceDatabase, sizes: Sizes, say: Say) ->
     opened = database.open()
     tools = tools_of(settings, opened, SystemClock())
     alone = Argon2Passwords(settings.password_threads)
-    times = max(PEOPLE, sizes.requests // 40)
+    times = max(PEOPLE, sizes.requests // 80)
     try:
         emails, stored = await _people(tools)
         client = service_client(make_app(tools, test_verifier(NAME)), NAME, anonymous=True)

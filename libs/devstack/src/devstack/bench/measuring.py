@@ -45,20 +45,21 @@ class Sizes:
         )
 
 
+async def in_turn(ways: Sequence[Callable[[], Awaitable[_Found]]], rounds: int) -> list[list[_Found]]:
+    """Measure each way once a round; which goes first moves on by one, so that a drift of the machine meets all."""
+    found = []
+    for number in range(rounds):
+        order = [(first + number) % len(ways) for first in range(len(ways))]
+        values = {way: await ways[way]() for way in order}
+        found.append([values[way] for way in range(len(ways))])
+    return found
+
+
 async def interleaved(
     ours: Callable[[], Awaitable[_Found]], peer: Callable[[], Awaitable[_Found]], pairs: int
 ) -> list[tuple[_Found, _Found]]:
-    """Measure both sides in turn, each going first every other time, so that a drift of the machine meets both."""
-    found = []
-    for number in range(pairs):
-        if number % 2:
-            right = await peer()
-            left = await ours()
-        else:
-            left = await ours()
-            right = await peer()
-        found.append((left, right))
-    return found
+    """Measure both sides in turn, each going first every other time."""
+    return [(left, right) for left, right in await in_turn((ours, peer), pairs)]
 
 
 def median_ratio(pairs: Sequence[tuple[float, float]]) -> float:

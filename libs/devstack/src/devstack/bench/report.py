@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,9 +65,34 @@ def missing(bar: Bar, reason: str) -> Bar:
     return replace(bar, value=None, peer=f"not measured: {reason}", limiting_stage=None, note="")
 
 
-def document(bars: Iterable[Bar], commit: str, machine: dict[str, Any]) -> dict[str, Any]:
-    """Return what ``bench/latest.json`` holds."""
-    return {"commit": commit, "machine": machine, "bars": [bar.entry for bar in bars]}
+def document(bars: Iterable[Bar], commit: str, machine: dict[str, Any], measured_on: date) -> dict[str, Any]:
+    """Return what ``bench/latest.json`` holds: each bar says at which commit and on which day it was measured."""
+    when = {"commit": commit, "measured_on": measured_on.isoformat()}
+    return {"commit": commit, "machine": machine, "bars": [bar.entry | when for bar in bars]}
+
+
+def beside(found: dict[str, Any], path: Path, order: Sequence[str]) -> dict[str, Any]:
+    """Return a document with the bars that it has not and an earlier one at ``path`` has, in an order of names.
+
+    A run of one group so leaves the other groups' figures as they were measured. Those of another kind of machine, and
+    those whose name is not in the order any more, are left out.
+    """
+    earlier = _alike(path, found["machine"])
+    unsaid = {"commit": earlier.get("commit", "unknown"), "measured_on": None}
+    bars = {bar["name"]: unsaid | bar for bar in earlier.get("bars", [])} | {bar["name"]: bar for bar in found["bars"]}
+    return found | {"bars": [bars[name] for name in order if name in bars]}
+
+
+def _alike(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text())
+        return earlier if _same_kind(earlier["machine"], machine) else {}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _same_kind(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in ("cpus", "cpu"))
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
@@ -90,7 +116,7 @@ def committed(checkout: Path, machine: dict[str, Any]) -> dict[str, float]:
     """Return the values of ``bench/latest.json`` as last committed; none from another kind of machine."""
     try:
         found = json.loads(_git(checkout, "show", f"HEAD:{LATEST}"))
-        alike = all(found["machine"][name] == machine[name] for name in ("cpus", "cpu"))
+        alike = _same_kind(found["machine"], machine)
         return {bar["name"]: bar["value"] for bar in found["bars"] if bar["value"] is not None} if alike else {}
     except (OSError, subprocess.CalledProcessError, ValueError, KeyError):
         return {}
