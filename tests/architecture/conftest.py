@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -12,6 +13,7 @@ from devstack.members import WITH_DATABASE, Member
 
 from tests.architecture.houses import House, house_of
 from tests.architecture.role_matrix import SERVICES
+from tests.architecture.rows import two_in_every_table
 
 
 @pytest.fixture(scope="session", params=WITH_DATABASE, ids=lambda member: member.name)
@@ -52,6 +54,13 @@ def query(database: ServiceDatabase):
         return asyncio.run(ask())
 
     return run
+
+
+@pytest.fixture
+async def filled(postgres_url: str, member: Member) -> AsyncIterator[tuple[ServiceDatabase, UUID, UUID]]:
+    """A database of its own, in which two organizations have a row in each table."""
+    async with two_in_every_table(postgres_url, member) as found:
+        yield found
 
 
 @pytest.fixture(params=SERVICES)

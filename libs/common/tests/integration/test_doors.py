@@ -83,7 +83,7 @@ async def test_the_tenant_outlives_a_commit_and_a_savepoint_rollback(store: Door
     async with AsyncSession(
         store.database.engine("app"),
         sync_session_class=DoorSession,
-        info={"scope": Scope(tenant_id=a), "read_only": False},
+        info={"scope": Scope(tenant_id=a), "read_only": False, "snapshot": False},
     ) as session:
         assert set((await session.scalars(select(rooms.c.id))).all()) == {room}
         await session.commit()

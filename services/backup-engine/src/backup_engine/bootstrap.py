@@ -15,6 +15,7 @@ from common.messaging.parts import broker_check, connected, event_parts, rabbit_
 from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
 from common.persistence.erasure import Eraser
+from common.persistence.export import Exporter
 from common.persistence.startup import check_database
 from common.web import HttpPart
 from fastapi import FastAPI
@@ -29,6 +30,7 @@ from backup_engine.api.app import make_app
 from backup_engine.api.dependencies import Tools
 from backup_engine.domain.admission import Limits
 from backup_engine.messaging.handlers import subscriptions
+from backup_engine.persistence import export
 from backup_engine.persistence.erasure import PLAN
 from backup_engine.persistence.unit_of_work import UnitOfWork
 from backup_engine.ports.vault import BlobStore
@@ -83,7 +85,9 @@ class Built:
         return PointReaders(self.store, RetryingStore(self.blobs), self.kms)
 
     def app(self) -> FastAPI:
-        tools = Tools(self.store, self.connector, self.box, self.readers(), self.settings.export_folder is not None)
+        has_export_folder = self.settings.export_folder is not None
+        exporter = Exporter(self.store, export.PLAN, service=NAME)
+        tools = Tools(self.store, self.connector, self.box, self.readers(), has_export_folder, exporter)
         return make_app(tools, InternalTokenVerifier(self.settings.gateway_public_keys, NAME))
 
     def dispatcher(self) -> Dispatcher:
@@ -116,7 +120,8 @@ class Built:
         )
 
     def eraser(self) -> Eraser:
-        return Eraser(self.store, PLAN, VaultEraser(self.store, RetryingStore(self.blobs), self.kms).erase)
+        vaults = VaultEraser(self.store, RetryingStore(self.blobs), self.kms, self.settings.export_folder)
+        return Eraser(self.store, PLAN, vaults.erase)
 
     def worker(self) -> list[Part]:
         turn = timedelta(seconds=self.settings.dispatch_seconds)

@@ -37,7 +37,10 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     kms_backed_up_apart: bool = Field(
         default=False, description="Says that kms_folder is backed up apart from the database; production demands it"
     )
-    export_folder: Path | None = Field(None, description="Where disk restores with «export» write raw files")
+    export_folder: Path | None = Field(
+        None,
+        description="Where disk restores with «export» write raw files; a deleted organization's go by the worker",
+    )
     esxi_allow: tuple[str, ...] = Field(
         (), description="JSON list of networks that hosts may be in; empty: all but refused ones"
     )

@@ -14,6 +14,7 @@ from common.messaging.parts import broker_check, connected, event_parts, rabbit_
 from common.parts import Every, Part, Service, database_check, folder_check
 from common.persistence import Database, Store
 from common.persistence.erasure import Eraser
+from common.persistence.export import Exporter
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -42,6 +43,7 @@ from billing.domain.invoice import Issuer
 from billing.domain.plan import Method
 from billing.domain.pricing import VAT_CAMEROON
 from billing.messaging.handlers import subscriptions
+from billing.persistence import export
 from billing.persistence.erasure import PLAN
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.ports import PaymentProvider, RefundingProvider, WebhookVerifier
@@ -192,6 +194,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
             test_numbers=settings.environment != "production",
         ),
         read_statement=read_statement,
+        exporter=Exporter(store, export.PLAN, service=NAME),
     )
 
 

@@ -56,6 +56,12 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
         description="Coupon codes that a person may try a minute, previews of orders among them; 10 in production,"
         " 6 000 elsewhere",
     )
+    exports_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Exports of an organization's data that a person may begin a minute; 6 in production, 6 000"
+        " elsewhere",
+    )
     refused_per_minute: int | None = Field(
         None,
         ge=1,
@@ -84,6 +90,7 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
             "sign_in": (self.sign_ins_per_minute, 10, 6_000),
             "public": (self.public_per_minute, 300, 60_000),
             "coupons": (self.coupons_per_minute, 10, 6_000),
+            "export": (self.exports_per_minute, 6, 6_000),
             "refused": (self.refused_per_minute, 60, 6_000),
         }
         return {name: chosen or (tight if strict else loose) for name, (chosen, tight, loose) in wanted.items()}

@@ -20,6 +20,7 @@ from common.messaging.parts import broker_check, connected, event_parts, rabbit_
 from common.parts import Every, Service, database_check
 from common.persistence import Database, Store
 from common.persistence.erasure import Eraser
+from common.persistence.export import Exporter
 from common.persistence.provision import STANDARD_DOORS
 from common.persistence.startup import check_database
 from common.web import HttpPart
@@ -43,6 +44,7 @@ from tenancy.domain.signing_keys import SigningKey
 from tenancy.domain.totp import new_secret
 from tenancy.errors import WeakPassword
 from tenancy.messaging.handlers import subscriptions
+from tenancy.persistence import export
 from tenancy.persistence.erasure import PLAN
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.settings import NAME, Settings
@@ -56,7 +58,7 @@ from tenancy.workflows.tools import Tools
 from tenancy.workflows.webhook_sender import WebhookSender
 
 SYSTEM_ROLES = ("auth", "staff", "janitor", "courier")
-DELETIONS = timedelta(minutes=5)
+DELETIONS = timedelta(minutes=1)
 """Pause between two looks for organizations whose grace is over."""
 IMPERSONATIONS = timedelta(minutes=1)
 """Pause between two looks for impersonations whose time is over; their tokens end without it."""
@@ -69,9 +71,10 @@ PACKAGE_FOLDER = Path(__file__).parent
 
 def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
     """What the API's routes share."""
+    store = Store(database, UnitOfWork, clock)
     return Tools(
         settings=settings,
-        store=Store(database, UnitOfWork, clock),
+        store=store,
         passwords=Argon2Passwords(settings.password_threads, queue=settings.password_queue),
         tokens=EdDsaAccessTokens(
             settings.token_private_keys.get_secret_value(),
@@ -87,6 +90,7 @@ def tools_of(settings: Settings, database: Database, clock: Clock) -> Tools:
         passkeys=WebAuthnPasskeys(settings.passkey_domain, settings.passkey_pages),
         providers=OidcProviders(partial(PublicAddressesOnly, allow_loopback=settings.sso_allow_loopback)),
         domain_records=DnsRecords(settings.dns_servers),
+        exporter=Exporter(store, export.PLAN, service=NAME),
     )
 
 

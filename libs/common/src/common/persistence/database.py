@@ -30,6 +30,7 @@ PATIENCE_SECONDS = 25
 rush is served late, and is told so by the service itself where that is too late."""
 
 _READ_ONLY = text("set transaction read only")
+_SNAPSHOT = text("set transaction isolation level repeatable read, read only")
 
 
 class DoorSession(Session):
@@ -39,7 +40,9 @@ class DoorSession(Session):
 @event.listens_for(DoorSession, "after_begin")
 def _apply_scope(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     scope: Scope = session.info["scope"]
-    if session.info["read_only"]:
+    if session.info["snapshot"]:
+        connection.execute(_SNAPSHOT)
+    elif session.info["read_only"]:
         connection.execute(_READ_ONLY)
     if settings := scope.settings():
         connection.execute(select(*(func.set_config(name, value, True) for name, value in settings.items())))
@@ -98,14 +101,23 @@ class Database:
         return {"statement_cache_size": 0, **unnamed}
 
     @asynccontextmanager
-    async def session(self, door: str, scope: Scope, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
-        """Open one transaction: commit on clean exit, roll back on an exception."""
+    async def session(
+        self, door: str, scope: Scope, *, read_only: bool = False, snapshot: bool = False
+    ) -> AsyncIterator[AsyncSession]:
+        """Open one transaction: commit on clean exit, roll back on an exception.
+
+        Args:
+            door: Whose login role.
+            scope: For whom.
+            read_only: It writes nothing.
+            snapshot: Nor does it see what others commit meanwhile: all of it reads one moment (repeatable read).
+        """
         async with (
             AsyncSession(
                 self.engine(door),
                 sync_session_class=DoorSession,
                 expire_on_commit=False,
-                info={"scope": scope, "read_only": read_only},
+                info={"scope": scope, "read_only": read_only, "snapshot": snapshot},
             ) as session,
             session.begin(),
         ):

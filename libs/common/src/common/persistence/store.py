@@ -28,27 +28,31 @@ class Store(Generic[U]):
         self._unit = unit
 
     @asynccontextmanager
-    async def for_tenant(self, tenant_id: UUID, *, acting: UUID | None = None) -> AsyncIterator[U]:
+    async def for_tenant(
+        self, tenant_id: UUID, *, acting: UUID | None = None, snapshot: bool = False
+    ) -> AsyncIterator[U]:
         """Open a transaction that sees and writes this tenant's rows only.
 
         Args:
             tenant_id: The tenant.
             acting: The person who asked, where an idempotency key may be his and not the tenant's.
+            snapshot: It only reads, and all that it reads is of one moment.
         """
         scope = Scope(tenant_id=tenant_id, acting_user_id=acting)
-        async with self.database.session("app", scope) as session:
+        async with self.database.session("app", scope, snapshot=snapshot) as session:
             yield self._unit(session, scope, self.clock)
 
     @asynccontextmanager
-    async def for_user(self, user_id: UUID, *, writes: bool = False) -> AsyncIterator[U]:
+    async def for_user(self, user_id: UUID, *, writes: bool = False, snapshot: bool = False) -> AsyncIterator[U]:
         """Open a transaction that sees this person's rows; it can't write a row that carries a tenant.
 
         Args:
             user_id: The person.
             writes: Whether the person's own tables (those without a tenant) are written; else it is read only.
+            snapshot: All that it reads is of one moment.
         """
         scope = Scope(user_id=user_id)
-        async with self.database.session("user", scope, read_only=not writes) as session:
+        async with self.database.session("user", scope, read_only=not writes, snapshot=snapshot) as session:
             yield self._unit(session, scope, self.clock)
 
     @asynccontextmanager

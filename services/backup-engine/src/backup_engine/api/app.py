@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from common.auth import InternalTokenVerifier
 from common.web import create_app
+from common.web.exports import export_router
 from fastapi import FastAPI
 
 from backup_engine.api.dependencies import Tools
@@ -15,6 +16,7 @@ from backup_engine.api.routes import (
     restores,
     virtual_machines,
 )
+from backup_engine.settings import NAME
 
 ROUTERS = (
     esxi_servers.router,
@@ -23,13 +25,14 @@ ROUTERS = (
     backup_jobs.router,
     restore_points.router,
     restores.router,
+    export_router(NAME, "/api/tenants/organizations/{organization_id}/export/"),
 )
 
 
 def make_app(tools: Tools | None, verifier: InternalTokenVerifier | None) -> FastAPI:
     """The application; without tools it serves only to be described (contracts)."""
     return create_app(
-        "backup-engine",
+        NAME,
         title="ESXi Backup Manager: backup engine",
         routers=ROUTERS,
         verifier=verifier,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from common.auth import Principal, requires
 from common.persistence import Store
+from common.persistence.export import Exporter
 from fastapi import Depends, Request
 
 from backup_engine.domain.tenant import Act, Tenant
@@ -34,6 +35,7 @@ class Tools:
     box: SecretBox
     readers: PointReaders
     has_export_folder: bool
+    exporter: Exporter
 
 
 async def _tools(request: Request) -> Tools:

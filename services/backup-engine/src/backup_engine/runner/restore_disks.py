@@ -68,6 +68,7 @@ def _path(attempt: Attempt, key: int) -> Path:
     folder = attempt.tools.export_folder
     if folder is None:
         raise ExportFolderMissing
+    # Below the organization's id: with the organization, all that is there is erased (workflows/erase_vault.py).
     own = folder / str(attempt.grant.tenant_id) / str(attempt.grant.task_id)
     own.mkdir(parents=True, exist_ok=True, mode=0o700)
     return own / f"disk-{key}.raw"

@@ -2,6 +2,7 @@
 
 from common.auth import InternalTokenVerifier
 from common.web import create_app
+from common.web.exports import export_router
 from fastapi import FastAPI
 
 from billing.api.dependencies import Tools
@@ -36,6 +37,7 @@ ROUTERS = (
     admin_refunds.router,
     admin_office.router,
     admin_statements.router,
+    export_router(NAME, "/api/tenants/organizations/{organization_id}/export/"),
 )
 
 

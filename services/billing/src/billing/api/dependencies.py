@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal, requires_staff
+from common.persistence.export import Exporter
 from fastapi import Depends, Request
 
 from billing.domain.invoice import Issuer
@@ -45,6 +46,7 @@ class Tools:
     read_webhook: Callable[[bytes], WebhookEvent]
     read_phone_number: Callable[[str], str]
     read_statement: Callable[[bytes, str], Statement]
+    exporter: Exporter
 
 
 async def _tools(request: Request) -> Tools:

@@ -20,6 +20,9 @@ WEBHOOK_SECONDS = 5.0
 """Providers give up after a few seconds and send again."""
 
 
+SERVICES = ("tenancy", "billing", "backup-engine")
+
+
 class Level(Enum):
     """Whom a route is for."""
 
@@ -123,6 +126,7 @@ TENANCY = [
         ("GET", "/api/auth/sessions/"),
         ("DELETE", "/api/auth/sessions/{session_id}/"),
         ("GET PATCH", "/api/auth/user/"),
+        ("GET", "/api/auth/user/export/"),
         ("GET", "/api/auth/totp/"),
         ("POST", "/api/auth/second-factor/"),
         ("GET", "/api/auth/passkeys/"),
@@ -217,6 +221,14 @@ TENANCY = [
         fresh=True,
     ),
 ]
+
+EXPORT = f"{ORGANIZATION}/export"
+EXPORTS = [
+    row
+    for service in SERVICES
+    for row in _routes(service, Level.ORGANIZATION, ("GET", f"{EXPORT}/{service}/"), bucket="export", fresh=True)
+]
+"""What each service keeps of an organization, for its owner to take along."""
 
 BILLING = [
     *_routes(
@@ -354,5 +366,4 @@ BACKUP_ENGINE = [
     ),
 ]
 
-ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE)
-SERVICES = ("tenancy", "billing", "backup-engine")
+ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE, *EXPORTS)

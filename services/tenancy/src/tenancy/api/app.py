@@ -2,6 +2,7 @@
 
 from common.auth import InternalTokenVerifier
 from common.web import create_app
+from common.web.exports import export_router
 from fastapi import FastAPI
 
 from tenancy.api.routes import (
@@ -40,6 +41,7 @@ ROUTERS = (
     platform_audit.router,
     impersonations.router,
     internal.router,
+    export_router(NAME, "/api/tenants/organizations/{organization_id}/export/"),
 )
 
 

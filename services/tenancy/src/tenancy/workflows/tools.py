@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from common.persistence import Store
+from common.persistence.export import Exporter
 
 from tenancy.domain.sessions import Device
 from tenancy.persistence.unit_of_work import UnitOfWork
@@ -37,6 +38,7 @@ class Tools:
     passkeys: PasskeyCeremonies
     providers: IdentityProviders
     domain_records: DomainRecords
+    exporter: Exporter
 
     @property
     def webhook_urls(self) -> UrlRules:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from common.auth import Principal, public, requires_person
+from common.persistence.export import MEDIA_TYPE, export_lines
 from fastapi import APIRouter, Response
 from starlette.background import BackgroundTask
 
@@ -10,6 +11,8 @@ from tenancy.api.dependencies import DeviceDep, ToolsDep
 from tenancy.api.schemas.account import EmailIn, NewEmailIn, PasswordIn, ResetIn, TokenIn
 from tenancy.domain.attempts import subject
 from tenancy.domain.sessions import Device
+from tenancy.persistence.export import ACCOUNT
+from tenancy.settings import NAME
 from tenancy.usecases.change_email import confirm_email_change, request_email_change
 from tenancy.usecases.verify_email import verify_email
 from tenancy.workflows.keeping_account import (
@@ -25,6 +28,20 @@ from tenancy.workflows.signing_in import counted
 from tenancy.workflows.tools import Tools
 
 router = APIRouter(tags=["auth"])
+
+
+@router.get(
+    "/api/auth/user/export/",
+    response_class=Response,
+    responses={200: {"content": {MEDIA_TYPE: {}}, "description": "One JSON object a line; the last one is `end`"}},
+)
+async def export(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
+    """All that an account is: its person, sessions and memberships; what lets somebody in is left out."""
+    async with tools.store.for_user(who.user_id, snapshot=True) as uow:
+        head = {"service": NAME, "account": str(who.user_id)}
+        lines = [piece async for piece in export_lines(uow.session, ACCOUNT, who.user_id, head)]
+    disposition = 'attachment; filename="account.ndjson"'
+    return Response(b"".join(lines), media_type=MEDIA_TYPE, headers={"content-disposition": disposition})
 
 
 @router.post("/api/auth/verify-email/", status_code=204, dependencies=[public()])
