@@ -4,6 +4,7 @@
 """
 
 import pytest
+from gateway.proxy.routes import ROUTES, link_of
 
 from tests.architecture.role_matrix import REFUSED_FOR_STATE, Row, declared, described, rows
 
@@ -13,6 +14,16 @@ def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
     described_operations = [operation for operation, _, _ in described()]
     assert sorted(declared()) == sorted(described_operations), "declare it in tests/e2e/role_matrix.json"
     assert [row.operation for row in rows()] == described_operations
+
+
+@pytest.mark.invariant("S61", "S79")
+def test_a_link_is_for_whom_its_download_is_for() -> None:
+    written = {row.operation: row for row in rows()}
+    links = [row.link_to for row in ROUTES if row.link_to is not None]
+    assert len(links) == 3
+    for download in links:
+        link, itself = (written[name] for name in (f"POST {link_of(download.path)}", f"GET {download.path}"))
+        assert (link.who, link.act, link.feature) == (itself.who, itself.act, itself.feature)
 
 
 @pytest.mark.invariant("S42")

@@ -17,7 +17,7 @@ from common.auth.internal_token import Claims, InternalTokenSigner, RequestBindi
 from common.ids import uuid7
 from devstack.customer import JSON
 
-from tests.architecture.role_matrix import CALLERS, REFUSED_FOR_ROLE, ROLES, rows
+from tests.architecture.role_matrix import CALLERS, GATEWAY, REFUSED_FOR_ROLE, ROLES, rows
 
 pytestmark = [
     pytest.mark.e2e,
@@ -73,6 +73,8 @@ async def inside(endpoints: JSON) -> AsyncIterator[Inside]:
 async def test_every_operation_lets_in_whom_its_row_says_and_nobody_else(inside: Inside, caller: str) -> None:
     wrong: dict[str, Any] = {}
     for row in rows():
+        if row.service == GATEWAY:
+            continue
         answer = await inside.ask(row.service, row.operation, claims_of(caller))
         kind = answer.headers.get("content-type", "")
         code = answer.json().get("code") if "json" in kind and "ndjson" not in kind else None

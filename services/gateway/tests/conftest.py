@@ -1,14 +1,17 @@
 """A gateway with real HTTP services behind it, all on free ports of this machine."""
 
 import asyncio
+import io
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 from common.messaging.in_process import InProcessBroker
+from common.telemetry import logs
 from common.testing import test_keys, test_verifier
 from common.web import HttpPart
 from gateway.bootstrap import build
@@ -28,6 +31,16 @@ class Stack:
     engine: Upstream
     settings: Settings
     broker: InProcessBroker
+
+
+@pytest.fixture
+def log_lines(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """What the service's own logging writes, at the most talkative level."""
+    root, stream = logging.getLogger(), io.StringIO()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(root, "level", root.level)
+    logs.configure("gateway", "DEBUG", stream=stream)
+    return stream.getvalue
 
 
 @pytest.fixture

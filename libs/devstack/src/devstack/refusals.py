@@ -31,7 +31,7 @@ ORGANIZATION_LISTS = (
     "/api/restore-points/",
     "/api/restore/jobs/",
 )
-TOKEN = re.compile(r"(?<=/auth/invitations/)[^/]+|(?<=/mtn-momo/)[^/]+")
+TOKEN = re.compile(r"(?<=/auth/invitations/)[^/]+|(?<=/mtn-momo/)[^/]+|(?<=/api/downloads/)[^/]+")
 """A secret in a path, which a problem does not repeat."""
 VARYING = {"date", "x-request-id", "traceparent", "content-length", "ratelimit", "ratelimit-policy"}
 """Header fields of an answer that differ from one to the next; the length does where two ids have different ones."""

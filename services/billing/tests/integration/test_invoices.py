@@ -1,6 +1,7 @@
 """Invoices: gapless under contention, immutable, readable by their organization only, and the PDF of the same data."""
 
 import asyncio
+import hashlib
 import io
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,6 +45,7 @@ async def test_the_download_is_a_pdf_of_the_stored_data_and_the_same_every_time(
     first, second = [await member.get(f"{INVOICES}{invoice['id']}/download/") for _ in range(2)]
     assert first.headers["content-type"] == "application/pdf"
     assert first.content == second.content
+    assert first.headers["etag"] == second.headers["etag"] == f'"{hashlib.sha256(first.content).hexdigest()}"'
     shown = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(first.content)).pages)
     assert invoice["invoice_number"] in shown
     assert "50,000 XAF" in shown.replace("\u00a0", " ")

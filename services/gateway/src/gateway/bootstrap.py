@@ -18,6 +18,8 @@ from gateway.proxy.api_document import ApiDocument
 from gateway.proxy.api_keys import ApiKeys
 from gateway.proxy.app import Gateway
 from gateway.proxy.callers import Callers
+from gateway.proxy.download_links import DownloadLinks
+from gateway.proxy.downloads import Downloads
 from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.rate_limits import Counter, CounterOfProcess, RateLimits
@@ -89,6 +91,13 @@ def proxy_of(
             RateLimits(counter, settings.per_minute()),
         ),
         Pages(ApiDocument(SERVICES, document, table, settings.public_base_url), partial(key_set_check, keys)),
+        downloads=Downloads(
+            DownloadLinks(json.loads(settings.signing_key.get_secret_value())),
+            services,
+            table,
+            settings.public_base_url,
+            settings.idle_seconds,
+        ),
         answers=Answers(settings.cors_origins, secure=settings.environment == "production"),
         in_hand=InHand(settings.requests_at_once),
         idle_seconds=settings.idle_seconds,

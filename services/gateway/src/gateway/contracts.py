@@ -4,6 +4,7 @@ from typing import Any
 
 from common.contracts import asyncapi, settings_page
 
+from gateway.proxy.own_document import own_document
 from gateway.proxy.revocations import HEARD
 from gateway.proxy.routes import ROUTES
 from gateway.proxy.scopes import area_of
@@ -23,11 +24,13 @@ def documents() -> dict[str, Any]:
             "bucket": route.bucket,
             "fresh": route.fresh,
             "area": area_of(route.path),
+            "by_link": route.by_link,
         }
         for route in ROUTES
     ]
     return {
         "routes.json": rows,
+        "openapi.json": own_document(),
         "asyncapi.json": asyncapi(NAME, (), HEARD),
         "settings.md": settings_page(NAME, Settings),
     }

@@ -4,6 +4,8 @@ DomainError
 ├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded · ApiKeyInvalid
 ├── Forbidden: SecondFactorRequired · AddressNotAllowed · ScopeMissing · ApiAccessNotInPlan
 ├── NotFound: NoRoute
+├── Conflict: DownloadChanged
+├── Gone: DownloadLinkOver
 ├── TooLarge: BodyTooLarge · HeadersTooLarge
 ├── TooMany: TooManyRequests
 └── Unavailable: ServiceUnavailable
@@ -11,7 +13,7 @@ DomainError
 
 from datetime import timedelta
 
-from common.errors import Forbidden, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
+from common.errors import Conflict, Forbidden, Gone, NotFound, TooLarge, TooMany, Unauthenticated, Unavailable
 
 
 class TokenMissing(Unauthenticated):
@@ -74,6 +76,20 @@ class NoRoute(NotFound):
     code = "not_found"
     en = "There is nothing here."
     fr = "Il n'y a rien à cette adresse."
+
+
+class DownloadChanged(Conflict):
+    code = "download_changed"
+    en = "What this link downloads has changed since the download began; ask for a new link and begin again."
+    fr = "Le contenu a changé depuis le début du téléchargement ; demandez un nouveau lien et recommencez."
+
+
+class DownloadLinkOver(Gone):
+    """Forged, too old, of somebody whose session, membership or API key ended: the answer does not say which."""
+
+    code = "download_link_over"
+    en = "This download link is not valid or its time is over; ask for a new one (POST …/download-links/)."
+    fr = "Ce lien de téléchargement n'est pas valable ou a expiré ; demandez-en un nouveau (POST …/download-links/)."
 
 
 class BodyTooLarge(TooLarge):

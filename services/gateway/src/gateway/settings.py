@@ -67,6 +67,12 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
         ge=1,
         description="Tokens and keys that one address may present in vain a minute; 60 in production, 6 000 elsewhere",
     )
+    downloads_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Download links that one organization may make or use a minute, each range of a download counted;"
+        " 240 in production, 60 000 elsewhere",
+    )
     requests_at_once: int = Field(
         64, ge=1, description="Requests of one organization that a replica answers at the same time, streams included"
     )
@@ -91,6 +97,7 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
             "public": (self.public_per_minute, 300, 60_000),
             "coupons": (self.coupons_per_minute, 10, 6_000),
             "export": (self.exports_per_minute, 6, 6_000),
+            "downloads": (self.downloads_per_minute, 240, 60_000),
             "refused": (self.refused_per_minute, 60, 6_000),
         }
         return {name: chosen or (tight if strict else loose) for name, (chosen, tight, loose) in wanted.items()}

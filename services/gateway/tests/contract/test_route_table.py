@@ -7,7 +7,7 @@ import pytest
 from gateway.proxy.api_document import merge
 from gateway.proxy.api_page import render
 from gateway.proxy.route_table import RouteTable
-from gateway.proxy.routes import ROUTES, SERVICES, Level
+from gateway.proxy.routes import OWN, ROUTES, SERVICES, Level
 from openapi_spec_validator import validate
 
 pytestmark = pytest.mark.contract
@@ -15,7 +15,7 @@ SERVICES_FOLDER = Path(__file__).parents[3]
 TABLE = RouteTable(ROUTES)
 DESCRIBED = {
     name: json.loads((SERVICES_FOLDER / name / "contracts" / "openapi.json").read_text(encoding="utf-8"))
-    for name in SERVICES
+    for name in (*SERVICES, OWN)
 }
 OPERATIONS = [
     pytest.param(name, path, method, operation, id=f"{method.upper()} {path}")
@@ -31,6 +31,7 @@ PUBLIC = {
     "GET /.well-known/jwks.json", "GET /api/tenants/plans/", "GET /api/tenants/plans/{plan_id}/",
     "GET /api/tenants/plans/{plan_id}/features/", "GET /api/tenants/payment-methods/", "POST /webhooks/paypal/",
     "POST /webhooks/mtn-momo/{token}", "PUT /webhooks/mtn-momo/{token}",
+    "GET /api/downloads/{token}",
 }  # fmt: skip
 """Every operation that needs no token. A new one is a decision, so it is written down twice."""
 

@@ -2,29 +2,17 @@
 
 import hashlib
 import logging
-import secrets
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from common.ids import uuid7
-from gateway.proxy.api_keys import _ALPHABET, well_formed
-from gateway.testing import told
+from gateway.proxy.api_keys import well_formed
+from gateway.testing import a_key, told
 
 pytestmark = pytest.mark.integration
 JOBS = "/api/backup-jobs/"
 ALL = [f"{area}:{verb}" for area in ("infrastructure", "backups", "restores") for verb in ("read", "write")]
-
-
-def a_key() -> str:
-    """A key with a right checksum."""
-    text = "".join(secrets.choice(_ALPHABET) for _ in range(43))
-    rest, letters = zlib.crc32(text.encode()), ""
-    for _ in range(6):
-        rest, letter = divmod(rest, 62)
-        letters = _ALPHABET[letter] + letters
-    return f"ebm_{text}{letters}"
 
 
 class Program:

@@ -2,15 +2,12 @@
 
 import asyncio
 import hashlib
-import io
 import json
-import logging
 
 import httpx
 import pytest
 from common.auth.internal_token import CHUNKED
 from common.ids import uuid7
-from common.telemetry import logs
 from common.testing import eventually
 from gateway.testing import raw_exchange
 
@@ -212,16 +209,6 @@ async def test_a_webhook_passes_byte_for_byte_with_its_own_headers(stack) -> Non
     assert seen.body == body
     assert (seen.values("paypal-transmission-sig"), seen.values("paypal-cert-url")) == (["s"], ["https://x"])
     assert seen.claims is not None
-
-
-@pytest.fixture
-def log_lines(monkeypatch: pytest.MonkeyPatch):
-    """What the service's own logging writes, at the most talkative level."""
-    root, stream = logging.getLogger(), io.StringIO()
-    monkeypatch.setattr(root, "handlers", list(root.handlers))
-    monkeypatch.setattr(root, "level", root.level)
-    logs.configure("gateway", "DEBUG", stream=stream)
-    return stream.getvalue
 
 
 @pytest.mark.invariant("S12")

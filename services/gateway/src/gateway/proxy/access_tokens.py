@@ -55,6 +55,8 @@ class Identity:
     expires_at: int
     issued_at: int = 0
     key_id: UUID | None = None
+    key_digest: str | None = None
+    """SHA-256 of the key, in hexadecimal digits."""
     actor_id: UUID | None = None
     """Who of the platform's staff impersonates the person (RFC 8693's `act`)."""
 

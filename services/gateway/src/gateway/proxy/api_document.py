@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from gateway.errors import ServiceUnavailable
+from gateway.proxy.own_document import own_document
 from gateway.proxy.route_table import RouteTable
-from gateway.proxy.routes import Level
+from gateway.proxy.routes import OWN, Level
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class ApiDocument:
             if not complete or time.monotonic() - self._asked_at > FRESH_SECONDS:
                 await asyncio.gather(*map(self._renew, self._services))
                 self._asked_at = time.monotonic()
-        return merge(self._documents, self._table, self._public_url)
+        return merge({**self._documents, OWN: own_document()}, self._table, self._public_url)
 
     async def _renew(self, service: str) -> None:
         try:

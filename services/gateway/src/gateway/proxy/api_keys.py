@@ -25,7 +25,7 @@ NEVER = 1 << 40
 """Expiry of a key that has none, in seconds since the epoch."""
 
 _FORM = re.compile(r"ebm_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
-_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 AskTenancy = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """Asks for the key with this SHA-256; None when there is none that can be used."""
@@ -43,8 +43,8 @@ def well_formed(key: str) -> bool:
         return False
     rest, letters = zlib.crc32(found[1].encode()), ""
     for _ in found[2]:
-        rest, letter = divmod(rest, len(_ALPHABET))
-        letters = _ALPHABET[letter] + letters
+        rest, letter = divmod(rest, len(ALPHABET))
+        letters = ALPHABET[letter] + letters
     return letters == found[2]
 
 
@@ -75,7 +75,13 @@ class ApiKeys:
         """
         if not well_formed(key):
             raise ApiKeyInvalid
-        found = await self._resolved(hashlib.sha256(key.encode()).hexdigest(), fresh=route.fresh)
+        return await self.identify_digest(
+            hashlib.sha256(key.encode()).hexdigest(), route, method, address, fresh=route.fresh
+        )
+
+    async def identify_digest(self, digest: str, route: Route, method: str, address: str, *, fresh: bool) -> Identity:
+        """As `identify`, by the key's SHA-256; `fresh` asks tenancy whatever is remembered."""
+        found = await self._resolved(digest, fresh=fresh)
         expires_at = datetime.fromisoformat(found["expires_at"]) if found["expires_at"] else None
         if expires_at is not None and expires_at <= datetime.now(UTC):
             raise ApiKeyInvalid
@@ -95,6 +101,7 @@ class ApiKeys:
             staff_roles=frozenset(),
             expires_at=int(expires_at.timestamp()) if expires_at else NEVER,
             key_id=key_id,
+            key_digest=digest,
         )
 
     def forget(self) -> None:

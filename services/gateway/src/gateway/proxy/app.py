@@ -24,11 +24,13 @@ from gateway.proxy.answers import Answers
 from gateway.proxy.bodies import READ_WHOLE_BYTES, ClientGone, RequestBody, discard_rest
 from gateway.proxy.callers import Callers
 from gateway.proxy.clients import Network, client_address
+from gateway.proxy.download_links import Kind
+from gateway.proxy.downloads import Downloads, only, private
 from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
 from gateway.proxy.route_table import RouteTable
-from gateway.proxy.routes import Route
+from gateway.proxy.routes import OWN, Route, download_of
 from gateway.proxy.services import Services
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Gateway:
         services: where it goes.
         callers: finds out who asks.
         pages: what the gateway answers itself.
+        downloads: what it does for downloads by link.
         answers: what every answer says to browsers.
         in_hand: how many requests an organization may have at once.
         idle_seconds: how long either side may be silent, where the route does not say.
@@ -59,6 +62,7 @@ class Gateway:
         callers: Callers,
         pages: Pages,
         *,
+        downloads: Downloads,
         answers: Answers,
         in_hand: InHand,
         idle_seconds: float,
@@ -69,6 +73,7 @@ class Gateway:
         self._services = services
         self._callers = callers
         self._pages = pages
+        self._downloads = downloads
         self._idle_seconds = idle_seconds
         self._answers = answers
         self._in_hand = in_hand
@@ -148,16 +153,48 @@ class Gateway:
             await (asked or self._wrong_method(scope, methods))(scope, receive, send)
             return
         scope["route"] = route
+        if route.service == OWN:
+            await self._link(route, raw_path.decode("latin-1"), scope, receive, private(send))
+            return
         identity, left = await self._callers.admit(route, scope["method"], offered, scope["client"][0])
+        self._note(identity, left, scope)
+        target = raw_path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+        with self._in_hand.one_of(identity.tenant_id if identity else None):
+            await self._forward(route, identity, target, scope, receive, send)
+
+    @staticmethod
+    def _note(identity: Identity | None, left: fields.Headers, scope: Scope) -> None:
         if identity is not None and identity.actor_id is not None:
             scope["state"]["impersonator"] = identity.actor_id
             structlog.contextvars.bind_contextvars(impersonator=str(identity.actor_id))
         if identity is not None and identity.tenant_id is not None:
             structlog.contextvars.bind_contextvars(tenant_id=str(identity.tenant_id))
         scope["state"]["told"] = left
-        target = raw_path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-        with self._in_hand.one_of(identity.tenant_id if identity else None):
-            await self._forward(route, identity, target, scope, receive, send)
+
+    async def _link(self, route: Route, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a row of our own: make a link, begin a download by one, or go on with it."""
+        offered, address = scope["state"]["offered"], scope["client"][0]
+        if route.link_to is not None:
+            await RequestBody(receive, route.body_bytes, self._idle_seconds).whole()
+            identity, left = await self._callers.admit_to_link(route.link_to, offered, address)
+            self._note(identity, left, scope)
+            with self._in_hand.one_of(identity.tenant_id):
+                target = download_of(route.link_to, path)
+                answer = await self._downloads.made(route.link_to, target, identity, scope)
+            answer.raw_headers.extend(left)
+            await answer(scope, receive, send)
+            return
+        await self._callers.admit(route, scope["method"], offered, address)
+        kind, grant, download = self._downloads.opened(path.rpartition("/")[2])
+        identity, left = await self._callers.admit_by_link(grant, download, address)
+        self._note(identity, left, scope)
+        with self._in_hand.one_of(identity.tenant_id):
+            if kind is Kind.FOLLOW:
+                await self._forward(download, identity, grant.target, scope, receive, only(grant.etag, send))
+                return
+            answer = await self._downloads.begun(download, grant, identity, scope)
+        answer.raw_headers.extend(left)
+        await answer(scope, receive, send)
 
     @staticmethod
     def _wrong_method(scope: Scope, allowed: set[str]) -> Response:

@@ -1,12 +1,16 @@
 """Who asks: the caller of a request, counted against the limits that are his."""
 
+import time
+from dataclasses import replace
+
 from common.auth.errors import ReadOnlyImpersonation
 from common.errors import Forbidden, Unauthenticated
 
-from gateway.errors import TokenMissing
+from gateway.errors import DownloadLinkOver, TokenInvalid, TokenMissing
 from gateway.proxy import headers as fields
 from gateway.proxy.access_tokens import AccessTokens, Identity
 from gateway.proxy.api_keys import ApiKeys, is_key
+from gateway.proxy.download_links import Grant
 from gateway.proxy.rate_limits import Headers, RateLimits
 from gateway.proxy.revocations import Revocations
 from gateway.proxy.routes import Level, Route
@@ -69,6 +73,49 @@ class Callers:
         if identity.tenant_id is None and found.tenant_id is not None:
             left = await self._limits.take(organization=str(found.tenant_id))
         return found, left
+
+    async def admit_to_link(self, download: Route, offered: Headers, address: str) -> tuple[Identity, Headers]:
+        """Who asks for a link to a download: whoever may ask for the download itself; raises as `admit` does."""
+        identity, _left = await self.admit(download, "GET", offered, address)
+        if identity is None:
+            raise TokenMissing
+        return identity, await self._count_download(identity)
+
+    async def admit_by_link(self, grant: Grant, download: Route, address: str) -> tuple[Identity, Headers]:
+        """Whom a download link was made for, if he may still be believed, and what is left of his limits.
+
+        Args:
+            grant: what the link says.
+            download: what it is for.
+            address: whose the request is.
+
+        Raises:
+            DownloadLinkOver: his session, membership or API key ended, or he works for another organization now.
+            TooManyRequests: a limit is used up.
+            ServiceUnavailable: tenancy does not answer.
+        """
+        try:
+            identity = await self._returned(grant, download, address)
+        except (Unauthenticated, Forbidden):
+            raise DownloadLinkOver from None
+        return identity, await self._count_download(identity)
+
+    async def _returned(self, grant: Grant, download: Route, address: str) -> Identity:
+        """Whom a link was made for, as tenancy knows him at this moment."""
+        if grant.key_digest is not None:
+            identity = await self._keys.identify_digest(grant.key_digest, download, "GET", address, fresh=True)
+        else:
+            # Nothing is taken over from when the link was made: the roles of this moment are tenancy's to say.
+            none: frozenset[str] = frozenset()
+            named = Identity(grant.user_id, grant.session_id, grant.tenant_id, none, none, grant.expires_at)
+            identity = await self._sessions.current(named)
+        self._revocations.refuse(replace(identity, issued_at=int(time.time())))
+        if identity.tenant_id != grant.tenant_id:
+            raise TokenInvalid
+        return identity
+
+    async def _count_download(self, identity: Identity) -> Headers:
+        return await self._limits.take(downloads=str(identity.tenant_id or identity.user_id))
 
     async def _identified(self, token: str, route: Route, method: str, address: str) -> Identity:
         try:

@@ -49,6 +49,8 @@ class Route:
         fresh: whether tenancy is asked for the session on each call: what deletes, restores or changes retention,
             keys, members, credentials or refunds does not wait for a token to run out.
         in_person: what is inside backups: nobody reads it in a customer's name.
+        by_link: a file that `POST …/download-links/` makes links to (ADR 0011).
+        link_to: the download that this row makes links to.
     """
 
     path: str
@@ -60,6 +62,8 @@ class Route:
     bucket: str = "person"
     fresh: bool = False
     in_person: bool = False
+    by_link: bool = False
+    link_to: "Route | None" = None
 
     def open_to_impersonation(self, method: str) -> bool:
         """Whether somebody of the staff may ask this in a customer's name: reading an organization's affairs is all."""
@@ -74,6 +78,7 @@ def _routes(
     body_bytes: int = JSON_BYTES,
     fresh: bool = False,
     in_person: bool = False,
+    by_link: bool = False,
 ) -> list[Route]:
     chosen = bucket or ("public" if level is Level.PUBLIC else "person")
     return [
@@ -86,6 +91,7 @@ def _routes(
             bucket=chosen,
             fresh=fresh,
             in_person=in_person,
+            by_link=by_link,
         )
         for methods, path in rows
     ]
@@ -252,10 +258,8 @@ BILLING = [
         ("POST", "/api/tenants/payments/{payment_id}/verify_bank_transfer/"),
         ("GET", "/api/tenants/invoices/"),
         ("GET", "/api/tenants/invoices/{invoice_id}/"),
-        ("GET", "/api/tenants/invoices/{invoice_id}/download/"),
         ("GET", "/api/tenants/credit-notes/"),
         ("GET", "/api/tenants/credit-notes/{credit_note_id}/"),
-        ("GET", "/api/tenants/credit-notes/{credit_note_id}/download/"),
         ("GET", "/api/tenants/subscription/"),
         ("POST", "/api/tenants/subscription/cancel/"),
         ("POST", "/api/tenants/subscription/resume/"),
@@ -283,6 +287,13 @@ BILLING = [
         ("POST", "/api/admin/bank-statement-lines/{line_id}/propose/"),
         ("POST", "/api/admin/bank-statement-lines/{line_id}/release/"),
         ("POST", "/api/admin/bank-statement-lines/{line_id}/dismiss/"),
+    ),
+    *_routes(
+        "billing",
+        Level.TOKEN,
+        ("GET", "/api/tenants/invoices/{invoice_id}/download/"),
+        ("GET", "/api/tenants/credit-notes/{credit_note_id}/download/"),
+        by_link=True,
     ),
     *_routes(
         "billing",
@@ -363,7 +374,36 @@ BACKUP_ENGINE = [
         Level.ORGANIZATION,
         ("GET", f"{RESTORE}/jobs/{{job_id}}/disks/{{disk_key}}/content"),
         in_person=True,
+        by_link=True,
     ),
 ]
 
-ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE, *EXPORTS)
+OWN = "gateway"
+"""The service of rows that the gateway answers itself, by asking the service of a download."""
+DOWNLOADS = "/api/downloads/{token}"
+
+
+LINKS = "download-links/"
+
+
+def link_of(download: str) -> str:
+    """Where links to a download are made: `download-links/` in the place of its last segment."""
+    return f"{download.rstrip('/').rpartition('/')[0]}/{LINKS}"
+
+
+def download_of(download: Route, path: str) -> str:
+    """The path of a download, from that on which a link to it is made."""
+    return path.removesuffix(LINKS) + download.path.removeprefix(link_of(download.path).removesuffix(LINKS))
+
+
+GATEWAY = [
+    *(
+        Route(link_of(row.path), frozenset({"POST"}), OWN, row.level, body_bytes=KIB, link_to=row)
+        for row in (*BILLING, *BACKUP_ENGINE)
+        if row.by_link
+    ),
+    Route(DOWNLOADS, frozenset({"GET"}), OWN, Level.PUBLIC, bucket="public"),
+]
+
+ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE, *EXPORTS, *GATEWAY)
+SERVICES = ("tenancy", "billing", "backup-engine")

@@ -9,6 +9,7 @@ from common.web import Page, PagingDep
 from fastapi import APIRouter, Query, Response
 
 from billing.api.dependencies import ToolsDep
+from billing.api.papers import paper
 from billing.api.schemas.refunds import CreditNoteOut
 from billing.domain.credit_note import CreditNote
 from billing.domain.invoice import Invoice
@@ -53,8 +54,4 @@ async def get_credit_note(credit_note_id: UUID, who: Person, tools: ToolsDep) ->
 )
 async def download(credit_note_id: UUID, who: Person, tools: ToolsDep) -> Response:
     note, invoice = await _note(tools, who, credit_note_id)
-    return Response(
-        await asyncio.to_thread(tools.draw_credit_note, note, invoice),
-        media_type="application/pdf",
-        headers={"Content-Disposition": f'attachment; filename="{note.number}.pdf"'},
-    )
+    return paper(await asyncio.to_thread(tools.draw_credit_note, note, invoice), note.number)

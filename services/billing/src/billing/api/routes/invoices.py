@@ -9,6 +9,7 @@ from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, Response
 
 from billing.api.dependencies import ToolsDep
+from billing.api.papers import paper
 from billing.api.schemas.payments import InvoiceOut
 from billing.domain.invoice import Invoice
 from billing.errors import InvoiceNotFound
@@ -48,8 +49,4 @@ async def get_invoice(invoice_id: UUID, who: Person, tools: ToolsDep, language: 
 )
 async def download(invoice_id: UUID, who: Person, tools: ToolsDep) -> Response:
     invoice = await _invoice(tools, who, invoice_id)
-    return Response(
-        await asyncio.to_thread(tools.draw_invoice, invoice),
-        media_type="application/pdf",
-        headers={"Content-Disposition": f'attachment; filename="{invoice.number}.pdf"'},
-    )
+    return paper(await asyncio.to_thread(tools.draw_invoice, invoice), invoice.number)
