@@ -122,7 +122,7 @@ BODIES: dict[str, JSON] = {
 FILES = {"POST /api/tenants/payments/{payment_id}/receipt/", "POST /api/admin/bank-statements/"}
 """Operations that take a file."""
 NO_ONES = {
-    "plan_id", "token", "code", "line_id", "case_id", "refund_id", "provider", "reference", "domain",
+    "plan_id", "token", "code", "line_id", "case_id", "refund_id", "dispute_id", "provider", "reference", "domain",
 }  # fmt: skip
 """Path parameters that name nothing that a customer could: plans, secrets, what only finance's desk knows of; and what
 needs a zone of the DNS."""
