@@ -154,4 +154,6 @@ async def test_receipts_and_approvals_that_are_not_right_change_nothing(
     await customer.log_in()
     async with unchanged(customer):
         for approve in (True, False):
-            await refused(staff, "POST", check, 409, "payment_not_submitted", json={"approve": approve})
+            await refused(
+                staff, "POST", check, 409, "payment_not_submitted", json={"approve": approve, "note": "an attempt"}
+            )
