@@ -1,7 +1,7 @@
 """Runs pytest in children that are forked from a process which has imported what no mutation changes.
 
-To import the libraries takes most of the time that one short test takes. This process imports them once and nothing of
-the product; each child imports the product from the copy of the sources that it is told, and ends with its run.
+To import the libraries takes a third of the time of a short test. This process imports them once, and nothing of the
+product; each child imports the product from the copy of the sources that it is told, and ends with its run.
 
 Started with the import packages of the product as arguments, and with PYTHONPATH where they are found. Each line of its
 input is a run as JSON, the arguments of `_run`; it answers with the pid of the child, which leads a process group, and
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 SITE = Path(sysconfig.get_path("purelib"))
 ALREADY_IMPORTED = "ignore::pytest.PytestAssertRewriteWarning"
@@ -70,7 +71,7 @@ def serve(packages: list[str]) -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str], output: str) -> None:
+def _run(arguments: list[str], folder: str, environment: dict[str, str], output: str) -> NoReturn:
     """Become a run of pytest, as `python -m pytest` in the folder would be; never returns."""
     code = 1
     try:

@@ -8,6 +8,7 @@ DomainError
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount · MethodOfAnotherCurrency
+│            RejectionWithoutNote
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
@@ -228,6 +229,12 @@ class AmountInvalid(Invalid):
     code = "amount_invalid"
     en = "The amount must be a positive number written with {exponent} decimals in {currency}."
     fr = "Le montant doit être un nombre positif écrit avec {exponent} décimales en {currency}."
+
+
+class RejectionWithoutNote(Invalid):
+    code = "note_required"
+    en = "Say in note why the transfer is rejected; the customer is told."
+    fr = "Dites dans note pourquoi le virement est rejeté ; le client l'apprend."
 
 
 class WebhookMalformed(Invalid):

@@ -107,7 +107,7 @@ async def test_a_rejected_transfer_fails_with_the_reason_and_the_order_may_be_pa
 async def test_no_transfer_is_rejected_without_a_word_to_its_customer(billing: Billing, note: str) -> None:
     buyer, order, payment = await submitted(billing)
     answer = await check(billing.client(staff=["finance"]), payment, approve=False, note=note)
-    assert answer.status_code == 422, answer.text
+    assert (answer.status_code, answer.json()["code"]) == (422, "note_required")
     assert (await verify(buyer, order))["payment_status"] == "pending"
 
 

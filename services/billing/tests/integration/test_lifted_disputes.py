@@ -59,6 +59,16 @@ def owner_of(mine: Paid, me: UUID) -> Any:
     return mine.billing.client(user_id=me, tenant_id=mine.tenant_id, roles=["owner"])
 
 
+async def begins_anew(world: Any, mine: Paid, me: UUID) -> None:
+    """Buy again; a dispute about that holds and lets go as if there had been none before."""
+    again = await paid(world, owner_of(mine, me))
+    assert await mine.subscription() == ("active", None)
+    reference = await disputed(again)
+    assert await mine.subscription() == ("suspended", "dispute")
+    await again.act(f"disputes/{reference}", outcome="RESOLVED_SELLER_FAVOUR")
+    await mine.becomes("active", None)
+
+
 async def periods(mine: Paid) -> list[dict[str, Any]]:
     return await mine.billing.rows(
         "select order_id, starts_at, ends_at from subscription_periods where tenant_id = $1 and replaced_at is null"
@@ -107,12 +117,7 @@ async def test_where_nothing_else_is_paid_for_it_ends_and_may_begin_anew(world: 
     mine = await paid(world, billing.client(user_id=me))
     assert (await lift(mine, await lost(mine))).status_code == 200
     assert await mine.subscription() == ("ended", "refunded")
-    again = await paid(world, owner_of(mine, me))
-    assert await mine.subscription() == ("active", None)
-    reference = await disputed(again)
-    assert await mine.subscription() == ("suspended", "dispute")
-    await again.act(f"disputes/{reference}", outcome="RESOLVED_SELLER_FAVOUR")
-    await mine.becomes("active", None)
+    await begins_anew(world, mine, me)
 
 
 @pytest.mark.invariant("S90")
@@ -125,11 +130,7 @@ async def test_a_lost_dispute_holds_nothing_once_the_subscription_has_ended(worl
         pass
     assert (await mine.subscription())[0] == "ended"
     assert (await lift(mine, dispute_id)).status_code == 409
-    again = await paid(world, owner_of(mine, me))
-    assert await mine.subscription() == ("active", None)
-    reference = await disputed(again)
-    await again.act(f"disputes/{reference}", outcome="RESOLVED_SELLER_FAVOUR")
-    await mine.becomes("active", None)
+    await begins_anew(world, mine, me)
 
 
 @pytest.mark.invariant("S90")

@@ -7,7 +7,6 @@ import asyncio
 import json
 import secrets
 import time
-import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway.proxy.api_keys import ALPHABET
+from gateway.proxy.api_keys import ALPHABET, MARK, checksum
 
 
 @dataclass
@@ -198,11 +197,7 @@ class TenancyStandIn:
 def a_key() -> str:
     """An API key with a right checksum."""
     text = "".join(secrets.choice(ALPHABET) for _ in range(43))
-    rest, letters = zlib.crc32(text.encode()), ""
-    for _ in range(6):
-        rest, letter = divmod(rest, 62)
-        letters = ALPHABET[letter] + letters
-    return f"ebm_{text}{letters}"
+    return MARK + text + checksum(text)
 
 
 async def raw_exchange(port: int, request: bytes) -> tuple[int, dict[str, Any] | None, bytes]:

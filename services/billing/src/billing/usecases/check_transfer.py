@@ -7,7 +7,7 @@ from billing.domain.money import Money
 from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import PaymentNotSubmitted, SamePersonApproves
+from billing.errors import PaymentNotSubmitted, RejectionWithoutNote, SamePersonApproves
 from billing.events import PaymentFailed
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.held import held_payment
@@ -79,10 +79,13 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     """Fail a submitted transfer that did not arrive; the order may be paid otherwise.
 
     Raises:
+        RejectionWithoutNote: Nothing is said that the customer could be told.
         PaymentNotFound: No such payment in this tenant.
         PaymentNotSubmitted: It is no transfer, or was checked before.
         SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
+    if not note.strip():
+        raise RejectionWithoutNote
     order, payment = await _submitted(uow, payment_id, staff_id)
     await uow.payments.move(
         payment, PaymentStatus.FAILED, approved_by=staff_id, note=note, reason_code="transfer_rejected"

@@ -24,7 +24,8 @@ REMEMBERED_KEYS = 20_000
 NEVER = 1 << 40
 """Expiry of a key that has none, in seconds since the epoch."""
 
-_FORM = re.compile(r"ebm_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
+CHECKSUM_LENGTH = 6
+_FORM = re.compile(rf"{MARK}([0-9A-Za-z]{{43}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})")
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 AskTenancy = Callable[[str], Awaitable[Mapping[str, Any] | None]]
@@ -37,15 +38,18 @@ def is_key(token: str) -> bool:
 
 
 def well_formed(key: str) -> bool:
-    """Whether its checksum (CRC-32 in base 62) is right."""
+    """Whether its checksum is right."""
     found = _FORM.fullmatch(key)
-    if found is None:
-        return False
-    rest, letters = zlib.crc32(found[1].encode()), ""
-    for _ in found[2]:
+    return found is not None and checksum(found[1]) == found[2]
+
+
+def checksum(text: str) -> str:
+    """The end of a key with this text: CRC-32 in base 62."""
+    rest, letters = zlib.crc32(text.encode()), ""
+    for _ in range(CHECKSUM_LENGTH):
         rest, letter = divmod(rest, len(ALPHABET))
         letters = ALPHABET[letter] + letters
-    return letters == found[2]
+    return letters
 
 
 class ApiKeys:

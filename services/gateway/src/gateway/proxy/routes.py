@@ -381,8 +381,6 @@ BACKUP_ENGINE = [
 OWN = "gateway"
 """The service of rows that the gateway answers itself, by asking the service of a download."""
 DOWNLOADS = "/api/downloads/{token}"
-
-
 LINKS = "download-links/"
 
 
@@ -406,4 +404,3 @@ GATEWAY = [
 ]
 
 ROUTES: tuple[Route, ...] = (*TENANCY, *BILLING, *BACKUP_ENGINE, *EXPORTS, *GATEWAY)
-SERVICES = ("tenancy", "billing", "backup-engine")

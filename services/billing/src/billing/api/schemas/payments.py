@@ -1,11 +1,11 @@
 """Payments, invoices and what staff send about them."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from common.web import Answer, Body
-from pydantic import AwareDatetime, Field, StrictInt, model_validator
+from pydantic import AwareDatetime, Field, StrictInt
 
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
@@ -71,12 +71,6 @@ class CheckTransferIn(Body):
     approve: bool
     amount: str | None = Field(None, max_length=30)
     note: str = Field("", max_length=1000, description="Why; a rejection tells it to the customer, and needs one")
-
-    @model_validator(mode="after")
-    def _says_why(self) -> Self:
-        if not self.approve and not self.note.strip():
-            raise ValueError("note: say why the transfer is rejected; the customer is told")
-        return self
 
 
 class InvoiceLineOut(Answer):
