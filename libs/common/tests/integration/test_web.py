@@ -18,7 +18,7 @@ from common.web import Answer, Body, Cursor, HttpPart, OpsPart, create_app
 from common.web.pages import InvalidCursor
 from fastapi import APIRouter, Header, Request
 from hotel.persistence.tables import rooms
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 
 class Full(Forbidden):
@@ -37,6 +37,9 @@ class Busy(TooMany):
     code = "busy"
     en = "Wait."
     fr = "Patientez."
+
+
+LOCK = text("select pg_advisory_xact_lock(42)")
 
 
 class RoomIn(Body):
@@ -98,6 +101,13 @@ async def back_office(who: Principal = requires_staff("finance")) -> list[str]:
     return sorted(who.staff_roles)
 
 
+@router.get("/locked/")
+async def locked(request: Request, who: Principal = requires()) -> None:
+    async with request.app.state.store.for_tenant(who.tenant_id) as uow:
+        await uow.session.execute(text("set local lock_timeout = '50ms'"))
+        await uow.session.execute(LOCK)
+
+
 @router.get("/bug/")
 async def bug(_who: object = public()) -> None:
     raise ZeroDivisionError("secret detail")
@@ -111,7 +121,7 @@ def app(store):
 
 
 async def test_a_fact_is_a_problem_in_the_callers_language(app) -> None:
-    for language, text in {
+    for language, said in {
         "fr-CM,fr;q=0.9": "Les 7 chambres",
         "en": "All 7 rooms",
         "de, en;q=0.4, fr;q=0.2": "All 7",
@@ -122,7 +132,7 @@ async def test_a_fact_is_a_problem_in_the_callers_language(app) -> None:
         assert answer.status_code == 403
         assert answer.headers["content-type"] == "application/problem+json"
         body = answer.json()
-        assert body["detail"].startswith(text)
+        assert body["detail"].startswith(said)
         assert set(body) == {"type", "title", "status", "code", "detail", "request_id", "instance", "rooms"}
         assert (body["code"], body["status"], body["rooms"], body["instance"]) == ("hotel_full", 403, 7, "/full/")
         assert body["request_id"] == answer.headers["x-request-id"]
@@ -131,6 +141,17 @@ async def test_a_fact_is_a_problem_in_the_callers_language(app) -> None:
 async def test_too_many_and_busy_say_when_to_come_back(app) -> None:
     async with service_client(app, "hotel") as client:
         assert (await client.get("/busy/")).headers["retry-after"] == "1"
+
+
+async def test_who_waits_too_long_for_another_is_told_to_come_back(app, store) -> None:
+    tenant = uuid7()
+    async with service_client(app, "hotel", tenant_id=tenant, roles=["owner"]) as client:
+        async with store.for_tenant(tenant) as uow:
+            await uow.session.execute(LOCK)
+            answer = await client.get("/locked/")
+        assert (await client.get("/locked/")).status_code == 200
+    assert (answer.status_code, answer.json()["code"]) == (503, "temporarily_unavailable")
+    assert answer.headers["retry-after"] == "1"
 
 
 async def test_a_bug_tells_nothing_but_the_request_id(app) -> None:

@@ -62,8 +62,10 @@ _FRAMEWORK_CODES = {400: "malformed_body", 405: "method_not_allowed"}
 """What the framework refuses by itself: 400 only where a body cannot be parsed."""
 
 
-FULL = "53"
-"""PostgreSQL's class of errors for a server without room, such as for one more connection (appendix A)."""
+PASSING = ("53", "40", "55P03", "57014")
+"""PostgreSQL's errors that the same request may not meet again (appendix A): a server without room, such as for one
+more connection; a transaction that lost to another one; a row that another kept locked, or a statement, for too long.
+"""
 
 
 def language_of(accept_language: str | None) -> str:
@@ -190,7 +192,7 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
     @app.exception_handler(DBAPIError)
     async def database(request: Request, error: DBAPIError) -> Response:
-        if error.connection_invalidated or str(getattr(error.orig, "sqlstate", "")).startswith(FULL):
+        if error.connection_invalidated or str(getattr(error.orig, "sqlstate", "")).startswith(PASSING):
             return await unreachable(request, error)
         log.error("database refused a statement", exc_info=error)
         return _plain(request, 500, "internal_error")
