@@ -13,6 +13,8 @@ from devstack.stack import Stack
 
 from tests.crashes.purchases import Purchase, a_customer, buy, every_row, right_once
 
+SETTLED_SECONDS = 600.0
+REST_SECONDS = 3.0
 START_SECONDS = 300.0
 """A stack takes 20 s to start on a quiet machine; a busy one is no defect of what is tested here."""
 
@@ -61,9 +63,21 @@ def neighbour(session_stack: Stack) -> Purchase:
         async with await a_customer(session_stack) as customer:
             bought = await buy(customer, "mtn_momo")
         await right_once(session_stack, bought)
+        await _settled(session_stack, bought.tenant_id)
         return bought
 
     return asyncio.run(purchase())
+
+
+async def _settled(stack: Stack, tenant_id: str) -> None:
+    """Wait until what a purchase sets going has come to rest; last comes the first report of usage, within minutes."""
+    async with asyncio.timeout(SETTLED_SECONDS):
+        while not await stack.rows("billing", "SELECT 1 FROM usage_figures WHERE tenant_id = $1", tenant_id):
+            await asyncio.sleep(1)
+        before, now = None, await every_row(stack, tenant_id)
+        while now != before:
+            await asyncio.sleep(REST_SECONDS)
+            before, now = now, await every_row(stack, tenant_id)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from asyncpg.exceptions import InternalClientError
 from common.auth import Principal, public, requires, requires_person, requires_staff
 from common.errors import Forbidden, NotFound, TooMany
 from common.idempotency import once
@@ -108,6 +109,11 @@ async def locked(request: Request, who: Principal = requires()) -> None:
         await uow.session.execute(LOCK)
 
 
+@router.get("/stopping/")
+async def stopping(_who: object = public()) -> None:
+    raise InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+
 @router.get("/bug/")
 async def bug(_who: object = public()) -> None:
     raise ZeroDivisionError("secret detail")
@@ -152,6 +158,12 @@ async def test_who_waits_too_long_for_another_is_told_to_come_back(app, store) -
         assert (await client.get("/locked/")).status_code == 200
     assert (answer.status_code, answer.json()["code"]) == (503, "temporarily_unavailable")
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_database_that_stops_between_two_statements_is_no_defect(app) -> None:
+    async with service_client(app, "hotel") as client:
+        answer = await client.get("/stopping/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "temporarily_unavailable")
 
 
 async def test_a_bug_tells_nothing_but_the_request_id(app) -> None:

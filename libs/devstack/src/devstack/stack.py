@@ -16,7 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncpg.connection import connect
-from asyncpg.exceptions import AdminShutdownError, CannotConnectNowError, PostgresConnectionError
+from asyncpg.exceptions import (
+    AdminShutdownError,
+    CannotConnectNowError,
+    InternalClientError,
+    PostgresConnectionError,
+)
 from common.crash_points import Deed
 from common.messaging.rabbitmq import permissions
 
@@ -241,7 +246,7 @@ class Stack:
         while True:
             try:
                 return await self._fetch(database, query, *arguments)
-            except (OSError, PostgresConnectionError, CannotConnectNowError, AdminShutdownError):
+            except (OSError, PostgresConnectionError, CannotConnectNowError, AdminShutdownError, InternalClientError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
             await asyncio.sleep(0.2)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from asyncpg.exceptions import InternalClientError
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
@@ -187,7 +188,8 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         log.error("database not usable: %r", error)
         return of_domain_error(request, ServiceBusy())
 
-    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError):
+    # asyncpg's InternalClientError: the server said that it stops while a connection was between two statements.
+    for kind in (OperationalError, InterfaceError, PoolTimeout, ConnectionError, TimeoutError, InternalClientError):
         app.add_exception_handler(kind, unreachable)
 
     @app.exception_handler(DBAPIError)
