@@ -18,7 +18,7 @@ DomainError
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds · SamePersonLifts
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
-├── TooMany: CouponTriesUsedUp
+├── TooMany: CouponTriesUsedUp · PromptsUsedUp
 └── Unavailable: MethodUnavailable
 """
 
@@ -171,6 +171,20 @@ class CouponTriesUsedUp(TooMany):
     code = "coupon_tries_used_up"
     en = "Too many coupon codes were wrong. Order without one, or come back in a while; the time is in Retry-After."
     fr = "Trop de codes promo étaient faux. Commandez sans code ou revenez plus tard ; le délai est dans Retry-After."
+
+
+class PromptsUsedUp(TooMany):
+    """No prompt was sent and no attempt made; the answer says when to come again, not whose prompts they were."""
+
+    code = "payment_prompts_used_up"
+    en = (
+        "Too many requests to pay went to this number, or for this order, within an hour: none was sent now. "
+        "Answer the one on the phone, choose another method, or come back; the time is in Retry-After."
+    )
+    fr = (
+        "Trop de demandes de paiement vers ce numéro, ou pour cette commande, en une heure : aucune n'est partie. "
+        "Répondez à celle du téléphone, changez de moyen ou revenez plus tard ; le délai est dans Retry-After."
+    )
 
 
 class ReturnUrlMissing(Invalid):

@@ -21,7 +21,7 @@ from pydantic import AliasChoices, Field, PositiveInt, SecretStr, model_validato
 from billing.domain.lifecycle import Terms
 from billing.domain.plan import Method
 from billing.domain.return_url import origin_of
-from billing.domain.tries import CouponLimits
+from billing.domain.tries import CouponLimits, PromptLimits
 
 NAME = "billing"
 
@@ -256,6 +256,29 @@ class Settings(
         ge=1,
         description="The same of all persons at one address; 50 in production, 6 000 elsewhere",
     )
+
+    momo_prompts_per_number: int | None = Field(
+        None,
+        ge=1,
+        description="Mobile Money requests that one phone number may be sent within an hour, whoever asks for them;"
+        " 5 in production, 6 000 elsewhere",
+    )
+    momo_prompts_per_order: int | None = Field(
+        None, ge=1, description="The same for one order, whatever the numbers; 5 in production, 6 000 elsewhere"
+    )
+    momo_prompts_per_person: int | None = Field(
+        None, ge=1, description="The same by one person for all that he orders; 15 in production, 6 000 elsewhere"
+    )
+
+    @property
+    def prompt_limits(self) -> PromptLimits:
+        """How many requests to pay may be sent to phones."""
+        number, order, person = (5, 5, 15) if self.environment == "production" else (6_000, 6_000, 6_000)
+        return PromptLimits(
+            self.momo_prompts_per_number or number,
+            self.momo_prompts_per_order or order,
+            self.momo_prompts_per_person or person,
+        )
 
     @property
     def coupon_limits(self) -> CouponLimits:

@@ -19,7 +19,7 @@ TENANT_TABLES = sorted(
 SHARED = {
     "plans", "plan_prices", "payment_methods", "coupons", "coupon_uses", "coupon_tries", "invoice_counters", "webhook_events",
     "provider_budgets", "reconciliations", "unmatched_movements", "plan_versions", "bank_statements",
-    "bank_statement_lines",
+    "bank_statement_lines", "payment_prompts",
 }  # fmt: skip
 """Tables of nobody: the catalogue, counters, and what comes from outside before anybody knows whose it is."""
 

@@ -118,6 +118,7 @@ async def initiate(
         AmountAboveLimit: More is due than the method takes at once.
         OrderNotPayable: The order takes no new payment.
         OrderOutdated: Its price does not hold any more.
+        PromptsUsedUp: Enough requests to pay went to this phone, for this order or by this person.
         OrderPaidByCredit: The customer's credit has just paid it.
         MethodUnavailable: The provider refuses us, or could not be reached and the customer can't go on without it.
     """
@@ -125,7 +126,9 @@ async def initiate(
         method = await _method(uow, tools, wanted.payment_method_id)
         wish = _wish(tools, order, method, wanted, language)
         bank = tools.settings.bank_details()
-        begun = await begin_payment(uow, order, wish, tools.issuer, bank, user_id=user_id, key=key, body=body)
+        begun = await begin_payment(
+            uow, order, wish, tools.issuer, bank, tools.settings.prompt_limits, user_id=user_id, key=key, body=body
+        )
     payment = begun.payment
     if payment is None:
         raise OrderPaidByCredit

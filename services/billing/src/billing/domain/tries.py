@@ -1,4 +1,4 @@
-"""How often coupon codes may be tried in vain, by whichever route they come."""
+"""What may be tried only so often: coupon codes in vain, by whichever route they come, and prompts on a phone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,6 +8,9 @@ from uuid import UUID
 
 WINDOW = timedelta(minutes=15)
 """It begins with the first code that was wrong; the next one after its end begins another."""
+
+PROMPT_WINDOW = timedelta(hours=1)
+"""It begins with the first prompt on a phone; one that nobody answers goes away after some minutes."""
 
 IPV6_SITE = 64
 """Bits of an IPv6 address that its holder does not choose (RFC 6177): one line has 2⁶⁴ addresses."""
@@ -33,6 +36,25 @@ class CouponLimits:
         tried = [Tried(_hash("person", str(user_id)), self.person)]
         if address is not None:
             tried.append(Tried(_hash("address", _site(address)), self.address))
+        return sorted(tried, key=lambda one: one.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLimits:
+    """Requests to pay that may be sent to phones within `PROMPT_WINDOW`: to one number whoever asks, for one order
+    whatever the numbers, and by one person for all that he orders."""
+
+    number: int
+    order: int
+    person: int
+
+    def of(self, phone_number: str, order_id: UUID, user_id: UUID) -> list[Tried]:
+        """Return what a prompt counts on, in the order of `CouponLimits.of`."""
+        tried = [
+            Tried(_hash("number", phone_number), self.number),
+            Tried(_hash("order", str(order_id)), self.order),
+            Tried(_hash("person", str(user_id)), self.person),
+        ]
         return sorted(tried, key=lambda one: one.subject)
 
 

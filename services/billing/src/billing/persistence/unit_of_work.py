@@ -7,9 +7,9 @@ from common.persistence import Scope, Store, Transaction
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from billing.domain.tries import PROMPT_WINDOW, WINDOW
 from billing.persistence.cases import Cases
 from billing.persistence.catalogue import Catalogue
-from billing.persistence.coupon_tries import CouponTries
 from billing.persistence.coupons import Coupons
 from billing.persistence.credit_notes import CreditNotes
 from billing.persistence.disputes import Disputes
@@ -25,6 +25,8 @@ from billing.persistence.refunds import DueRefunds, Refunds
 from billing.persistence.revenue import RevenueFigures
 from billing.persistence.statements import Statements
 from billing.persistence.subscriptions import Subscriptions
+from billing.persistence.tables import coupon_tries, payment_prompts
+from billing.persistence.tries import Tries
 from billing.persistence.usage import UsageFigures
 from billing.persistence.webhooks import WebhookEvents
 
@@ -38,7 +40,8 @@ class UnitOfWork(Transaction):
         super().__init__(session, scope, clock)
         self.catalogue = Catalogue(session)
         self.coupons = Coupons(session, clock)
-        self.coupon_tries = CouponTries(session, clock)
+        self.coupon_tries = Tries(session, clock, coupon_tries, WINDOW)
+        self.payment_prompts = Tries(session, clock, payment_prompts, PROMPT_WINDOW)
         self.cases = Cases(session, clock)
         self.receipts = Receipts(session, clock)
         self.hints = Hints(session, clock)

@@ -10,6 +10,8 @@ from billing.domain.invoice import Issuer
 from billing.domain.order import Order
 from billing.domain.payment import Payment
 from billing.domain.plan import Method
+from billing.domain.tries import PromptLimits
+from billing.errors import PromptsUsedUp
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.open_attempt import WantedPayment, open_attempt
 from billing.usecases.pay_by_credit import pay_by_credit
@@ -43,6 +45,7 @@ async def begin_payment(
     wanted: WantedPayment,
     issuer: Issuer,
     bank: dict[str, str],
+    prompts: PromptLimits,
     *,
     user_id: UUID,
     key: str | None,
@@ -56,6 +59,7 @@ async def begin_payment(
         wanted: How.
         issuer: Who issues the invoice.
         bank: Where transfers go.
+        prompts: How many requests to pay may be sent to phones.
         user_id: The payer.
         key: The request's Idempotency-Key.
         body: The request's body, which has to be the same for the same key.
@@ -64,6 +68,7 @@ async def begin_payment(
         OrderNotPayable: It takes no new payment.
         AmountAboveLimit: More is due than the method takes at once.
         OrderOutdated: Its price was computed from a subscription that is another by now.
+        PromptsUsedUp: Enough were sent to this number, for this order or by this person.
         IdempotencyKeyReused: Same key, other body.
     """
     made: list[Payment | None] = []
@@ -74,6 +79,8 @@ async def begin_payment(
             return 409, {"paid_by": "credit"}
         payment = await open_attempt(uow, order.id, wanted, user_id=user_id)
         made.append(payment)
+        if payment.phone_number is not None:
+            await _must_prompt(uow, payment, prompts, user_id)
         if wanted.method is Method.BANK_TRANSFER:
             await uow.send_mail(how_to_pay(order, payment, bank, issuer))
         return 200, {"payment_id": str(payment.id)}
@@ -86,3 +93,11 @@ async def begin_payment(
     payment = await uow.payments.find(UUID(kept["payment_id"]))
     assert payment is not None
     return Begun(payment, is_new=False)
+
+
+async def _must_prompt(uow: UnitOfWork, payment: Payment, limits: PromptLimits, user_id: UUID) -> None:
+    """Count a prompt with its attempt: a phone is somebody's, and need not be the payer's."""
+    assert payment.phone_number is not None
+    wait = await uow.payment_prompts.take(limits.of(payment.phone_number, payment.order_id, user_id))
+    if wait is not None:
+        raise PromptsUsedUp(retry_after=wait)

@@ -24,7 +24,7 @@ from billing.persistence.tables.catalogue import (
 )
 from billing.persistence.tables.columns import metadata
 from billing.persistence.tables.orders import coupon_redemptions, orders, payment_allocations, payments, receipts
-from billing.persistence.tables.providers import provider_budgets, webhook_events
+from billing.persistence.tables.providers import payment_prompts, provider_budgets, webhook_events
 from billing.persistence.tables.returns import cases, disputes, refunds
 from billing.persistence.tables.statements import (
     bank_statement_lines,
@@ -54,6 +54,7 @@ __all__ = [
     "organizations",
     "payment_allocations",
     "payment_methods",
+    "payment_prompts",
     "payments",
     "plan_prices",
     "plan_versions",

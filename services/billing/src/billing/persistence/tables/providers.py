@@ -32,3 +32,13 @@ provider_budgets = Table(
     at("refilled_at"),
 )
 """A token bucket per provider, shared by all processes: how many questions it may still be asked."""
+
+payment_prompts = Table(
+    "payment_prompts",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    at("began_at"),
+    Index("ix_payment_prompts_began_at", "began_at"),
+)
+"""Requests to pay that went to phones, by a hash of the number, the order or the person (``domain.tries``)."""
