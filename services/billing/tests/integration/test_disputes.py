@@ -103,7 +103,7 @@ async def test_a_dispute_suspends_with_notice_and_one_that_we_win_lifts_it(world
 
 
 async def test_a_lost_dispute_stays_suspended_and_the_money_is_booked_once(world: Any) -> None:
-    mine = await paid(world)
+    mine, other = await paid(world), await paid(world)
     reference = await mine.dispute()
     await mine.becomes("suspended", "dispute")
     await mine.act(f"disputes/{reference}", outcome="RESOLVED_BUYER_FAVOUR")
@@ -117,6 +117,8 @@ async def test_a_lost_dispute_stays_suspended_and_the_money_is_booked_once(world
     assert await mine.subscription() == ("suspended", "dispute")
     mine.billing.clock.advance(timedelta(days=1))
     await mine.billing.tools.taking_back.follow_due()
+    assert await mine.mails("dispute_lost") == 1, "however often it is read"
+    assert (await other.mails("dispute_lost"), await other.subscription()) == (0, ("active", None))
     rows = await mine.billing.rows("select status from disputes where payment_id = $1", id=mine.payment_id)
     assert [row["status"] for row in rows] == ["lost"]
     rows = await mine.billing.rows("select channel, status from refunds where payment_id = $1", id=mine.payment_id)

@@ -13,6 +13,7 @@ from billing.persistence.unit_of_work import UnitOfWork
 from billing.ports import DisputeState, ProviderStatus, RefundState
 from billing.usecases.steps.held import held_payment
 from billing.usecases.steps.holding import hold, hold_lost, lift
+from billing.usecases.steps.mails import dispute_lost
 from billing.usecases.steps.refunding import add_refund, complete, left_to_refund
 from billing.usecases.steps.unused_time import credited
 
@@ -28,7 +29,7 @@ async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, 
     """Open or resolve a dispute as its provider has just told us; the same news again changes nothing.
 
     An open one suspends the subscription with notice and opens a case; one that ends in our favour lifts that again,
-    and one that we lose holds it until finance lifts it (`lift_dispute`) or it ends.
+    and one that we lose holds it, also with notice, until finance lifts it (`lift_dispute`) or it ends.
 
     Args:
         uow: Open for the payment's tenant.
@@ -71,6 +72,7 @@ async def apply_dispute(uow: UnitOfWork, payment_id: UUID, state: DisputeState, 
             await lift(uow, order, payment, dispute, issuer)
         else:
             await hold_lost(uow)
+            await uow.send_mail(dispute_lost(order, payment, dispute, issuer))
     return True
 
 

@@ -40,6 +40,7 @@ MAILS = (
     "subscription_cancelled",
     "payment_disputed",
     "dispute_won",
+    "dispute_lost",
     "paid_while_disputed",
     "auto_renewal_ended",
     "dispute_lifted",
@@ -333,6 +334,11 @@ def payment_disputed(order: Order, payment: Payment, dispute: Dispute, issuer: I
 def dispute_won(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
     """Tell the customer that the dispute is over and everything works again."""
     return _about_dispute("dispute_won", order, payment, dispute, issuer)
+
+
+def dispute_lost(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
+    """Tell the customer that the dispute ended against us, what stays suspended, and what lifts that."""
+    return _about_dispute("dispute_lost", order, payment, dispute, issuer)
 
 
 def dispute_lifted(order: Order, payment: Payment, dispute: Dispute, issuer: Issuer) -> MailMessage:
