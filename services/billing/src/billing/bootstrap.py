@@ -200,7 +200,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
 
 def _timers(database: Database, tools: Tools) -> list[Part]:
     watch = Watch(tools.store, tools.checkout, tools.taking_back, tools.read_webhook)
-    calendar = Calendar(tools.store, tools.checkout, tools.settings.terms)
+    calendar = Calendar(tools.store, tools.checkout, tools.settings.terms, tools.settings.patience)
     return [
         # Any number of processes may ask and handle: each row is claimed by one statement.
         Every("billing.janitor", ASK_EVERY, watch.ask_due, None),

@@ -19,6 +19,7 @@ from common.settings import (
 from pydantic import AliasChoices, Field, PositiveInt, SecretStr, model_validator
 
 from billing.domain.lifecycle import Terms
+from billing.domain.payment import Patience
 from billing.domain.plan import Method
 from billing.domain.return_url import origin_of
 from billing.domain.tries import CouponLimits, PromptLimits
@@ -257,6 +258,15 @@ class Settings(
         description="The same of all persons at one address; 50 in production, 6 000 elsewhere",
     )
 
+    transfer_reminder_days: int = Field(
+        5, ge=1, description="Days after which finance has a case about a submitted transfer that nobody has checked"
+    )
+    transfer_days: int = Field(
+        30,
+        ge=1,
+        description="Days after which the order of such a transfer is cancelled and its coupon is free again;"
+        " its money, whenever it is found, still pays the order",
+    )
     momo_prompts_per_number: int | None = Field(
         None,
         ge=1,
@@ -285,6 +295,11 @@ class Settings(
         """How many coupon codes may be wrong."""
         person, address = (10, 50) if self.environment == "production" else (6_000, 6_000)
         return CouponLimits(self.coupon_failures or person, self.coupon_failures_per_address or address)
+
+    @property
+    def patience(self) -> Patience:
+        """How long a submitted transfer waits."""
+        return Patience(timedelta(days=self.transfer_reminder_days), timedelta(days=self.transfer_days))
 
     @property
     def terms(self) -> Terms:

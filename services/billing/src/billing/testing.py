@@ -93,7 +93,7 @@ class Billing:
         self.tools = tools_of(settings, self.store, http, self.clock)
         self.checkout = self.tools.checkout
         self.watch = Watch(self.store, self.checkout, self.tools.taking_back, self.tools.read_webhook)
-        self.calendar = Calendar(self.store, self.checkout, settings.terms)
+        self.calendar = Calendar(self.store, self.checkout, settings.terms, settings.patience)
         self.app: FastAPI = make_app(self.tools, test_verifier(NAME))
         self.inbox = InboxWorker(self.store, subscriptions)
         self._clients: list[ServiceClient] = []

@@ -136,6 +136,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "order_outdated": lambda of: mails.order_outdated(of, payment(of), ISSUER),
     "payment_failed": lambda of: mails.payment_failed(of, payment(of), ISSUER),
     "transfer_rejected": lambda of: mails.transfer_rejected(of, payment(of), NOTE, ISSUER),
+    "transfer_overdue": lambda of: mails.transfer_overdue(of, payment(of), ISSUER),
     "invoice": lambda of: mails.invoice_issued(invoice(of)),
     "renewal_due": lambda of: subscription_mails.renewal_due(subscription(of), of, of, ISSUER, days=3),
     "subscription_past_due": lambda of: subscription_mails.subscription_past_due(
@@ -161,6 +162,7 @@ FACTS = {
     "order_outdated": {"ORD-20261122-ABCDEFGHJK"},
     "payment_failed": {"ORD-20261122-ABCDEFGHJK"},
     "transfer_rejected": {"ORD-20261122-ABCDEFGHJK-1", NOTE},
+    "transfer_overdue": {"ORD-20261122-ABCDEFGHJK-1"},
     "invoice": {"EBM-2026-000042", "ORD-20261122-ABCDEFGHJK"},
     "renewal_due": {"ORD-20261122-ABCDEFGHJK", "Gold"},
     "subscription_past_due": {"ORD-20261122-ABCDEFGHJK", "Gold", "2026"},

@@ -13,6 +13,13 @@ from billing.domain.money import Money
 from billing.domain.plan import Method
 
 
+TRANSFER_WAITING = "transfer_waiting"
+"""Kind of the case that reminds finance of a submitted transfer."""
+
+TRANSFER_OVERDUE = "transfer_overdue"
+"""Reason of a submitted transfer that nobody has found for long: it may still be approved, and keeps nothing back."""
+
+
 class PaymentStatus(StrEnum):
     """Where an attempt stands."""
 
@@ -36,6 +43,14 @@ WATCHED = OFFERED | {PaymentStatus.SUPERSEDED}
 POLL_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 3, 5, 10, 20, 40, 80, 160, 300))
 """Pauses between questions to a provider while the payer is at it; MTN advises to ask 5 minutes after the request at
 the latest and at most 10 questions a second in all, which a budget per provider sees to."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a submitted transfer waits: until finance is reminded of it, and until its order is given up."""
+
+    remind: timedelta
+    give_up: timedelta
+
 
 SLOW_POLL = timedelta(minutes=15)
 """Pause after that: a payment may stay pending for days, and is never failed by us while the provider calls it open."""
@@ -109,6 +124,11 @@ class Payment:
     @property
     def is_watched(self) -> bool:
         return self.status in WATCHED
+
+    @property
+    def keeps_coupon(self) -> bool:
+        """Whether the order's coupon stays used for it: it may still pay at the lower price, and has not waited long."""
+        return self.is_watched and self.reason_code != TRANSFER_OVERDUE
 
     def may_be_asked_about(self, now: datetime, gap: timedelta) -> bool:
         """Whether somebody with news may have the provider asked; `Polling.claim` decides who of several it is."""

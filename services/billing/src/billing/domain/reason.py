@@ -1,6 +1,12 @@
 """What people are told about why a payment did not succeed; providers' codes are an open list."""
 
-_SAYS_WHAT_TO_DO = {"PAYER_NOT_FOUND", "PAYER_LIMIT_REACHED", "SENDER_ACCOUNT_NOT_ACTIVE", "INVALID_PHONE_NUMBER"}
+_SAYS_WHAT_TO_DO = {
+    "PAYER_NOT_FOUND",
+    "PAYER_LIMIT_REACHED",
+    "SENDER_ACCOUNT_NOT_ACTIVE",
+    "INVALID_PHONE_NUMBER",
+    "transfer_overdue",
+}
 _OTHER = ("Choisissez un autre moyen.", "Choose another method.")
 _RETRY = ("Réessayez ou choisissez un autre moyen.", "Try again or choose another method.")
 
@@ -66,6 +72,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "transfer_rejected": (
         "Le virement n'a pas été confirmé. Voir le message envoyé.",
         "The transfer was not confirmed. See the mail we sent.",
+    ),
+    "transfer_overdue": (
+        "Nous n'avons pas encore trouvé ce virement et la commande est close. S'il est parti, envoyez son justificatif.",
+        "We have not found this transfer yet, and the order is closed. If it was sent, send us its receipt.",
     ),
     "not_received": ("Le fournisseur n'a jamais reçu la demande.", "The provider never received the request."),
 }

@@ -1,5 +1,6 @@
 """Cases: what a person of finance must look at."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,6 +81,14 @@ class Cases:
             query = query.where(cases.c.closed_at.is_(None) if is_open else cases.c.closed_at.is_not(None))
         rows = await self._session.execute(query)
         return [Case(**row._mapping) for row in rows]  # noqa: SLF001
+
+    async def close_of(self, payment: Payment, kinds: Iterable[str], *, by: UUID, note: str) -> None:
+        """Close the open cases of these kinds about a payment: what they asked for was done."""
+        await self._session.execute(
+            update(cases)
+            .where(cases.c.payment_id == payment.id, cases.c.kind.in_(list(kinds)), cases.c.closed_at.is_(None))
+            .values(closed_at=self._clock.now(), closed_by=by, note=note)
+        )
 
     async def close(self, case_id: UUID, *, by: UUID, note: str) -> bool:
         """Close an open case with what came of it; False where it is closed or not the tenant's."""

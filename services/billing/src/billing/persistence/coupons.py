@@ -130,6 +130,29 @@ class Coupons:
             )
         )
 
+    async def take_again(self, order: Order) -> bool:
+        """Count the use of a released order that money has come for, once; the order is locked.
+
+        Returns:
+            False where others have used it up meanwhile: the order keeps its price, and the coupon's count its limit.
+        """
+        if order.coupon_id is None or order.coupon_code is None:
+            return True
+        coupon = await self.lock(order.coupon_code)
+        released = await self._session.scalar(
+            select(coupon_redemptions.c.released).where(coupon_redemptions.c.order_id == order.id)
+        )
+        if coupon is None or not released:
+            return True
+        used_up = coupon.max_redemptions is not None and coupon.redemptions >= coupon.max_redemptions
+        if used_up or await self.customer_refusal(coupon, order.user_id) is not None:
+            return False
+        await self._session.execute(
+            update(coupon_redemptions).where(coupon_redemptions.c.order_id == order.id).values(released=False)
+        )
+        await self._count(coupon.id, order.user_id, 1)
+        return True
+
     async def release(self, order: Order) -> bool:
         """Give a dead order's use back, once; the order is locked. Returns whether there was one to give back."""
         if order.coupon_id is None:

@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.clock import Clock
-from sqlalchemy import BigInteger, and_, case, cast, extract, func, literal, or_, select, update
+from sqlalchemy import BigInteger, and_, case, cast, extract, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.payment import MINIMUM_GAP, POLL_PAUSES, SLOW_POLL
+from billing.domain.payment import MINIMUM_GAP, POLL_PAUSES, SLOW_POLL, PaymentStatus
 from billing.persistence.tables import payments, provider_budgets
+
+TRANSFER_PAUSE = timedelta(days=1)
+"""Between two looks at a transfer that waits: its case is opened once, or again where a crash kept it from being."""
 
 TOKEN = 1_000
 """One question, in thousandths of a token, so that refilling needs no fraction."""
@@ -43,6 +46,29 @@ class Polling:
             .limit(limit)
         )
         return [(row.id, row.method) for row in rows]
+
+    async def claim_transfers(self, submitted_before: datetime, limit: int) -> list[Claimed]:
+        """Take submitted transfers that wait for a person, in one statement; none again for `TRANSFER_PAUSE`."""
+        now = self._clock.now()
+        waiting = (
+            select(payments.c.tenant_id, payments.c.id)
+            .where(
+                payments.c.status == PaymentStatus.SUBMITTED,
+                payments.c.created_at <= submitted_before,
+                or_(payments.c.last_poll_at.is_(None), payments.c.last_poll_at <= now - TRANSFER_PAUSE),
+            )
+            .order_by(payments.c.created_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("waiting")
+        )
+        taken = await self._session.execute(
+            update(payments)
+            .where(tuple_(payments.c.tenant_id, payments.c.id).in_(select(waiting.c.tenant_id, waiting.c.id)))
+            .values(last_poll_at=now, polls=payments.c.polls + 1)
+            .returning(payments.c.tenant_id, payments.c.id)
+        )
+        return [Claimed(row.tenant_id, row.id) for row in taken]
 
     async def claim(self, payment_id: UUID, *, gap: timedelta | None = None) -> Claimed | None:
         """Take the right to ask about one attempt; of any number of claimants at one time one gets it.

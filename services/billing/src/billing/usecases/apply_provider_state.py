@@ -134,6 +134,7 @@ async def _after_no_success(uow: UnitOfWork, order: Order) -> None:
     if order.status in UNPAID and dead and not order.allocated_minor:
         await restate(uow, order, OrderStatus.FAILED)
         return
-    if order.status is OrderStatus.CANCELLED and dead:
+    kept = any(attempt.keeps_coupon or attempt.status is PaymentStatus.QUARANTINED for attempt in attempts)
+    if order.status is OrderStatus.CANCELLED and not kept:
         await uow.coupons.release(order)
     await restate(uow, order)

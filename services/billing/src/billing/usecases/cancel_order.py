@@ -24,7 +24,7 @@ async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
     if order.status not in UNPAID or order.allocated_minor or any(attempt.is_offered for attempt in attempts):
         raise OrderNotCancellable(status=order.status.value)
     await restate(uow, order, OrderStatus.CANCELLED)
-    if not any(attempt.is_watched for attempt in attempts):
+    if not any(attempt.keeps_coupon for attempt in attempts):
         await uow.coupons.release(order)
     cancelled = await uow.orders.find(order.id)
     assert cancelled is not None

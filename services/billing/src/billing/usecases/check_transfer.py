@@ -5,7 +5,7 @@ from uuid import UUID
 from billing.domain.invoice import Issuer
 from billing.domain.money import Money
 from billing.domain.order import UNPAID, Order, OrderStatus
-from billing.domain.payment import Payment, PaymentStatus
+from billing.domain.payment import TRANSFER_OVERDUE, TRANSFER_WAITING, Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.errors import PaymentNotSubmitted, RejectionWithoutNote, SamePersonApproves
 from billing.events import PaymentFailed
@@ -60,8 +60,10 @@ async def approve_transfer(
         approved_by=staff_id,
         note=note,
         receipt_reference=movement,
+        reason_code=None,
         completed_at=uow.clock.now(),
     )
+    await _answered(uow, payment, staff_id, note or "approved")
     order = await take_in(uow, order, payment, arrived, arrived, issuer)
     if not await settle(uow, order, issuer, payment):
         await restate(uow, order)
@@ -90,6 +92,7 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     await uow.payments.move(
         payment, PaymentStatus.FAILED, approved_by=staff_id, note=note, reason_code="transfer_rejected"
     )
+    await _answered(uow, payment, staff_id, note)
     watched = any(attempt.is_watched for attempt in await uow.payments.of_order(order.id))
     dies = order.status in UNPAID and not watched and not order.allocated_minor
     await restate(uow, order, OrderStatus.FAILED if dies else None)
@@ -98,6 +101,11 @@ async def reject_transfer(uow: UnitOfWork, payment_id: UUID, *, staff_id: UUID, 
     await uow.publish(PaymentFailed.of(order, rejected), subject=str(payment.id))
     await uow.send_mail(transfer_rejected(order, payment, note, issuer))
     return rejected
+
+
+async def _answered(uow: UnitOfWork, payment: Payment, staff_id: UUID, note: str) -> None:
+    """Close what reminded finance of the transfer."""
+    await uow.cases.close_of(payment, (TRANSFER_WAITING, TRANSFER_OVERDUE), by=staff_id, note=note)
 
 
 async def _now(uow: UnitOfWork, payment: Payment) -> Payment:

@@ -1,4 +1,5 @@
-"""What the calendar asks of billing: steps of subscriptions, paid changes that begin, unpaid orders that expire.
+"""What the calendar asks of billing: steps of subscriptions, paid changes that begin, unpaid orders that expire,
+transfers that nobody looks at.
 
 Any number of processes may run it: rows are claimed by one statement, and each step looks again under the
 subscription's lock, so that none is taken twice.
@@ -13,7 +14,7 @@ from common.crash_points import reach
 
 from billing.domain.lifecycle import Step, Terms
 from billing.domain.order import Order, OrderKind, WantedOrder
-from billing.domain.payment import Payment
+from billing.domain.payment import Patience, Payment
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
 from billing.errors import AmountAboveLimit, CurrencyNotSold, PlanNotFound
@@ -24,6 +25,7 @@ from billing.usecases.expire_order import expire_order
 from billing.usecases.open_attempt import WantedPayment, open_attempt
 from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.place_order import place_order
+from billing.usecases.remind_of_transfer import remind_of_transfer
 from billing.usecases.start_changed_plan import start_changed_plan
 from billing.usecases.steps.drafting import Selling
 from billing.workflows.checkout import Checkout
@@ -43,16 +45,18 @@ class Calendar:
         store: The three doors.
         checkout: Speaks with the providers.
         terms: How long each stage of a subscription lasts.
+        patience: How long a submitted transfer waits.
     """
 
-    def __init__(self, store: BillingStore, checkout: Checkout, terms: Terms) -> None:
+    def __init__(self, store: BillingStore, checkout: Checkout, terms: Terms, patience: Patience) -> None:
         self._store = store
         self._checkout = checkout
         self._terms = terms
+        self._patience = patience
         self._issuer = checkout.issuer
 
     async def run_due(self) -> int:
-        """Do all that is due: paid changes of plan, steps of subscriptions, orders that expire; return how many."""
+        """Do all that is due: paid changes, steps of subscriptions, orders that expire, reminders; return how many."""
         done, changes = 0, None
         while True:
             async with self._store.for_system("janitor") as uow:
@@ -60,7 +64,8 @@ class Calendar:
                 changes = await uow.orders.changes_due(BATCH) if changes is None else []
                 subscriptions = await uow.subscriptions.claim_due(BATCH)
                 orders = await uow.orders.claim_expired(BATCH)
-            if not (changes or subscriptions or orders):
+                transfers = await uow.polling.claim_transfers(uow.clock.now() - self._patience.remind, BATCH)
+            if not (changes or subscriptions or orders or transfers):
                 return done
             if subscriptions:
                 reach("billing.calendar.claimed")
@@ -70,6 +75,8 @@ class Calendar:
                 done += await self._each(tenant_id, self.advance)
             for tenant_id, order_id in orders:
                 done += await self._each(tenant_id, self._expire, order_id)
+            for transfer in transfers:
+                done += await self._each(transfer.tenant_id, self._remind, transfer.payment_id)
 
     async def _each(self, tenant_id: UUID, act: Callable[..., Awaitable[bool]], *about: UUID) -> bool:
         """Do one thing. What cannot go on must not hold up the others; it is tried again at a later run."""
@@ -85,7 +92,11 @@ class Calendar:
 
     async def _expire(self, tenant_id: UUID, order_id: UUID) -> bool:
         async with self._store.for_tenant(tenant_id) as uow:
-            return await expire_order(uow, order_id)
+            return await expire_order(uow, order_id, give_up=self._patience.give_up, issuer=self._issuer)
+
+    async def _remind(self, tenant_id: UUID, payment_id: UUID) -> bool:
+        async with self._store.for_tenant(tenant_id) as uow:
+            return await remind_of_transfer(uow, payment_id, after=self._patience.remind)
 
     async def advance(self, tenant_id: UUID) -> bool:
         """Take the step of one subscription, if one is due; return whether it was taken by this call."""

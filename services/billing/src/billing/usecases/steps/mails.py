@@ -31,6 +31,7 @@ MAILS = (
     "order_outdated",
     "payment_failed",
     "transfer_rejected",
+    "transfer_overdue",
     "invoice",
     "renewal_due",
     "subscription_past_due",
@@ -274,6 +275,21 @@ def transfer_rejected(order: Order, payment: Payment, note: str, issuer: Issuer)
             ("amount", amount_text(payment.charged, order.language)),
             ("reference", payment.reference),
             ("reason", note),
+        ],
+    )
+
+
+def transfer_overdue(order: Order, payment: Payment, issuer: Issuer) -> MailMessage:
+    """Tell the customer that his transfer was not found in a long time, and that its money still pays his order."""
+    return _about_order(
+        "transfer_overdue",
+        payment.id,
+        order,
+        issuer,
+        [
+            ("order", order.number),
+            ("amount", amount_text(payment.charged, order.language)),
+            ("reference", payment.reference),
         ],
     )
 

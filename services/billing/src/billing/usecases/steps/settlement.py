@@ -69,6 +69,8 @@ async def take_in(
     if to_order and await uow.payments.allocate(payment, to_order):
         await uow.orders.allocate(order, to_order)
         await uow.ledger.book(order.tenant_id, allocated(payment.id, to_order))
+        if not await uow.coupons.take_again(order):
+            await uow.cases.open(payment, "coupon_used_up", {"order_number": order.number, "code": order.coupon_code})
     if surplus := worth - to_order:
         await uow.ledger.book(order.tenant_id, kept_as_credit(payment.id, surplus))
         await uow.cases.open(payment, "surplus", {"amount": surplus.decimal(), "currency": surplus.currency})
