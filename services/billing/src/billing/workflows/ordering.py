@@ -20,11 +20,15 @@ from billing.errors import (
 )
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.cancel_order import cancel_order
+from billing.usecases.expire_order import expire_order
 from billing.usecases.pay_by_credit import pay_by_credit
 from billing.usecases.place_order import place_order
 from billing.usecases.preview_order import Preview, preview_of, preview_order
 from billing.usecases.steps.drafting import Selling
-from billing.usecases.steps.settlement import settle
+from billing.usecases.steps.settlement import is_outdated, settle
+
+NEVER = timedelta(days=36_500)
+"""How long a transfer is waited for whose order was overtaken: finance decides what becomes of it."""
 
 Answer = Callable[[UnitOfWork, Order], Awaitable[dict[str, Any]]]
 
@@ -74,7 +78,7 @@ async def order_for(
     answer: Answer,
 ) -> tuple[int, dict[str, Any]]:
     """Place the order, or return the same unpaid one of the last hour or the one that was made ahead; an older other
-    one is cancelled.
+    one is cancelled, and so is the same one where its price does not hold any more.
 
     Two submissions of one person at a time wait for each other, so a double click makes one order.
 
@@ -94,7 +98,7 @@ async def order_for(
             placed: list[Order] = []
 
             async def act() -> tuple[int, dict[str, Any]]:
-                if same is not None:
+                if same is not None and not await _overtaken(uow, same, selling):
                     return 201, await answer(uow, same)
                 placed.append(await _place(uow, wanted, tenant_id, who.user_id, selling, holds))
                 return 201, await answer(uow, placed[0])
@@ -119,9 +123,22 @@ async def preview_for(
     same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
     tenant_id = same.tenant_id if same else organization_id or uuid7()
     async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
-        if same is not None:
+        if same is not None and not await _overtaken(uow, same, selling):
             return await preview_of(uow, same)
-        return await preview_order(uow, wanted, selling, tenant_id=tenant_id, user_id=who.user_id)
+        preview = await preview_order(uow, wanted, selling, tenant_id=tenant_id, user_id=who.user_id)
+        await uow.session.rollback()  # placing would cancel what was overtaken; showing it changes nothing
+        return preview
+
+
+async def _overtaken(uow: UnitOfWork, same: Order, selling: Selling) -> bool:
+    """Say whether an order can't be paid any more as it is, and cancel it then, as if its time were over.
+
+    Where a person or a provider has money for it in hand it stays, and still another one takes its place.
+    """
+    if not await is_outdated(uow, same, await uow.subscriptions.find(same.tenant_id)):
+        return False
+    await expire_order(uow, same.id, give_up=NEVER, issuer=selling.issuer)
+    return True
 
 
 async def _unpaid(store: BillingStore, mine: UnitOfWork, who: Principal, organization_id: UUID | None) -> list[Order]:
