@@ -193,3 +193,19 @@ async def test_an_upgrade_and_the_refund_of_what_it_replaced_are_not_both_had(ne
     wanted = {"amount": "38.11", "reason": "he says that it never worked"}
     refused = await staff.http.post(f"/api/admin/payments/{payment['id']}/refunds/", json=wanted)
     assert (refused.status_code, refused.json()["code"]) == (409, "refund_too_large")
+
+
+@pytest.mark.invariant("S14")
+async def test_finance_reads_nothing_of_customers_without_a_reason(new_customer, signed_in_staff) -> None:
+    buyer: Customer = await new_customer()
+    placed = await buyer.order(1, "Curieuse")
+    staff: Customer = await signed_in_staff(0)
+    for path in ("orders", "payments", "invoices", "cases", "refunds", "disputes", "revenue"):
+        refused = await staff.http.get(f"/api/admin/{path}/")
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request"), path
+        assert "Curieuse" not in refused.text
+    asked = {"params": {"order_number": placed["order_number"]}, "headers": {"X-Reason": "the buyer's question"}}
+    shown = await staff.http.get("/api/admin/orders/", **asked)
+    assert [order["id"] for order in shown.json()["results"]] == [placed["id"]]
+    curious = await buyer.http.get("/api/admin/orders/", **asked)
+    assert (curious.status_code, curious.json()["code"]) == (403, "staff_only")

@@ -14,6 +14,7 @@ LISTS = (
     "orders", "payments", "invoices", "coupons", "cases", "refunds", "credit-notes", "disputes", "reconciliations",
     "unmatched-movements", "revenue",
 )  # fmt: skip
+READS = (*LISTS, "bank-statement-lines", "plans/2/versions")
 
 
 async def sold(billing: Billing, amount: str | None = None, **changes: Any) -> tuple[dict[str, Any], UUID]:
@@ -38,12 +39,50 @@ async def test_only_finance_reads_what_is_of_every_organization(
     assert (answer.status_code, answer.json()["code"]) == (403, "staff_only")
 
 
-@pytest.mark.parametrize("path", LISTS)
-async def test_every_read_of_finance_leaves_an_audit_row(billing: Billing, path: str) -> None:
+@pytest.mark.invariant("S14")
+@pytest.mark.parametrize("path", READS)
+async def test_every_read_of_finance_leaves_its_reason_in_the_audit_log(billing: Billing, path: str) -> None:
     me = uuid7()
-    answer = await billing.client(user_id=me, staff=["finance"]).get(f"/api/admin/{path}/")
+    reason = {"x-reason": f"question of a customer, {me}"}
+    answer = await billing.client(user_id=me, staff=["finance"]).get(f"/api/admin/{path}/", headers=reason)
     assert answer.status_code == 200, answer.text
-    assert len(await billing.rows("select 1 from audit_log where actor = $1", a=str(me))) == 1
+    rows = await billing.rows("select reason from audit_log where actor = $1", a=str(me))
+    assert [row["reason"] for row in rows] == list(reason.values())
+
+
+@pytest.mark.invariant("S14")
+@pytest.mark.parametrize("reason", [None, "", "  ", "no"])
+@pytest.mark.parametrize("path", READS)
+async def test_without_a_reason_finance_reads_nothing(billing: Billing, path: str, reason: str | None) -> None:
+    me = uuid7()
+    finance = billing.client(user_id=me, staff=["finance"])
+    del finance.headers["x-reason"]
+    answer = await finance.get(f"/api/admin/{path}/", headers={} if reason is None else {"x-reason": reason})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert [error["field"] for error in answer.json()["errors"]] == ["header.x-reason"]
+    assert await billing.rows("select 1 from audit_log where actor = $1", a=str(me)) == []
+
+
+@pytest.mark.invariant("S14")
+async def test_what_finance_reads_of_one_organization_its_owners_see_and_no_other(billing: Billing) -> None:
+    (order, tenant_id), (_, other) = await sold(billing), await sold(billing)
+    me = uuid7()
+    finance = billing.client(user_id=me, staff=["finance"])
+    about = {"params": {"organization_id": str(tenant_id)}, "headers": {"x-reason": "the owner asked by telephone"}}
+    for path in ("orders", "payments", "invoices", "cases", "refunds"):
+        assert (await finance.get(f"/api/admin/{path}/", **about)).status_code == 200
+    # An act that is refused has read the payment all the same, to know whose it is.
+    asked = {"amount": "999999", "reason": "an old complaint"}
+    refused = await finance.post(f"/api/admin/payments/{order['payment_id']}/refunds/", json=asked)
+    assert refused.status_code == 409
+    rows = await billing.rows("select tenant_id, action, reason from audit_log where actor = $1 order by at", a=str(me))
+    assert {row["tenant_id"] for row in rows} == {tenant_id}
+    assert [row["reason"] for row in rows] == ["the owner asked by telephone"] * 5 + ["an old complaint"]
+    assert rows[-1]["action"] == "payment.read_by_staff"
+    seen = await billing.rows(
+        "select 1 from outbox where tenant_id = $1 and envelope->'data'->>'actor' = $2", t=other, a=str(me)
+    )
+    assert seen == []
 
 
 async def test_a_nul_in_query_or_path_is_refused_like_one_in_a_body(billing: Billing) -> None:

@@ -31,7 +31,7 @@ async def test_what_finance_did_is_sealed_and_a_change_of_it_shows(billing: Bill
     assert made.status_code == 201, made.text
     acts = await sealed_acts(billing, me)
     assert [(act["action"], act["reason"], act["tenant_id"]) for act in acts] == [
-        ("coupons.listed_by_staff", "", None),
+        ("coupons.listed_by_staff", "a test", None),
         ("coupon.created", "a partner's customers", None),
     ]
     assert acts[1]["number"] == acts[0]["number"] + 1

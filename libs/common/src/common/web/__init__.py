@@ -4,7 +4,7 @@ from common.web.app import create_app
 from common.web.pages import Cursor, Page, Paging, PagingDep
 from common.web.parts import HttpPart, OpsPart
 from common.web.problems import language_of
-from common.web.requests import IdempotencyKey, LanguageDep
+from common.web.requests import IdempotencyKey, LanguageDep, ReadReason
 from common.web.schemas import Answer, Body
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Page",
     "Paging",
     "PagingDep",
+    "ReadReason",
     "create_app",
     "language_of",
 ]

@@ -16,3 +16,8 @@ async def _language(accept_language: Annotated[str | None, Header()] = None) -> 
 
 LanguageDep = Annotated[str, Depends(_language)]
 """``fr`` or ``en``, as the caller prefers."""
+
+ReadReason = Annotated[
+    str, Header(alias="x-reason", min_length=3, max_length=500, description="Why, for the audit log")
+]
+"""Why a person of the staff reads what is others'; goes into the audit row of the transaction that reads."""

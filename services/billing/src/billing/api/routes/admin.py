@@ -1,10 +1,13 @@
-"""``/api/admin/…``: what finance needs now: transfers that wait, their receipts, new coupons. Every read is audited."""
+"""``/api/admin/…``: what finance needs now: transfers that wait, their receipts, new coupons.
+
+Every read and act has a reason, and a row of the audit log in its own transaction: without the row there is no answer.
+"""
 
 from typing import Annotated
 from uuid import UUID
 
 from common.ids import uuid7
-from common.web import LanguageDep, Page, PagingDep
+from common.web import LanguageDep, Page, PagingDep, ReadReason
 from fastapi import APIRouter, Query, Response
 
 from billing.api.amounts import positive
@@ -23,6 +26,7 @@ router = APIRouter(prefix="/api/admin", tags=["back office"])
 @router.get("/payments/")
 async def list_payments(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     language: LanguageDep,
     paging: PagingDep,
@@ -36,20 +40,20 @@ async def list_payments(
             paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
         )
         receipts = await uow.receipts.repeats([payment.id for payment in payments])
-        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id, tenant_id=organization_id)
+        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id)
     return paging.page(
         payments, lambda payment: TransferOut.of_tenant(payment, language, receipts), lambda payment: (payment.id,)
     )
 
 
 @router.get("/payments/{payment_id}/receipt/", response_class=Response)
-async def get_receipt(payment_id: UUID, who: Finance, tools: ToolsDep) -> Response:
+async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> Response:
     async with tools.store.for_system("staff") as uow:
         payment = await uow.payments.find(payment_id)
         receipt = await uow.receipts.newest_of(payment_id)
         if payment is None or receipt is None:
             raise PaymentNotFound
-        await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, tenant_id=payment.tenant_id)
+        await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id)
     return await receipt_file(tools.receipts, receipt)
 
 

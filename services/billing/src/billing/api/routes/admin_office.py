@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from common.web import LanguageDep, Page, PagingDep
+from common.web import LanguageDep, Page, PagingDep, ReadReason
 from common.web.pages import InvalidCursor, Paging
 from fastapi import APIRouter, Query
 
@@ -37,6 +37,7 @@ RUNS = 62
 @router.get("/orders/")
 async def list_orders(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     paging: PagingDep,
     status: Annotated[OrderStatus | None, Query()] = None,
@@ -47,13 +48,14 @@ async def list_orders(
         orders = await uow.orders.page(
             paging.after, paging.rows, status=status, number=order_number, tenant_id=organization_id
         )
-        await uow.audit("orders.listed_by_staff", f"status={status}", actor=who.user_id, tenant_id=organization_id)
+        await uow.audit("orders.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id)
     return paging.page(orders, OfficeOrderOut.of_tenant, lambda order: (order.id,))
 
 
 @router.get("/invoices/")
 async def list_all_invoices(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     language: LanguageDep,
     paging: PagingDep,
@@ -63,24 +65,25 @@ async def list_all_invoices(
     async with tools.store.for_system("staff") as uow:
         invoices = await uow.invoices.page(paging.after, paging.rows, number=invoice_number, tenant_id=organization_id)
         await uow.audit(
-            "invoices.listed_by_staff", f"number={invoice_number}", actor=who.user_id, tenant_id=organization_id
+            "invoices.listed_by_staff", f"number={invoice_number}", actor=who.user_id, reason=reason, tenant_id=organization_id
         )
     return paging.page(invoices, lambda invoice: InvoiceOut.of(invoice, language), lambda invoice: (invoice.id,))
 
 
 @router.get("/coupons/")
 async def list_coupons(
-    who: Finance, tools: ToolsDep, paging: PagingDep, code: Annotated[str | None, Query(max_length=60)] = None
+    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, code: Annotated[str | None, Query(max_length=60)] = None
 ) -> Page[OfficeCouponOut]:
     async with tools.store.for_system("staff") as uow:
         coupons = await uow.coupons.page(paging.after, paging.rows, code=code)
-        await uow.audit("coupons.listed_by_staff", f"code={code}", actor=who.user_id)
+        await uow.audit("coupons.listed_by_staff", f"code={code}", actor=who.user_id, reason=reason)
     return paging.page(coupons, OfficeCouponOut.of, lambda coupon: (coupon.id,))
 
 
 @router.get("/cases/")
 async def list_cases(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     paging: PagingDep,
     is_open: Annotated[bool | None, Query()] = None,
@@ -92,7 +95,7 @@ async def list_cases(
         cases = await uow.cases.page(
             paging.after, paging.rows, is_open=is_open, kind=kind, payment_id=payment_id, tenant_id=organization_id
         )
-        await uow.audit("cases.listed_by_staff", f"kind={kind}", actor=who.user_id, tenant_id=organization_id)
+        await uow.audit("cases.listed_by_staff", f"kind={kind}", actor=who.user_id, reason=reason, tenant_id=organization_id)
     return paging.page(cases, CaseOut.of, lambda case: (case.id,))
 
 
@@ -100,8 +103,11 @@ async def list_cases(
 async def close_case(case_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) -> CaseOut:
     async with tools.store.for_system("staff") as uow:
         found = await uow.cases.find(case_id)
-    if found is None:
-        raise CaseNotFound
+        if found is None:
+            raise CaseNotFound
+        await uow.audit(
+            "case.read_by_staff", str(case_id), actor=who.user_id, reason=said.reason, tenant_id=found.tenant_id
+        )
     async with tools.store.for_tenant(found.tenant_id) as uow:
         if not await uow.cases.close(case_id, by=who.user_id, note=said.reason):
             raise CaseNotFound
@@ -113,11 +119,11 @@ async def close_case(case_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDe
 
 @router.get("/disputes/")
 async def list_disputes(
-    who: Finance, tools: ToolsDep, paging: PagingDep, status: Annotated[DisputeStatus | None, Query()] = None
+    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, status: Annotated[DisputeStatus | None, Query()] = None
 ) -> Page[DisputeOut]:
     async with tools.store.for_system("staff") as uow:
         disputes = await uow.disputes.page(paging.after, paging.rows, status=status)
-        await uow.audit("disputes.listed_by_staff", f"status={status}", actor=who.user_id)
+        await uow.audit("disputes.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason)
     return paging.page(disputes, DisputeOut.of, lambda dispute: (dispute.id,))
 
 
@@ -125,26 +131,29 @@ async def list_disputes(
 async def lift(dispute_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) -> DisputeOut:
     async with tools.store.for_system("staff") as uow:
         found = await uow.disputes.get(dispute_id)
-    if found is None:
-        raise DisputeNotFound
+        if found is None:
+            raise DisputeNotFound
+        await uow.audit(
+            "dispute.read_by_staff", str(dispute_id), actor=who.user_id, reason=said.reason, tenant_id=found.tenant_id
+        )
     async with tools.store.for_tenant(found.tenant_id) as uow:
         lifted = await lift_dispute(uow, dispute_id, staff_id=who.user_id, reason=said.reason, issuer=tools.issuer)
     return DisputeOut.of(lifted)
 
 
 @router.get("/reconciliations/")
-async def list_reconciliations(who: Finance, tools: ToolsDep) -> Page[RunOut]:
+async def list_reconciliations(who: Finance, reason: ReadReason, tools: ToolsDep) -> Page[RunOut]:
     async with tools.store.for_system("staff") as uow:
         runs = await uow.reconciliations.runs(RUNS)
-        await uow.audit("reconciliations.listed_by_staff", "", actor=who.user_id)
+        await uow.audit("reconciliations.listed_by_staff", "", actor=who.user_id, reason=reason)
     return Page(results=[RunOut.of(run) for run in runs])
 
 
 @router.get("/unmatched-movements/")
-async def list_unmatched(who: Finance, tools: ToolsDep, paging: PagingDep) -> Page[MovementOut]:
+async def list_unmatched(who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep) -> Page[MovementOut]:
     async with tools.store.for_system("staff") as uow:
         rows = await uow.reconciliations.unmatched(_movement_after(paging), paging.rows)
-        await uow.audit("unmatched_movements.listed_by_staff", "", actor=who.user_id)
+        await uow.audit("unmatched_movements.listed_by_staff", "", actor=who.user_id, reason=reason)
     return paging.page(
         rows,
         lambda row: MovementOut(
@@ -180,6 +189,7 @@ async def close_unmatched(provider: str, reference: str, said: ReasonIn, who: Fi
 @router.get("/revenue/")
 async def revenue(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     since: Annotated[date | None, Query(description="First day, UTC; by default of this month")] = None,
     until: Annotated[date | None, Query(description="Day after the last; by default tomorrow")] = None,
@@ -190,5 +200,5 @@ async def revenue(
         raise WindowInvalid
     async with tools.store.for_system("staff") as uow:
         found = await uow.revenue.of(datetime.combine(first, time.min, UTC), datetime.combine(after, time.min, UTC))
-        await uow.audit("revenue.read_by_staff", f"{first}/{after}", actor=who.user_id)
+        await uow.audit("revenue.read_by_staff", f"{first}/{after}", actor=who.user_id, reason=reason)
     return RevenueOut.of(found)

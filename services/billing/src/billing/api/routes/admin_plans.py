@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from common.web import LanguageDep, Page
+from common.web import LanguageDep, Page, ReadReason
 from fastapi import APIRouter, Path
 
 from billing.api.amounts import positive
@@ -34,10 +34,10 @@ async def change(
 
 
 @router.get("/{plan_id}/versions/")
-async def list_versions(plan_id: PlanId, who: Finance, tools: ToolsDep) -> Page[PlanVersionOut]:
+async def list_versions(plan_id: PlanId, who: Finance, reason: ReadReason, tools: ToolsDep) -> Page[PlanVersionOut]:
     async with tools.store.for_system("staff") as uow:
         versions = await uow.catalogue.versions(plan_id)
-        await uow.audit("plan.versions_listed", str(plan_id), actor=who.user_id)
+        await uow.audit("plan.versions_listed", str(plan_id), actor=who.user_id, reason=reason)
     if not versions:
         raise PlanNotFound
     return Page(results=[PlanVersionOut.model_validate(version) for version in versions])

@@ -3,9 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
+from common.auth import Principal
 from common.crash_points import reach
 from common.idempotency import once
-from common.web import IdempotencyKey, Page, PagingDep
+from common.web import IdempotencyKey, Page, PagingDep, ReadReason
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -21,25 +22,32 @@ from billing.usecases.request_refund import request_refund
 router = APIRouter(prefix="/api/admin", tags=["back office"])
 
 
-async def _payment(tools: ToolsDep, payment_id: UUID) -> Payment:
+async def _payment(tools: ToolsDep, payment_id: UUID, who: Principal, reason: str) -> Payment:
     async with tools.store.for_system("staff") as uow:
         payment = await uow.payments.find(payment_id)
-    if payment is None:
-        raise PaymentNotFound
+        if payment is None:
+            raise PaymentNotFound
+        await uow.audit(
+            "payment.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id
+        )
     return payment
 
 
-async def _refund(tools: ToolsDep, refund_id: UUID) -> Refund:
+async def _refund(tools: ToolsDep, refund_id: UUID, who: Principal, reason: str) -> Refund:
     async with tools.store.for_system("staff") as uow:
         refund = await uow.refunds.find(refund_id)
-    if refund is None:
-        raise RefundNotFound
+        if refund is None:
+            raise RefundNotFound
+        await uow.audit(
+            "refund.read_by_staff", str(refund_id), actor=who.user_id, reason=reason, tenant_id=refund.tenant_id
+        )
     return refund
 
 
 @router.get("/refunds/")
 async def list_refunds(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     paging: PagingDep,
     status: Annotated[RefundStatus | None, Query()] = None,
@@ -50,25 +58,22 @@ async def list_refunds(
         refunds = await uow.refunds.page(
             paging.after, paging.rows, status=status, payment_id=payment_id, tenant_id=organization_id
         )
-        await uow.audit("refunds.listed_by_staff", f"status={status}", actor=who.user_id)
+        await uow.audit(
+            "refunds.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id
+        )
     return paging.page(refunds, RefundOut.of, lambda refund: (refund.id,))
 
 
 @router.get("/refunds/{refund_id}/")
-async def get_refund(refund_id: UUID, who: Finance, tools: ToolsDep) -> RefundOut:
-    async with tools.store.for_system("staff") as uow:
-        refund = await uow.refunds.find(refund_id)
-        if refund is None:
-            raise RefundNotFound
-        await uow.audit("refund.read_by_staff", str(refund_id), actor=who.user_id, tenant_id=refund.tenant_id)
-    return RefundOut.of(refund)
+async def get_refund(refund_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> RefundOut:
+    return RefundOut.of(await _refund(tools, refund_id, who, reason))
 
 
 @router.post("/payments/{payment_id}/refunds/", status_code=201, response_model=RefundOut)
 async def ask_for_refund(
     payment_id: UUID, wanted: RefundIn, who: Finance, tools: ToolsDep, request: Request, key: IdempotencyKey = None
 ) -> Response:
-    payment = await _payment(tools, payment_id)
+    payment = await _payment(tools, payment_id, who, wanted.reason)
     settled = payment.settled or payment.charged
     async with tools.store.for_tenant(payment.tenant_id, acting=who.user_id) as uow:
 
@@ -91,18 +96,21 @@ async def ask_for_refund(
 
 @router.post("/refunds/{refund_id}/approve/")
 async def approve(refund_id: UUID, decided: DecideRefundIn, who: Finance, tools: ToolsDep) -> RefundOut:
-    found = await _refund(tools, refund_id)
+    found = await _refund(tools, refund_id, who, decided.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         await decide_refund(uow, refund_id, approve=True, staff_id=who.user_id, reason=decided.reason)
     reach("billing.refund.approved")
     # Committed: should this process die here, the janitor sends it.
     await tools.refunding.follow(refund_id, found.method)
-    return RefundOut.of(await _refund(tools, refund_id))
+    async with tools.store.for_tenant(found.tenant_id) as uow:
+        sent = await uow.refunds.find(refund_id)
+    assert sent is not None
+    return RefundOut.of(sent)
 
 
 @router.post("/refunds/{refund_id}/reject/")
 async def reject(refund_id: UUID, decided: DecideRefundIn, who: Finance, tools: ToolsDep) -> RefundOut:
-    found = await _refund(tools, refund_id)
+    found = await _refund(tools, refund_id, who, decided.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         refund = await decide_refund(uow, refund_id, approve=False, staff_id=who.user_id, reason=decided.reason)
     return RefundOut.of(refund)
@@ -110,7 +118,7 @@ async def reject(refund_id: UUID, decided: DecideRefundIn, who: Finance, tools: 
 
 @router.post("/refunds/{refund_id}/record/")
 async def record(refund_id: UUID, sent: RecordRefundIn, who: Finance, tools: ToolsDep) -> RefundOut:
-    found = await _refund(tools, refund_id)
+    found = await _refund(tools, refund_id, who, sent.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         refund = await record_refund(
             uow, refund_id, reference=sent.reference, staff_id=who.user_id, reason=sent.reason, issuer=tools.issuer
@@ -120,9 +128,9 @@ async def record(refund_id: UUID, sent: RecordRefundIn, who: Finance, tools: Too
 
 @router.get("/credit-notes/")
 async def list_credit_notes(
-    who: Finance, tools: ToolsDep, paging: PagingDep, invoice_id: Annotated[UUID | None, Query()] = None
+    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, invoice_id: Annotated[UUID | None, Query()] = None
 ) -> Page[CreditNoteOut]:
     async with tools.store.for_system("staff") as uow:
         notes = await uow.credit_notes.page(paging.after, paging.rows, invoice_id=invoice_id)
-        await uow.audit("credit_notes.listed_by_staff", f"invoice={invoice_id}", actor=who.user_id)
+        await uow.audit("credit_notes.listed_by_staff", f"invoice={invoice_id}", actor=who.user_id, reason=reason)
     return paging.page(notes, CreditNoteOut.of, lambda note: (note.id,))

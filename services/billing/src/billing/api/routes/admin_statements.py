@@ -5,7 +5,7 @@ import hashlib
 from typing import Annotated
 from uuid import UUID
 
-from common.web import Page, PagingDep
+from common.web import Page, PagingDep, ReadReason
 from fastapi import APIRouter, File, Query, UploadFile
 
 from billing.api.dependencies import Finance, Tools, ToolsDep
@@ -43,13 +43,14 @@ async def import_bank_statement(who: Finance, tools: ToolsDep, file: Annotated[U
 @router.get("/bank-statement-lines/")
 async def list_statement_lines(
     who: Finance,
+    reason: ReadReason,
     tools: ToolsDep,
     paging: PagingDep,
     status: Annotated[LineStatus, Query()] = LineStatus.PROPOSED,
 ) -> Page[LineOut]:
     async with tools.store.for_system("staff") as uow:
         lines = await uow.statements.page(status, paging.after, paging.rows)
-        await uow.audit("bank_statement.lines_listed", f"status={status}", actor=who.user_id)
+        await uow.audit("bank_statement.lines_listed", f"status={status}", actor=who.user_id, reason=reason)
     return paging.page(lines, LineOut.of, lambda line: (line.id,))
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal, requires_staff
-from common.web import Page, PagingDep
-from fastapi import APIRouter, Header, Query
+from common.web import Page, PagingDep, ReadReason
+from fastapi import APIRouter, Query
 
 from tenancy.api.dependencies import ToolsDep, position_in_time
 from tenancy.api.schemas.audit import AuditEntryOut
@@ -25,7 +25,6 @@ from tenancy.usecases.read_usage import read_usage
 router = APIRouter(prefix="/api/admin/organizations", tags=["back office"])
 Staff = Annotated[Principal, requires_staff("support", "finance", "admin")]
 Admin = Annotated[Principal, requires_staff("admin")]
-Why = Annotated[str, Header(alias="x-reason", min_length=3, max_length=500)]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 SHOWN_MEMBERS = 200
@@ -34,7 +33,7 @@ SHOWN_MEMBERS = 200
 @router.get("/")
 async def search(
     who: Staff,
-    reason: Why,
+    reason: ReadReason,
     tools: ToolsDep,
     paging: PagingDep,
     search: Text = None,
@@ -59,7 +58,7 @@ async def search(
 
 
 @router.get("/{organization_id}/")
-async def dossier(organization_id: UUID, who: Staff, reason: Why, tools: ToolsDep) -> OrganizationDossierOut:
+async def dossier(organization_id: UUID, who: Staff, reason: ReadReason, tools: ToolsDep) -> OrganizationDossierOut:
     """One organization with its members, figures and entitlements."""
     async with tools.store.for_tenant(organization_id) as uow:
         answer = await _dossier(uow)
@@ -69,7 +68,7 @@ async def dossier(organization_id: UUID, who: Staff, reason: Why, tools: ToolsDe
 
 @router.get("/{organization_id}/audit-log/")
 async def audit_log(
-    organization_id: UUID, who: Staff, reason: Why, tools: ToolsDep, paging: PagingDep
+    organization_id: UUID, who: Staff, reason: ReadReason, tools: ToolsDep, paging: PagingDep
 ) -> Page[AuditEntryOut]:
     """What was done in one organization, newest first; that it was read is the next entry."""
     async with tools.store.for_tenant(organization_id) as uow:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from common.audit import verify_platform_chain
 from common.auth import Principal, requires_staff
-from common.web import Page, PagingDep
-from fastapi import APIRouter, Header
+from common.web import Page, PagingDep, ReadReason
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
 from tenancy.api.audit_entries import Position, Wanted, as_file, as_page
@@ -19,19 +19,18 @@ from tenancy.workflows.tools import Tools
 
 router = APIRouter(prefix="/api/admin/audit-log", tags=["back office"])
 Admin = Annotated[Principal, requires_staff("admin")]
-Why = Annotated[str, Header(alias="x-reason", min_length=3, max_length=500)]
 CHAIN = "platform"
 
 
 @router.get("/")
-async def entries(who: Admin, reason: Why, tools: ToolsDep, wanted: Wanted, paging: PagingDep) -> Page[AuditEntryOut]:
+async def entries(who: Admin, reason: ReadReason, tools: ToolsDep, wanted: Wanted, paging: PagingDep) -> Page[AuditEntryOut]:
     """What was done, newest first; that it was read is the next entry."""
     found = await _read(tools, who, reason, wanted, position_in_time(paging), paging.rows, "platform_audit.read")
     return as_page(found, paging)
 
 
 @router.get("/export/", response_class=StreamingResponse)
-async def export(who: Admin, reason: Why, tools: ToolsDep, wanted: Wanted) -> StreamingResponse:
+async def export(who: Admin, reason: ReadReason, tools: ToolsDep, wanted: Wanted) -> StreamingResponse:
     """The same as a file: one JSON object a line. Each part that is read leaves an entry."""
 
     async def read(before: Position, limit: int) -> list[AuditEntry]:
@@ -41,7 +40,7 @@ async def export(who: Admin, reason: Why, tools: ToolsDep, wanted: Wanted) -> St
 
 
 @router.get("/verification/")
-async def verification(who: Admin, reason: Why, tools: ToolsDep) -> VerifiedChainOut:
+async def verification(who: Admin, reason: ReadReason, tools: ToolsDep) -> VerifiedChainOut:
     """Read the chain again: is it what it was when it was written? The first broken row is named."""
     async with tools.store.for_system("staff") as uow:
         read, fault = await verify_platform_chain(uow, heads_folder=tools.settings.audit_heads_folder)
