@@ -1,20 +1,28 @@
 """Sums over every organization, for finance; through the staff's door only."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from common.clock import Clock
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, case, func, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.ledger import Account, EntryKind
 from billing.domain.money import Money
+from billing.domain.order import OrderStatus
 from billing.domain.plan import BillingCycle
 from billing.domain.revenue import Flow, Revenue
 from billing.domain.subscription import SubscriptionStatus
-from billing.persistence.tables import ledger_entries, ledger_postings, subscription_periods, subscriptions
+from billing.persistence.tables import (
+    ledger_entries,
+    ledger_postings,
+    orders,
+    refunds,
+    subscription_periods,
+    subscriptions,
+)
 
-RUNNING = (SubscriptionStatus.ACTIVE, SubscriptionStatus.PAST_DUE)
 YEAR = BillingCycle.YEARLY.months
 
 
@@ -25,60 +33,42 @@ class RevenueFigures:
         self._session = session
         self._clock = clock
 
-    async def of(self, since: datetime, until: datetime) -> Revenue:
-        """Return the figures of ``[since, until)``."""
-        active, at_start, ended = await self._subscriptions(since, until)
+    async def of(self, since: datetime, until: datetime, grace: timedelta) -> Revenue:
+        """Return the figures of ``[since, until)``, of the past part of it where it is not over.
+
+        Args:
+            since: Its beginning.
+            until: Its end.
+            grace: How long after its last period a subscription that nobody has ended still runs.
+        """
+        now = self._clock.now()
+        first, last = min(since, now), min(until, now)
+        start, end = _running_at(first, grace), _running_at(last, grace)
+        left = ~select(end.c.tenant_id).where(end.c.tenant_id == start.c.tenant_id).exists()
         return Revenue(
             since=since,
             until=until,
-            mrr=await self._mrr(),
-            active=active,
-            active_at_start=at_start,
-            ended=ended,
+            mrr=await self._sum(select(end)),
+            mrr_at_start=await self._sum(select(start)),
+            mrr_churned=await self._sum(select(start).where(left)),
+            active=await self._count(select(end)),
+            active_at_start=await self._count(select(start)),
+            ended=await self._count(select(start).where(left)),
             invoiced=await self._invoiced(since, until),
             flows=await self._flows(since, until),
         )
 
-    async def _mrr(self) -> tuple[Money, ...]:
-        """Sum what one month costs of the period that each running subscription is in, half-up for yearly ones."""
-        now, paid = self._clock.now(), subscription_periods.c.paid_minor
-        monthly = case(
-            (subscription_periods.c.billing_cycle == BillingCycle.YEARLY, func.div(paid * 2 + YEAR, 2 * YEAR)),
-            else_=paid,
-        )
-        newest = (
-            select(subscription_periods.c.tenant_id, subscription_periods.c.currency, monthly.label("month_minor"))
-            .join(subscriptions, subscriptions.c.tenant_id == subscription_periods.c.tenant_id)
-            .where(
-                subscriptions.c.status.in_(RUNNING),
-                subscription_periods.c.replaced_at.is_(None),
-                subscription_periods.c.starts_at <= now,
-            )
-            .ext(distinct_on(subscription_periods.c.tenant_id))
-            .order_by(subscription_periods.c.tenant_id, subscription_periods.c.starts_at.desc())
-            .subquery()
-        )
+    async def _count(self, running: Select[Any]) -> int:
+        return int(await self._session.scalar(select(func.count()).select_from(running.subquery())) or 0)
+
+    async def _sum(self, running: Select[Any]) -> tuple[Money, ...]:
+        found = running.subquery()
         rows = await self._session.execute(
-            select(newest.c.currency, func.sum(newest.c.month_minor).label("sum"))
-            .group_by(newest.c.currency)
-            .order_by(newest.c.currency)
+            select(found.c.currency, func.sum(found.c.month_minor).label("sum"))
+            .group_by(found.c.currency)
+            .order_by(found.c.currency)
         )
         return tuple(Money(int(row.sum), row.currency) for row in rows)
-
-    async def _subscriptions(self, since: datetime, until: datetime) -> tuple[int, int, int]:
-        left = subscriptions.c.status == SubscriptionStatus.ENDED
-        at_start = and_(subscriptions.c.started_at < since, or_(~left, subscriptions.c.status_since >= since))
-        ended = and_(at_start, left, subscriptions.c.status_since < until)
-        row = (
-            await self._session.execute(
-                select(
-                    func.count().filter(subscriptions.c.status.in_(RUNNING)).label("active"),
-                    func.count().filter(at_start).label("at_start"),
-                    func.count().filter(ended).label("ended"),
-                )
-            )
-        ).one()
-        return int(row.active), int(row.at_start), int(row.ended)
 
     async def _invoiced(self, since: datetime, until: datetime) -> tuple[Money, ...]:
         rows = await self._session.execute(
@@ -125,4 +115,38 @@ class RevenueFigures:
 def _same_entry() -> ColumnElement[bool]:
     return and_(
         ledger_entries.c.tenant_id == ledger_postings.c.tenant_id, ledger_entries.c.id == ledger_postings.c.entry_id
+    )
+
+
+def _running_at(at: datetime, grace: timedelta) -> Subquery:
+    """Return who ran at an instant, in what currency, and what a month of it cost, half-up for yearly periods.
+
+    From period rows, which say the same whenever they are read: the newest that had begun and was not replaced, until
+    its end and the grace. Where nobody can renew it any more (its money went back, or the subscription was ended)
+    there is no grace.
+    """
+    period, paid = subscription_periods.c, subscription_periods.c.paid_minor
+    monthly = case(
+        (period.billing_cycle == BillingCycle.YEARLY, func.div(paid * 2 + YEAR, 2 * YEAR)),
+        else_=paid,
+    )
+    newest = (
+        select(
+            period.tenant_id, period.order_id, period.currency, period.ends_at, monthly.label("month_minor")
+        )
+        .where(period.starts_at <= at, or_(period.replaced_at.is_(None), period.replaced_at > at))
+        .ext(distinct_on(period.tenant_id))
+        .order_by(period.tenant_id, period.starts_at.desc())
+        .subquery()
+    )
+    later = refunds.c.completed_at > at
+    same = and_(refunds.c.tenant_id == newest.c.tenant_id, refunds.c.order_id == newest.c.order_id)
+    given_back = and_(orders.c.status == OrderStatus.REFUNDED, ~select(refunds.c.id).where(same, later).exists())
+    ended = and_(subscriptions.c.status == SubscriptionStatus.ENDED, subscriptions.c.status_since <= at)
+    return (
+        select(newest.c.tenant_id, newest.c.currency, newest.c.month_minor)
+        .join(orders, and_(orders.c.tenant_id == newest.c.tenant_id, orders.c.id == newest.c.order_id))
+        .join(subscriptions, subscriptions.c.tenant_id == newest.c.tenant_id)
+        .where(~given_back, or_(newest.c.ends_at > at, and_(newest.c.ends_at + grace > at, ~ended)))
+        .subquery()
     )

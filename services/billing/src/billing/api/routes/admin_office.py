@@ -198,7 +198,8 @@ async def revenue(
     first, after = since or today.replace(day=1), until or today + timedelta(days=1)
     if not timedelta(0) < after - first <= LONGEST_WINDOW:
         raise WindowInvalid
+    window = datetime.combine(first, time.min, UTC), datetime.combine(after, time.min, UTC)
     async with tools.store.for_system("staff") as uow:
-        found = await uow.revenue.of(datetime.combine(first, time.min, UTC), datetime.combine(after, time.min, UTC))
+        found = await uow.revenue.of(*window, tools.settings.terms.grace)
         await uow.audit("revenue.read_by_staff", f"{first}/{after}", actor=who.user_id, reason=reason)
     return RevenueOut.of(found)

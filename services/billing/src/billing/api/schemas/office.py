@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from common.web import Answer
+from pydantic import Field
 
 from billing.api.schemas.orders import OrderOut
 from billing.domain.coupon import Coupon
@@ -166,7 +167,9 @@ class FlowOut(Answer):
 class RevenueOut(Answer):
     since: datetime
     until: datetime
-    mrr: list[MoneyOut]
+    mrr: list[MoneyOut] = Field(description="At the window's end, or now; a month of each running subscription")
+    mrr_at_start: list[MoneyOut]
+    mrr_churned: list[MoneyOut] = Field(description="Of that, what does not run at the end")
     active_subscriptions: int
     active_at_start: int
     ended: int
@@ -180,6 +183,8 @@ class RevenueOut(Answer):
             since=revenue.since,
             until=revenue.until,
             mrr=[MoneyOut.of(money) for money in revenue.mrr],
+            mrr_at_start=[MoneyOut.of(money) for money in revenue.mrr_at_start],
+            mrr_churned=[MoneyOut.of(money) for money in revenue.mrr_churned],
             active_subscriptions=revenue.active,
             active_at_start=revenue.active_at_start,
             ended=revenue.ended,
