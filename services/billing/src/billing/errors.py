@@ -8,7 +8,7 @@ DomainError
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
 │            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount · MethodOfAnotherCurrency
-│            RejectionWithoutNote
+│            RejectionWithoutNote · MovementUnnamed
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
 │            DowngradeOverUsage · CouponCodeTaken · ReceiptNotWanted
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
@@ -249,6 +249,12 @@ class RejectionWithoutNote(Invalid):
     code = "note_required"
     en = "Say in note why the transfer is rejected; the customer is told."
     fr = "Dites dans note pourquoi le virement est rejeté ; le client l'apprend."
+
+
+class MovementUnnamed(Invalid):
+    code = "bank_movement_required"
+    en = "Give bank_reference and value_date as the bank's statement shows them: the transfer must be found again."
+    fr = "Indiquez bank_reference et value_date tels que le relevé les montre : le virement doit pouvoir être retrouvé."
 
 
 class WebhookMalformed(Invalid):

@@ -258,6 +258,11 @@ class Settings(
         description="The same of all persons at one address; 50 in production, 6 000 elsewhere",
     )
 
+    transfer_evidence: bool | None = Field(
+        None,
+        description="Whether whoever approves a transfer by hand must name the bank's movement and its value date;"
+        " true in production, false elsewhere",
+    )
     transfer_reminder_days: int = Field(
         5, ge=1, description="Days after which finance has a case about a submitted transfer that nobody has checked"
     )
@@ -295,6 +300,11 @@ class Settings(
         """How many coupon codes may be wrong."""
         person, address = (10, 50) if self.environment == "production" else (6_000, 6_000)
         return CouponLimits(self.coupon_failures or person, self.coupon_failures_per_address or address)
+
+    @property
+    def names_movements(self) -> bool:
+        """Whether an approval by hand names what was seen at the bank."""
+        return self.environment == "production" if self.transfer_evidence is None else self.transfer_evidence
 
     @property
     def patience(self) -> Patience:

@@ -1,10 +1,12 @@
 """Bank transfers: where to pay, the receipt, and the check by another person."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from billing.settings import Settings
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, verify
 from common.ids import uuid7
 
@@ -160,6 +162,56 @@ async def test_what_staff_read_and_decide_is_in_the_audit_log(billing: Billing) 
         "payment.transfer_approved",
     ]
     assert rows[-1]["reason"] == "statement 12"
+
+
+SEEN = {"amount": "50000", "bank_reference": "FT26327XK9", "value_date": "2026-11-20"}
+
+
+async def test_what_was_seen_at_the_bank_is_kept_with_the_payment_and_in_the_audit_log(billing: Billing) -> None:
+    (buyer, _, payment), (stranger, _, _) = await submitted(billing), await submitted(billing)
+    person = uuid7()
+    finance = billing.client(user_id=person, staff=["finance"])
+    assert (await check(finance, payment, **SEEN)).status_code == 200, "an approval needs no note"
+    query = {"status": "completed", "limit": "100"}
+    listed = (await finance.get("/api/admin/payments/", params=query)).json()["results"]
+    (mine,) = [one for one in listed if one["id"] == payment["payment_id"]]
+    assert {name: mine[name] for name in ("received_amount", "bank_reference", "value_date")} == {
+        "received_amount": "50000", "bank_reference": "FT26327XK9", "value_date": "2026-11-20"
+    }  # fmt: skip
+    (row,) = await billing.rows(
+        "select details from audit_log where actor = $1 and action = 'payment.transfer_approved'", a=str(person)
+    )
+    assert json.loads(row["details"]) == SEEN | {"currency": "XAF"}
+    assert "bank_reference" not in (await buyer.get(f"{PAYMENTS}{payment['payment_id']}/")).json()
+    assert (await stranger.get(f"{PAYMENTS}{payment['payment_id']}/")).status_code == 404
+
+
+class TestWhereTheMovementMustBeNamed:
+    @pytest.fixture
+    def billing_settings(self) -> dict[str, Any]:
+        return {"transfer_evidence": True}
+
+    @pytest.mark.parametrize("left_out", ["bank_reference", "value_date"])
+    async def test_an_approval_without_it_changes_nothing(self, billing: Billing, left_out: str) -> None:
+        buyer, order, payment = await submitted(billing)
+        finance = billing.client(staff=["finance"])
+        said = {name: value for name, value in SEEN.items() if name != left_out}
+        answer = await check(finance, payment, **said)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bank_movement_required")
+        assert (await verify(buyer, order))["payment_status"] == "pending"
+        assert (await check(finance, payment, **SEEN)).status_code == 200
+
+    async def test_a_rejection_names_none(self, billing: Billing) -> None:
+        _, _, payment = await submitted(billing)
+        answer = await check(billing.client(staff=["finance"]), payment, approve=False, note="nothing came")
+        assert answer.status_code == 200
+
+
+def test_production_wants_the_movement_named_unless_told_otherwise() -> None:
+    unset = {"transfer_evidence": None}
+    assert Settings.model_construct(None, environment="production", **unset).names_movements
+    assert not Settings.model_construct(None, environment="test", **unset).names_movements
+    assert not Settings.model_construct(None, environment="production", transfer_evidence=False).names_movements
 
 
 async def test_a_missing_payment_is_not_found_by_staff(billing: Billing) -> None:

@@ -5,7 +5,7 @@ Its state moves by rank only (``domain.transitions``). Not here: how a provider 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -43,6 +43,26 @@ WATCHED = OFFERED | {PaymentStatus.SUPERSEDED}
 POLL_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 3, 5, 10, 20, 40, 80, 160, 300))
 """Pauses between questions to a provider while the payer is at it; MTN advises to ask 5 minutes after the request at
 the latest and at most 10 questions a second in all, which a budget per provider sees to."""
+
+@dataclass(frozen=True, slots=True)
+class SeenAtBank:
+    """What a person, or a statement, says of a transfer that arrived.
+
+    Attributes:
+        amount: What arrived; ``None`` for the amount due.
+        reference: The bank's own number of the movement; ``None`` where nobody said it.
+        value_on: Its value date; of a statement's line the day on which it was booked.
+    """
+
+    amount: Money | None
+    reference: str | None = None
+    value_on: date | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the movement can be found again at the bank."""
+        return bool(self.reference) and self.value_on is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -108,6 +128,8 @@ class Payment:
     last_poll_at: datetime | None = None
     trace: Mapping[str, str] = field(default_factory=dict)
     has_receipt: bool = field(default=False)
+    bank_reference: str | None = None
+    value_on: date | None = None
 
     @property
     def worth(self) -> Money:

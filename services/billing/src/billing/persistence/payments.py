@@ -51,6 +51,8 @@ def _payment(row: Row[Any]) -> Payment:
         last_poll_at=row.last_poll_at,
         created_at=row.created_at,
         completed_at=row.completed_at,
+        bank_reference=row.bank_reference,
+        value_on=row.value_on,
     )
 
 

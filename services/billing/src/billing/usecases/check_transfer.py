@@ -3,9 +3,8 @@
 from uuid import UUID
 
 from billing.domain.invoice import Issuer
-from billing.domain.money import Money
 from billing.domain.order import UNPAID, Order, OrderStatus
-from billing.domain.payment import TRANSFER_OVERDUE, TRANSFER_WAITING, Payment, PaymentStatus
+from billing.domain.payment import TRANSFER_OVERDUE, TRANSFER_WAITING, Payment, PaymentStatus, SeenAtBank
 from billing.domain.plan import Method
 from billing.errors import PaymentNotSubmitted, RejectionWithoutNote, SamePersonApproves
 from billing.events import PaymentFailed
@@ -29,7 +28,7 @@ async def approve_transfer(
     payment_id: UUID,
     *,
     staff_id: UUID,
-    amount: Money | None,
+    seen: SeenAtBank,
     note: str,
     issuer: Issuer,
     movement: str | None = None,
@@ -40,8 +39,8 @@ async def approve_transfer(
         uow: Open for the payment's tenant.
         payment_id: The transfer.
         staff_id: The checker.
-        amount: What arrived; ``None`` for the amount due.
-        note: Kept with the payment and in the audit log.
+        seen: What the bank shows, kept with the payment and in the audit log.
+        note: What else there is to say, or nothing: what the money is, the bank's movement says. Kept with the payment and in the audit log.
         issuer: Who issues the invoice.
         movement: The movement of money that it is, such as a line of a statement; one of each pays one transfer.
 
@@ -51,7 +50,7 @@ async def approve_transfer(
         SamePersonApproves: The checker is its maker, or the buyer of its order.
     """
     order, payment = await _submitted(uow, payment_id, staff_id)
-    arrived = amount or payment.charged
+    arrived = seen.amount or payment.charged
     await uow.payments.move(
         payment,
         PaymentStatus.COMPLETED,
@@ -60,6 +59,8 @@ async def approve_transfer(
         approved_by=staff_id,
         note=note,
         receipt_reference=movement,
+        bank_reference=seen.reference,
+        value_on=seen.value_on,
         reason_code=None,
         completed_at=uow.clock.now(),
     )
@@ -72,7 +73,12 @@ async def approve_transfer(
         str(payment.id),
         actor=staff_id,
         reason=note,
-        details={"amount": arrived.decimal(), "currency": arrived.currency},
+        details={
+            "amount": arrived.decimal(),
+            "currency": arrived.currency,
+            "bank_reference": seen.reference,
+            "value_date": seen.value_on.isoformat() if seen.value_on else None,
+        },
     )
     return await _now(uow, payment)
 

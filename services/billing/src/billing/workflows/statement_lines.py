@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from billing.domain.invoice import Issuer
+from billing.domain.payment import SeenAtBank
 from billing.domain.statement import Awaited, LineStatus
 from billing.errors import (
     PaymentNotFound,
@@ -82,7 +83,7 @@ async def _approve(
             uow,
             awaited.payment_id,
             staff_id=who,
-            amount=line.credit.amount,
+            seen=SeenAtBank(line.credit.amount, line.credit.bank_reference or None, line.credit.booked_on),
             note=note,
             issuer=issuer,
             movement=_movement(line),

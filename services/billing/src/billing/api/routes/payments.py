@@ -8,10 +8,11 @@ from common.web import LanguageDep, Page, PagingDep
 from fastapi import APIRouter, File, Response, UploadFile
 
 from billing.api.amounts import amount_in
-from billing.api.dependencies import Finance, ToolsDep, may_act_on, visible_order, visible_payment
+from billing.api.dependencies import Finance, Tools, ToolsDep, may_act_on, visible_order, visible_payment
 from billing.api.receipts import receipt_file
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
-from billing.errors import PaymentNotFound
+from billing.domain.payment import Payment, SeenAtBank
+from billing.errors import MovementUnnamed, PaymentNotFound
 from billing.usecases.check_transfer import approve_transfer, reject_transfer
 from billing.workflows.receiving import receive_receipt
 
@@ -65,6 +66,15 @@ async def get_receipt(payment_id: UUID, who: Person, tools: ToolsDep) -> Respons
     return await receipt_file(tools.receipts, receipt)
 
 
+def _seen(tools: Tools, payment: Payment, checked: CheckTransferIn) -> SeenAtBank:
+    seen = SeenAtBank(
+        amount_in(payment.charged.currency, checked.amount), checked.bank_reference, checked.value_date
+    )
+    if tools.settings.names_movements and not seen.is_named:
+        raise MovementUnnamed
+    return seen
+
+
 @router.post("/{payment_id}/verify_bank_transfer/")
 async def verify_bank_transfer(
     payment_id: UUID, checked: CheckTransferIn, who: Finance, tools: ToolsDep, language: LanguageDep
@@ -77,7 +87,7 @@ async def verify_bank_transfer(
             "payment.read_by_staff",
             str(payment_id),
             actor=who.user_id,
-            reason=checked.note,
+            reason=checked.note or "check of a transfer",
             tenant_id=found.tenant_id,
         )
     async with tools.store.for_tenant(found.tenant_id) as uow:
@@ -86,7 +96,7 @@ async def verify_bank_transfer(
                 uow,
                 payment_id,
                 staff_id=who.user_id,
-                amount=amount_in(found.charged.currency, checked.amount),
+                seen=_seen(tools, found, checked),
                 note=checked.note,
                 issuer=tools.issuer,
             )

@@ -1,6 +1,6 @@
 """Payments, invoices and what staff send about them."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -70,7 +70,13 @@ class ReceiptOut(Answer):
 class CheckTransferIn(Body):
     approve: bool
     amount: str | None = Field(None, max_length=30)
-    note: str = Field("", max_length=1000, description="Why; a rejection tells it to the customer, and needs one")
+    bank_reference: str | None = Field(
+        None, min_length=1, max_length=100, description="The bank's number of the movement, of one that is approved"
+    )
+    value_date: date | None = Field(None, description="Its value date at the bank")
+    note: str = Field(
+        "", max_length=1000, description="A rejection tells it to the customer, and needs one; an approval may have one"
+    )
 
 
 class InvoiceLineOut(Answer):
@@ -172,6 +178,8 @@ class TransferOut(PaymentOut):
     organization_id: UUID
     received_amount: str | None
     received_currency: str | None
+    bank_reference: str | None = Field(description="What was seen of an approved transfer at the bank")
+    value_date: date | None
     receipt_repeats: list[UUID]
 
     @classmethod
@@ -183,5 +191,7 @@ class TransferOut(PaymentOut):
             organization_id=payment.tenant_id,
             received_amount=payment.settled.decimal() if payment.settled else None,
             received_currency=payment.settled.currency if payment.settled else None,
+            bank_reference=payment.bank_reference,
+            value_date=payment.value_on,
             receipt_repeats=receipts.get(payment.id, []),
         )

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -97,6 +98,8 @@ payments = Table(
     Column("submitted_by", Uuid),
     Column("approved_by", Uuid),
     Column("note", Text),
+    Column("bank_reference", String(100)),
+    Column("value_on", Date),
     Column("language", String(2), nullable=False),
     Column("trace", JSONB),  # where the customer's request was: every later answer of the provider goes on there
     Column("polls", Integer, nullable=False),
