@@ -20,6 +20,7 @@ from common.persistence.startup import check_database
 from common.web import HttpPart
 
 from billing.adapters.bank_statements import read_statement
+from billing.adapters.document_folder import DocumentFolder
 from billing.adapters.invoice_pdf import credit_note_pdf, invoice_pdf
 from billing.adapters.mtn_disbursement import MtnDisbursement
 from billing.adapters.mtn_momo import MoMoConfig, MtnMoMo, payer_number
@@ -36,7 +37,6 @@ from billing.adapters.paypal_webhooks import (
     OnlineVerifier,
     parse_event,
 )
-from billing.adapters.receipt_folder import ReceiptFolder
 from billing.api.app import make_app
 from billing.api.dependencies import Tools
 from billing.domain.invoice import Issuer
@@ -53,6 +53,7 @@ from billing.workflows.attaching import Attaching
 from billing.workflows.budget import Budget
 from billing.workflows.calendar import Calendar
 from billing.workflows.checkout import Checkout
+from billing.workflows.keeping import Keeping
 from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
@@ -70,6 +71,9 @@ DISPUTES_EVERY = timedelta(minutes=5)
 
 ASK_EVERY = timedelta(milliseconds=500)
 """Pause between two looks for attempts that are due and for webhooks that wait."""
+
+NUMBERS_EVERY = timedelta(minutes=1)
+"""Pause between two looks whether the database is older than what was issued; each start looks as well."""
 
 CALENDAR_EVERY = timedelta(seconds=30)
 """Pause between two looks for subscriptions and orders whose day has come."""
@@ -168,6 +172,7 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         if settings.mtn_momo_refunds:
             refunders[Method.MTN_MOMO] = _momo_refunds(settings, http, clock)
     issuer, budget = issuer_of(settings), Budget(settings.provider_calls_per_second)
+    documents = DocumentFolder(settings.receipts_folder)
     return Tools(
         store=store,
         checkout=Checkout(store, providers, issuer, clock, budget),
@@ -183,7 +188,8 @@ def tools_of(settings: Settings, store: BillingStore, http: httpx.AsyncClient, c
         refunding=Refunding(store, refunders, issuer, clock, budget),
         settings=settings,
         issuer=issuer,
-        receipts=ReceiptFolder(settings.receipts_folder),
+        documents=documents,
+        keeping=Keeping(store, documents),
         draw_invoice=invoice_pdf,
         draw_credit_note=credit_note_pdf,
         paypal_webhooks=verifier,
@@ -208,6 +214,7 @@ def _timers(database: Database, tools: Tools) -> list[Part]:
         Every("billing.reconciliation", RECONCILE_EVERY, tools.reconciling.run_due, database),
         Every("billing.disputes", DISPUTES_EVERY, tools.taking_back.follow_due, database),
         Every("billing.webhooks", ASK_EVERY, watch.handle_webhooks, None),
+        Every("billing.numbers", NUMBERS_EVERY, tools.keeping.compare, database),
         Every("billing.calendar", CALENDAR_EVERY, calendar.run_due, database),
     ]
 
@@ -236,6 +243,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     http = httpx.AsyncClient(timeout=10, follow_redirects=False)
     clock = SystemClock()
     tools = tools_of(settings, Store(database, UnitOfWork, clock), http, clock)
+    await tools.keeping.compare()
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     members = [
         *event_parts(
@@ -246,7 +254,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
             audit=Sealer(tools.store, heads_folder=settings.audit_heads_folder),
             eraser=Eraser(tools.store, PLAN),
         ),
-        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf).document),
+        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf, tools.keeping).document),
         *_timers(database, tools),
     ]
 

@@ -311,8 +311,8 @@ class WebhookVerifier(Protocol):
         """
 
 
-class ReceiptStore(Protocol):
-    """Keeps small files under names that begin with their tenant's id."""
+class DocumentStore(Protocol):
+    """Keeps small files: a tenant's under its id, marks of numbers that were given under ``numbers``."""
 
     async def put(self, name: str, content: bytes) -> None:
         """Keep a file durably; the same name again replaces it."""
@@ -320,8 +320,14 @@ class ReceiptStore(Protocol):
     async def get(self, name: str) -> bytes:
         """Return a kept file; raises FileNotFoundError."""
 
+    async def has(self, name: str) -> bool:
+        """Say whether a file is kept."""
+
     async def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
+
+    async def highest_numbers(self) -> list[tuple[str, int, int]]:
+        """Return series, year and the highest number of theirs that is marked as given."""
 
 
 DrawCreditNote = Callable[[CreditNote, Invoice], bytes]

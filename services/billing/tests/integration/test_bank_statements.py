@@ -72,6 +72,10 @@ async def test_a_line_that_quotes_a_transfer_is_proposed_and_a_second_person_app
     approved = await desk.say(line, "approve")
     assert (approved.status_code, approved.json()["status"]) == (200, "approved")
     assert (await verify(buyer, order))["payment_status"] == "paid"
+    (seen,) = await billing.rows(
+        "select bank_reference, value_on::text as value_on from payments where id = $1", id=UUID(payment["payment_id"])
+    )
+    assert seen == {"bank_reference": line["bank_reference"], "value_on": line["booked_on"]}
     again = await desk.say(line, "approve")
     assert (again.status_code, again.json()["code"]) == (409, "statement_line_decided")
 

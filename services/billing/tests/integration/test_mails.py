@@ -33,7 +33,7 @@ class Post:
         settings = MailSettings(
             email_host="127.0.0.1", email_port=sink.smtp_port, email_use_tls=False, email_host_password=SecretStr("")
         )
-        self._attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf)
+        self._attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf, billing.tools.keeping)
         self._mailer = Mailer(billing.doors, settings, self._attaching.document)
         self._sink = sink
 
@@ -165,7 +165,7 @@ async def test_a_mail_names_no_document_of_another_organization(billing: Billing
     await by_momo(buyer, order)
     await until_paid(buyer, order)
     (row,) = await billing.rows("select id, tenant_id from invoices where order_id = $1", id=UUID(order["id"]))
-    attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf)
+    attaching = Attaching(billing.store, billing.tools.draw_invoice, credit_note_pdf, billing.tools.keeping)
     mine = await attaching.document(row["tenant_id"], f"invoice:{row['id']}")
     assert mine.content.startswith(b"%PDF")
     for tenant_id, reference in ((uuid4(), f"invoice:{row['id']}"), (row["tenant_id"], f"receipt:{row['id']}")):

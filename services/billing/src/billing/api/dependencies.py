@@ -15,9 +15,10 @@ from billing.domain.payment import Payment
 from billing.domain.statement import Statement
 from billing.errors import OrderNotFound, OrganizationNotActive, OrganizationOwnerRequired, PaymentNotFound
 from billing.persistence.unit_of_work import BillingStore
-from billing.ports import DrawCreditNote, DrawInvoice, ReceiptStore, WebhookEvent, WebhookVerifier
+from billing.ports import DrawCreditNote, DrawInvoice, DocumentStore, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
+from billing.workflows.keeping import Keeping
 from billing.workflows.reconciling import Reconciling
 from billing.workflows.refunding import Refunding
 from billing.workflows.taking_back import TakingBack
@@ -39,7 +40,8 @@ class Tools:
     trying_coupons: TryingCoupons
     settings: Settings
     issuer: Issuer
-    receipts: ReceiptStore
+    documents: DocumentStore
+    keeping: Keeping
     draw_invoice: DrawInvoice
     draw_credit_note: DrawCreditNote
     paypal_webhooks: WebhookVerifier | None

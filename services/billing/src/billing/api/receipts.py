@@ -3,10 +3,10 @@
 from fastapi import Response
 
 from billing.persistence.receipts import Receipt
-from billing.ports import ReceiptStore
+from billing.ports import DocumentStore
 
 
-async def receipt_file(receipts: ReceiptStore, receipt: Receipt) -> Response:
+async def receipt_file(receipts: DocumentStore, receipt: Receipt) -> Response:
     """Answer with the file under its own name."""
     name = receipt.object_name.rpartition("/")[2]
     return Response(

@@ -87,6 +87,20 @@ class Invoices:
         assert taken is not None
         return int(taken)
 
+    async def not_below(self, series: str, year: int, given: int) -> bool:
+        """Raise a counter to a number that was given; through the janitor's door. Returns whether it was below."""
+        raised = await self._session.execute(
+            upsert(invoice_counters)
+            .values(issuer=series, year=year, last_sequence=given)
+            .on_conflict_do_update(
+                index_elements=["issuer", "year"],
+                set_={"last_sequence": given},
+                where=invoice_counters.c.last_sequence < given,
+            )
+            .returning(invoice_counters.c.last_sequence)
+        )
+        return raised.one_or_none() is not None
+
     async def add(self, invoice: Invoice) -> None:
         """Insert a numbered invoice and its lines; neither ever changes."""
         amounts = invoice.amounts

@@ -11,6 +11,7 @@ from common.mail import Attachment
 from billing.errors import InvoiceNotFound
 from billing.persistence.unit_of_work import BillingStore
 from billing.ports import DrawCreditNote, DrawInvoice
+from billing.workflows.keeping import Keeping
 
 NICENESS = 10
 """Nobody waits for a mail, but everybody in a rush waits for the processor (nice(2))."""
@@ -32,12 +33,16 @@ class Attaching:
         store: The three doors.
         draw_invoice: Draws an invoice.
         draw_credit_note: Draws a credit note.
+        keeping: Keeps what leaves; what could not be kept is not sent.
     """
 
-    def __init__(self, store: BillingStore, draw_invoice: DrawInvoice, draw_credit_note: DrawCreditNote) -> None:
+    def __init__(
+        self, store: BillingStore, draw_invoice: DrawInvoice, draw_credit_note: DrawCreditNote, keeping: Keeping
+    ) -> None:
         self._store = store
         self._draw_invoice = draw_invoice
         self._draw_credit_note = draw_credit_note
+        self._keeping = keeping
         self._one = CapacityLimiter(1)
 
     async def document(self, tenant_id: UUID | None, reference: str) -> Attachment:
@@ -46,6 +51,7 @@ class Attaching:
         Raises:
             LookupError: Nothing here is named so.
             InvoiceNotFound: The tenant has no such document.
+            OSError: It could not be kept; the mail is tried again.
         """
         kind, _, identifier = reference.partition(":")
         if kind not in {"invoice", "credit_note"} or tenant_id is None:
@@ -57,4 +63,5 @@ class Attaching:
             raise InvoiceNotFound
         draw = partial(self._draw_credit_note, note, invoice) if note else partial(self._draw_invoice, invoice)
         content = await to_process.run_sync(gently, draw, cancellable=True, limiter=self._one)
+        await self._keeping.keep(note or invoice, content)
         return Attachment(f"{(note or invoice).number}.pdf", "application/pdf", content)

@@ -18,7 +18,7 @@ from billing.errors import (
 )
 from billing.persistence.receipts import Receipt
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
-from billing.ports import ReceiptStore
+from billing.ports import DocumentStore
 from billing.usecases.steps.held import held_payment
 
 KINDS = {"application/pdf": "pdf", "image/png": "png", "image/jpeg": "jpg"}
@@ -48,7 +48,7 @@ def content_type(content: bytes) -> str:
 
 
 async def receive_receipt(
-    store: BillingStore, receipts: ReceiptStore, payment: Payment, content: bytes, *, user_id: UUID, limit_bytes: int
+    store: BillingStore, receipts: DocumentStore, payment: Payment, content: bytes, *, user_id: UUID, limit_bytes: int
 ) -> Receipt:
     """Keep the file, then record it while the payment is held; a file that is refused then is removed again.
 

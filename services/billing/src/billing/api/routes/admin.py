@@ -54,7 +54,7 @@ async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools:
         if payment is None or receipt is None:
             raise PaymentNotFound
         await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id)
-    return await receipt_file(tools.receipts, receipt)
+    return await receipt_file(tools.documents, receipt)
 
 
 def _minor(amounts: dict[str, str]) -> dict[str, int]:

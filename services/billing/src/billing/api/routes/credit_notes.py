@@ -54,4 +54,5 @@ async def get_credit_note(credit_note_id: UUID, who: Person, tools: ToolsDep) ->
 )
 async def download(credit_note_id: UUID, who: Person, tools: ToolsDep) -> Response:
     note, invoice = await _note(tools, who, credit_note_id)
-    return paper(await asyncio.to_thread(tools.draw_credit_note, note, invoice), note.number)
+    pdf = await asyncio.to_thread(tools.draw_credit_note, note, invoice)
+    return paper(await tools.keeping.keep(note, pdf), note.number)

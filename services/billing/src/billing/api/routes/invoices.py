@@ -49,4 +49,5 @@ async def get_invoice(invoice_id: UUID, who: Person, tools: ToolsDep, language: 
 )
 async def download(invoice_id: UUID, who: Person, tools: ToolsDep) -> Response:
     invoice = await _invoice(tools, who, invoice_id)
-    return paper(await asyncio.to_thread(tools.draw_invoice, invoice), invoice.number)
+    pdf = await asyncio.to_thread(tools.draw_invoice, invoice)
+    return paper(await tools.keeping.keep(invoice, pdf), invoice.number)

@@ -44,7 +44,7 @@ async def send_receipt(
     limit = tools.settings.receipt_limit_bytes
     content = await file.read(limit + 1)
     receipt = await receive_receipt(
-        tools.store, tools.receipts, payment, content, user_id=who.user_id, limit_bytes=limit
+        tools.store, tools.documents, payment, content, user_id=who.user_id, limit_bytes=limit
     )
     return ReceiptOut(
         id=receipt.id,
@@ -63,7 +63,7 @@ async def get_receipt(payment_id: UUID, who: Person, tools: ToolsDep) -> Respons
         receipt = await uow.receipts.newest_of(payment.id)
     if receipt is None:
         raise PaymentNotFound
-    return await receipt_file(tools.receipts, receipt)
+    return await receipt_file(tools.documents, receipt)
 
 
 def _seen(tools: Tools, payment: Payment, checked: CheckTransferIn) -> SeenAtBank:

@@ -1,15 +1,20 @@
-"""Receipts in a folder, written durably; names are made by us and never by a customer."""
+"""Documents in a folder, written durably; names are made by us and never by a customer."""
 
 import asyncio
 import os
 import re
 from pathlib import Path
+from uuid import uuid4
 
-_NAME = re.compile(r"[0-9a-f-]{36}/receipts/[0-9a-f-]{36}\.(?:pdf|png|jpg)")
+_NAME = re.compile(
+    r"[0-9a-f-]{36}/receipts/[0-9a-f-]{36}\.(?:pdf|png|jpg)"
+    r"|[0-9a-f-]{36}/issued/[A-Z0-9-]{1,40}\.pdf"
+    r"|numbers/[A-Z0-9-]{1,20}/[0-9]{4}/[0-9]{9}"
+)
 
 
-class ReceiptFolder:
-    """Receipt store port over a local folder.
+class DocumentFolder:
+    """Document store port over a local folder.
 
     Args:
         folder: Made when first written to, readable by this process's user only.
@@ -29,7 +34,7 @@ class ReceiptFolder:
 
     def _write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_suffix(".partial")
+        partial = path.with_name(f".{uuid4().hex}.partial")  # two may write the same document at once
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -49,6 +54,24 @@ class ReceiptFolder:
         """Read a file back."""
         return await asyncio.to_thread(self._path(name).read_bytes)
 
+    async def has(self, name: str) -> bool:
+        """Say whether a file is there."""
+        return await asyncio.to_thread(self._path(name).is_file)
+
     async def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+
+    async def highest_numbers(self) -> list[tuple[str, int, int]]:
+        """Return the highest number that is marked as issued, for each series and year."""
+        return await asyncio.to_thread(self._highest)
+
+    def _highest(self) -> list[tuple[str, int, int]]:
+        found: dict[tuple[str, int], int] = {}
+        for year in self._folder.glob("numbers/*/*"):
+            for mark in os.scandir(year):
+                name = f"numbers/{year.parent.name}/{year.name}/{mark.name}"
+                if _NAME.fullmatch(name):
+                    key = (year.parent.name, int(year.name))
+                    found[key] = max(found.get(key, 0), int(mark.name))
+        return [(series, year, highest) for (series, year), highest in sorted(found.items())]
