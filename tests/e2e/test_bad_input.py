@@ -32,6 +32,7 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/bank-statement-lines/{line_id}/dismiss/": {"note": "checked"},
     "POST /api/admin/bank-statement-lines/{line_id}/propose/": {"note": "checked", "payment_id": "{payment_id}"},
     "POST /api/admin/bank-statement-lines/{line_id}/release/": {"note": "checked"},
+    "POST /api/admin/orders/{order_id}/transfers/": {"amount": "25000", "reason": "an attempt"},
     "PATCH /api/admin/organizations/{organization_id}/entitlements/": {"reason": "an attempt"},
     "POST /api/admin/organizations/{organization_id}/reactivate/": {"reason": "an attempt"},
     "POST /api/admin/organizations/{organization_id}/suspend/": {"reason": "an attempt"},

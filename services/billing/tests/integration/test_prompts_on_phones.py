@@ -78,7 +78,7 @@ async def test_organizations_at_once_send_a_number_no_more_prompts_than_its_limi
 
 @pytest.mark.invariant("S95")
 async def test_who_has_reached_the_limit_is_told_when_to_come_again(billing: Billing) -> None:
-    number, order, buyer = somebodys_number(), None, billing.client()
+    number, buyer = somebodys_number(), billing.client()
     order = await place(buyer)
     for _ in range(PER_NUMBER):
         assert (await ask(buyer, order, number)).status_code == 200

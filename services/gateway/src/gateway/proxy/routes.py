@@ -305,6 +305,7 @@ BILLING = [
     *_routes(
         "billing",
         Level.TOKEN,
+        ("POST", "/api/admin/orders/{order_id}/transfers/"),
         ("POST", "/api/admin/payments/{payment_id}/refunds/"),
         ("POST", "/api/admin/refunds/{refund_id}/approve/"),
         ("POST", "/api/admin/refunds/{refund_id}/reject/"),

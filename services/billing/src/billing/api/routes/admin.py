@@ -3,22 +3,25 @@
 Every read and act has a reason, and a row of the audit log in its own transaction: without the row there is no answer.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
+from common.idempotency import once
 from common.ids import uuid7
-from common.web import LanguageDep, Page, PagingDep, ReadReason
-from fastapi import APIRouter, Query, Response
+from common.web import IdempotencyKey, LanguageDep, Page, PagingDep, ReadReason
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from billing.api.amounts import positive
 from billing.api.dependencies import Finance, ToolsDep
 from billing.api.receipts import receipt_file
 from billing.api.schemas.office import OfficeCouponOut
-from billing.api.schemas.payments import CouponIn, CouponOut, SwitchIn, TransferOut
+from billing.api.schemas.payments import CouponIn, CouponOut, RegisterTransferIn, SwitchIn, TransferOut
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.payment import PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import CouponCodeTaken, CouponNotFound, CouponTermsInvalid, PaymentNotFound
+from billing.errors import CouponCodeTaken, CouponNotFound, CouponTermsInvalid, OrderNotFound, PaymentNotFound
+from billing.usecases.register_transfer import register_transfer
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
 
@@ -55,6 +58,37 @@ async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools:
             raise PaymentNotFound
         await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id)
     return await receipt_file(tools.documents, receipt)
+
+
+@router.post("/orders/{order_id}/transfers/", status_code=201, response_model=TransferOut)
+async def register(
+    order_id: UUID,
+    wanted: RegisterTransferIn,
+    who: Finance,
+    tools: ToolsDep,
+    language: LanguageDep,
+    request: Request,
+    key: IdempotencyKey = None,
+) -> Response:
+    async with tools.store.for_system("staff") as uow:
+        order = await uow.orders.find(order_id)
+        if order is None:
+            raise OrderNotFound
+        await uow.audit(
+            "order.read_by_staff", str(order_id), actor=who.user_id, reason=wanted.reason, tenant_id=order.tenant_id
+        )
+    amount = positive(order.amounts.currency, wanted.amount)
+    async with tools.store.for_tenant(order.tenant_id, acting=who.user_id) as uow:
+
+        async def act() -> tuple[int, dict[str, Any]]:
+            payment = await register_transfer(
+                uow, order_id, amount=amount, staff_id=who.user_id, reason=wanted.reason
+            )
+            return 201, TransferOut.of_tenant(payment, language, {}).model_dump(mode="json")
+
+        route = f"POST /api/admin/orders/{order_id}/transfers/"
+        status, answer = await once(uow, who.user_id, route, key, await request.body(), act)
+    return JSONResponse(answer, status_code=status)
 
 
 def _minor(amounts: dict[str, str]) -> dict[str, int]:

@@ -79,6 +79,11 @@ class CheckTransferIn(Body):
     )
 
 
+class RegisterTransferIn(Body):
+    amount: str = Field(max_length=30, description="What arrived, in the order's currency")
+    reason: str = Field(min_length=3, max_length=500, description="Why, for the audit log")
+
+
 class InvoiceLineOut(Answer):
     kind: str
     description: str
