@@ -119,6 +119,23 @@ async def test_orders_and_invoices_are_found_by_organization_number_and_state_pa
     assert [each["invoice_number"] for each in same["results"]] == [number]
 
 
+@pytest.mark.invariant("S14")
+async def test_finance_reads_an_invoice_as_its_customer_does_and_he_can_see_that_it_did(billing: Billing) -> None:
+    order, tenant_id = await sold(billing)
+    rows = await billing.rows("select id, number from invoices where order_id = $1", id=UUID(order["id"]))
+    finance = billing.client(staff=["finance"])
+    path = f"{rows[0]['id']}/download/"
+    shown = await finance.get(f"/api/admin/invoices/{path}")
+    own = await billing.client(tenant_id=tenant_id).get(f"/api/tenants/invoices/{path}")
+    assert (shown.status_code, shown.content) == (200, own.content)
+    read = await billing.rows(
+        "select tenant_id from audit_log where action = 'invoice.read_by_staff' and target = $1", n=rows[0]["number"]
+    )
+    assert [row["tenant_id"] for row in read] == [tenant_id]
+    missing = await finance.get(f"/api/admin/invoices/{uuid7()}/download/")
+    assert (missing.status_code, missing.json()["code"]) == (404, "invoice_not_found")
+
+
 async def test_a_case_is_closed_once_by_a_person_with_a_reason(billing: Billing) -> None:
     order, tenant_id = await sold(billing, "60000")
     me = uuid7()

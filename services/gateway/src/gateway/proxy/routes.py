@@ -273,6 +273,7 @@ BILLING = [
         ("GET", "/api/admin/credit-notes/"),
         ("GET", "/api/admin/orders/"),
         ("GET", "/api/admin/invoices/"),
+        ("GET", "/api/admin/invoices/{invoice_id}/download/"),
         ("GET POST", "/api/admin/coupons/"),
         ("POST", "/api/admin/coupons/{code}/switch/"),
         ("GET", "/api/admin/cases/"),

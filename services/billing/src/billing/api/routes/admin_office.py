@@ -1,14 +1,16 @@
 """``/api/admin/…``: what finance reads of every organization, and closes. Every read and act is audited."""
 
+import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from common.web import LanguageDep, Page, PagingDep, ReadReason
 from common.web.pages import InvalidCursor, Paging
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from billing.api.dependencies import Finance, ToolsDep
+from billing.api.papers import paper
 from billing.api.schemas.office import (
     CaseOut,
     DisputeOut,
@@ -23,7 +25,7 @@ from billing.api.schemas.refunds import DecideRefundIn as ReasonIn
 from billing.domain.dispute import DisputeStatus
 from billing.domain.money import Money
 from billing.domain.order import OrderStatus
-from billing.errors import CaseNotFound, DisputeNotFound, MovementNotFound, WindowInvalid
+from billing.errors import CaseNotFound, DisputeNotFound, InvoiceNotFound, MovementNotFound, WindowInvalid
 from billing.usecases.lift_dispute import lift_dispute
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
@@ -68,6 +70,23 @@ async def list_all_invoices(
             "invoices.listed_by_staff", f"number={invoice_number}", actor=who.user_id, reason=reason, tenant_id=organization_id
         )
     return paging.page(invoices, lambda invoice: InvoiceOut.of(invoice, language), lambda invoice: (invoice.id,))
+
+
+@router.get(
+    "/invoices/{invoice_id}/download/",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "The invoice as PDF"}},
+)
+async def download_invoice(invoice_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> Response:
+    async with tools.store.for_system("staff") as uow:
+        invoice = await uow.invoices.find(invoice_id)
+        if invoice is None:
+            raise InvoiceNotFound
+        await uow.audit(
+            "invoice.read_by_staff", invoice.number, actor=who.user_id, reason=reason, tenant_id=invoice.tenant_id
+        )
+    pdf = await asyncio.to_thread(tools.draw_invoice, invoice)
+    return paper(await tools.keeping.keep(invoice, pdf), invoice.number)
 
 
 @router.get("/coupons/")
