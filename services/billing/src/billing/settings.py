@@ -221,7 +221,9 @@ class Settings(
         validation_alias=_also("payment_return_origins"),
         description="JSON list of origins that PayPal may send browsers to; in production by default that of the app",
     )
-    receipts_folder: Path = Field(description="Folder of documents: receipts that customers send, and what was issued under a number")
+    receipts_folder: Path = Field(
+        description="Folder of documents: receipts that customers send, and what was issued under a number"
+    )
     receipt_limit_bytes: int = Field(5_000_000, ge=1, le=20_000_000, description="Largest receipt")
     issuer_code: str = Field("EBM", pattern=r"^[A-Z0-9]{2,12}$", description="Prefix and counter of invoice numbers")
     issuer_name: str = Field("ESXi Backup Manager SAS", description="Who issues invoices")

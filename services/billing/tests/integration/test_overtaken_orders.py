@@ -31,9 +31,7 @@ async def coupon(billing: Billing) -> str:
     return str(terms["code"])
 
 
-async def overtaken(
-    billing: Billing, *, announced: bool = False, **changes: Any
-) -> tuple[Any, UUID, dict[str, Any]]:
+async def overtaken(billing: Billing, *, announced: bool = False, **changes: Any) -> tuple[Any, UUID, dict[str, Any]]:
     """An owner's order for gold, unpaid, after another owner's change to silver was paid.
 
     With ``announced``, he has said that a transfer for it is on its way.

@@ -15,7 +15,7 @@ from billing.domain.payment import Payment
 from billing.domain.statement import Statement
 from billing.errors import OrderNotFound, OrganizationNotActive, OrganizationOwnerRequired, PaymentNotFound
 from billing.persistence.unit_of_work import BillingStore
-from billing.ports import DrawCreditNote, DrawInvoice, DocumentStore, WebhookEvent, WebhookVerifier
+from billing.ports import DocumentStore, DrawCreditNote, DrawInvoice, WebhookEvent, WebhookVerifier
 from billing.settings import Settings
 from billing.workflows.checkout import Checkout
 from billing.workflows.keeping import Keeping

@@ -12,7 +12,6 @@ from uuid import UUID
 from billing.domain.money import Money
 from billing.domain.plan import Method
 
-
 TRANSFER_WAITING = "transfer_waiting"
 """Kind of the case that reminds finance of a submitted transfer."""
 
@@ -43,6 +42,7 @@ WATCHED = OFFERED | {PaymentStatus.SUPERSEDED}
 POLL_PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 3, 5, 10, 20, 40, 80, 160, 300))
 """Pauses between questions to a provider while the payer is at it; MTN advises to ask 5 minutes after the request at
 the latest and at most 10 questions a second in all, which a budget per provider sees to."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeenAtBank:
@@ -149,7 +149,7 @@ class Payment:
 
     @property
     def keeps_coupon(self) -> bool:
-        """Whether the order's coupon stays used for it: it may still pay at the lower price, and has not waited long."""
+        """Whether the order's coupon stays used for it: it may still pay at that price, and has not waited long."""
         return self.is_watched and self.reason_code != TRANSFER_OVERDUE
 
     def may_be_asked_about(self, now: datetime, gap: timedelta) -> bool:

@@ -74,7 +74,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The transfer was not confirmed. See the mail we sent.",
     ),
     "transfer_overdue": (
-        "Nous n'avons pas encore trouvé ce virement et la commande est close. S'il est parti, envoyez son justificatif.",
+        "Nous n'avons pas encore trouvé ce virement et la commande est close. S'il est parti, envoyez le reçu.",
         "We have not found this transfer yet, and the order is closed. If it was sent, send us its receipt.",
     ),
     "not_received": ("Le fournisseur n'a jamais reçu la demande.", "The provider never received the request."),

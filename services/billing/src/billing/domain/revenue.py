@@ -41,6 +41,6 @@ class Revenue:
 
     @property
     def churn_percent(self) -> str:
-        """Of the subscriptions that ran at the start, how many do not run at the end: customer churn, per cent with two decimals."""
+        """Of the subscriptions that ran at the start, how many do not at the end: per cent with two decimals."""
         hundredths = divide_half_up(self.ended * 10_000, self.active_at_start) if self.active_at_start else 0
         return f"{hundredths // 100}.{hundredths % 100:02d}"

@@ -42,7 +42,8 @@ class CouponLimits:
 @dataclass(frozen=True, slots=True)
 class PromptLimits:
     """Requests to pay that may be sent to phones within `PROMPT_WINDOW`: to one number whoever asks, for one order
-    whatever the numbers, and by one person for all that he orders."""
+    whatever the numbers, and by one person for all that he orders.
+    """
 
     number: int
     order: int

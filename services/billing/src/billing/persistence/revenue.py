@@ -131,9 +131,7 @@ def _running_at(at: datetime, grace: timedelta) -> Subquery:
         else_=paid,
     )
     newest = (
-        select(
-            period.tenant_id, period.order_id, period.currency, period.ends_at, monthly.label("month_minor")
-        )
+        select(period.tenant_id, period.order_id, period.currency, period.ends_at, monthly.label("month_minor"))
         .where(period.starts_at <= at, or_(period.replaced_at.is_(None), period.replaced_at > at))
         .ext(distinct_on(period.tenant_id))
         .order_by(period.tenant_id, period.starts_at.desc())

@@ -40,7 +40,7 @@ async def approve_transfer(
         payment_id: The transfer.
         staff_id: The checker.
         seen: What the bank shows, kept with the payment and in the audit log.
-        note: What else there is to say, or nothing: what the money is, the bank's movement says. Kept with the payment and in the audit log.
+        note: What else there is to say, or nothing: the movement says what the money is. Kept alike.
         issuer: Who issues the invoice.
         movement: The movement of money that it is, such as a line of a statement; one of each pays one transfer.
 

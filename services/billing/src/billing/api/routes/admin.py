@@ -43,7 +43,9 @@ async def list_payments(
             paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
         )
         receipts = await uow.receipts.repeats([payment.id for payment in payments])
-        await uow.audit("payments.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id)
+        await uow.audit(
+            "payments.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id
+        )
     return paging.page(
         payments, lambda payment: TransferOut.of_tenant(payment, language, receipts), lambda payment: (payment.id,)
     )
@@ -56,7 +58,9 @@ async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools:
         receipt = await uow.receipts.newest_of(payment_id)
         if payment is None or receipt is None:
             raise PaymentNotFound
-        await uow.audit("receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id)
+        await uow.audit(
+            "receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id
+        )
     return await receipt_file(tools.documents, receipt)
 
 
@@ -81,9 +85,7 @@ async def register(
     async with tools.store.for_tenant(order.tenant_id, acting=who.user_id) as uow:
 
         async def act() -> tuple[int, dict[str, Any]]:
-            payment = await register_transfer(
-                uow, order_id, amount=amount, staff_id=who.user_id, reason=wanted.reason
-            )
+            payment = await register_transfer(uow, order_id, amount=amount, staff_id=who.user_id, reason=wanted.reason)
             return 201, TransferOut.of_tenant(payment, language, {}).model_dump(mode="json")
 
         route = f"POST /api/admin/orders/{order_id}/transfers/"

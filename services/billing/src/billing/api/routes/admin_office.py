@@ -50,7 +50,9 @@ async def list_orders(
         orders = await uow.orders.page(
             paging.after, paging.rows, status=status, number=order_number, tenant_id=organization_id
         )
-        await uow.audit("orders.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id)
+        await uow.audit(
+            "orders.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id
+        )
     return paging.page(orders, OfficeOrderOut.of_tenant, lambda order: (order.id,))
 
 
@@ -67,7 +69,11 @@ async def list_all_invoices(
     async with tools.store.for_system("staff") as uow:
         invoices = await uow.invoices.page(paging.after, paging.rows, number=invoice_number, tenant_id=organization_id)
         await uow.audit(
-            "invoices.listed_by_staff", f"number={invoice_number}", actor=who.user_id, reason=reason, tenant_id=organization_id
+            "invoices.listed_by_staff",
+            f"number={invoice_number}",
+            actor=who.user_id,
+            reason=reason,
+            tenant_id=organization_id,
         )
     return paging.page(invoices, lambda invoice: InvoiceOut.of(invoice, language), lambda invoice: (invoice.id,))
 
@@ -91,7 +97,11 @@ async def download_invoice(invoice_id: UUID, who: Finance, reason: ReadReason, t
 
 @router.get("/coupons/")
 async def list_coupons(
-    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, code: Annotated[str | None, Query(max_length=60)] = None
+    who: Finance,
+    reason: ReadReason,
+    tools: ToolsDep,
+    paging: PagingDep,
+    code: Annotated[str | None, Query(max_length=60)] = None,
 ) -> Page[OfficeCouponOut]:
     async with tools.store.for_system("staff") as uow:
         coupons = await uow.coupons.page(paging.after, paging.rows, code=code)
@@ -114,7 +124,9 @@ async def list_cases(
         cases = await uow.cases.page(
             paging.after, paging.rows, is_open=is_open, kind=kind, payment_id=payment_id, tenant_id=organization_id
         )
-        await uow.audit("cases.listed_by_staff", f"kind={kind}", actor=who.user_id, reason=reason, tenant_id=organization_id)
+        await uow.audit(
+            "cases.listed_by_staff", f"kind={kind}", actor=who.user_id, reason=reason, tenant_id=organization_id
+        )
     return paging.page(cases, CaseOut.of, lambda case: (case.id,))
 
 
@@ -138,7 +150,11 @@ async def close_case(case_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDe
 
 @router.get("/disputes/")
 async def list_disputes(
-    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, status: Annotated[DisputeStatus | None, Query()] = None
+    who: Finance,
+    reason: ReadReason,
+    tools: ToolsDep,
+    paging: PagingDep,
+    status: Annotated[DisputeStatus | None, Query()] = None,
 ) -> Page[DisputeOut]:
     async with tools.store.for_system("staff") as uow:
         disputes = await uow.disputes.page(paging.after, paging.rows, status=status)

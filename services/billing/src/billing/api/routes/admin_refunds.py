@@ -128,7 +128,11 @@ async def record(refund_id: UUID, sent: RecordRefundIn, who: Finance, tools: Too
 
 @router.get("/credit-notes/")
 async def list_credit_notes(
-    who: Finance, reason: ReadReason, tools: ToolsDep, paging: PagingDep, invoice_id: Annotated[UUID | None, Query()] = None
+    who: Finance,
+    reason: ReadReason,
+    tools: ToolsDep,
+    paging: PagingDep,
+    invoice_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[CreditNoteOut]:
     async with tools.store.for_system("staff") as uow:
         notes = await uow.credit_notes.page(paging.after, paging.rows, invoice_id=invoice_id)

@@ -67,9 +67,7 @@ async def get_receipt(payment_id: UUID, who: Person, tools: ToolsDep) -> Respons
 
 
 def _seen(tools: Tools, payment: Payment, checked: CheckTransferIn) -> SeenAtBank:
-    seen = SeenAtBank(
-        amount_in(payment.charged.currency, checked.amount), checked.bank_reference, checked.value_date
-    )
+    seen = SeenAtBank(amount_in(payment.charged.currency, checked.amount), checked.bank_reference, checked.value_date)
     if tools.settings.names_movements and not seen.is_named:
         raise MovementUnnamed
     return seen

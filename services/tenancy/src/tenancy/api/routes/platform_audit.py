@@ -23,7 +23,9 @@ CHAIN = "platform"
 
 
 @router.get("/")
-async def entries(who: Admin, reason: ReadReason, tools: ToolsDep, wanted: Wanted, paging: PagingDep) -> Page[AuditEntryOut]:
+async def entries(
+    who: Admin, reason: ReadReason, tools: ToolsDep, wanted: Wanted, paging: PagingDep
+) -> Page[AuditEntryOut]:
     """What was done, newest first; that it was read is the next entry."""
     found = await _read(tools, who, reason, wanted, position_in_time(paging), paging.rows, "platform_audit.read")
     return as_page(found, paging)
