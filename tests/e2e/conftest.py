@@ -37,7 +37,8 @@ def _environment(folder: Path) -> dict[str, str]:
 def one_process(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
     """Run `dev` as a child until the block ends; ``settings`` are variables of its parts.
 
-    Its endpoints also name each service's own address and the gateway's key, as somebody inside the network has them.
+    It names its endpoints when every part is ready; they also name each service's own address and the gateway's key,
+    as somebody inside the network has them.
     """
     log = folder / "dev.log"
     ports = {name: str(free_port()) for name in SERVICES}
@@ -57,7 +58,6 @@ def one_process(folder: Path, **settings: str) -> Iterator[dict[str, Any]]:
             assert child.poll() is None, f"dev ended:\n{log.read_text()[-4000:]}"
             assert time.monotonic() < deadline, f"dev not ready:\n{log.read_text()[-4000:]}"
             time.sleep(0.1)
-        wait_until_ready(endpoints)
         yield json.loads(endpoints.read_text()) | {
             "services": {name: f"http://127.0.0.1:{port}" for name, port in ports.items()},
             "gateway_key": json.loads((folder / "dev" / "secrets.json").read_text())["gateway_key"],
@@ -106,22 +106,6 @@ def one_process_per_part(folder: Path) -> Iterator[dict[str, Any]]:
     finally:
         ended = way("down")
         assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
-def wait_until_ready(endpoints: Path) -> None:
-    """Wait until the gateway answers."""
-    import httpx
-
-    url = json.loads(endpoints.read_text())["gateway"] + "/healthz"
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if httpx.get(url, trust_env=False, timeout=5).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, "the gateway does not answer"
-        time.sleep(0.1)
 
 
 WAYS = {"one_process": one_process, "one_process_per_part_rabbitmq": one_process_per_part}

@@ -106,9 +106,10 @@ async def stack(
         os.environ.update(filled | environment.of_announced(announced))
         await databases.prepare(server.url, kept)
         say("databases migrated, plans seeded")
-        found = endpoints.write(endpoints.of(ports, announced, await databases.staff()))
-        exits.callback(endpoints.forget)
+        staff = await databases.staff()
         async with _services(builders or {}) as stop:
+            found = endpoints.write(endpoints.of(ports, announced, staff))
+            exits.callback(endpoints.forget)
             say(f"every part is ready; the gateway is at {found['gateway']}")
             yield OneProcess(found, folder, stop)
 
