@@ -6,6 +6,8 @@ A webhook or the janitor says where to look; nothing that a webhook says besides
 import logging
 from uuid import UUID
 
+from common.crash_points import reach
+
 from billing.domain.dispute import DisputeStatus
 from billing.domain.invoice import Issuer
 from billing.domain.plan import Method
@@ -47,8 +49,11 @@ class TakingBack:
         state = await self._provider.observe_dispute(reference)
         if state is None:
             return "no such dispute"
+        reach("billing.dispute.read")
         async with self._store.for_tenant(tenant_id) as uow:
             changed = await apply_dispute(uow, payment_id, state, issuer=self._issuer)
+            reach("billing.dispute.applied")
+        reach("billing.dispute.committed")
         return f"dispute {state.status.value}" if changed else "dispute known"
 
     async def movements(self, tenant_id: UUID, payment_id: UUID, *, reversed_: bool) -> str:
@@ -65,9 +70,12 @@ class TakingBack:
             order = await uow.orders.find(payment.order_id)
             assert order is not None
         found = await self._provider.observe_movements(view_of(payment, order))
+        reach("billing.movements.read")
         async with self._store.for_tenant(tenant_id) as uow:
             disputed = any(one.status is not DisputeStatus.WON for one in await uow.disputes.of_payment(payment_id))
             booked = await apply_movements(uow, payment_id, found, reversed_=reversed_ or disputed, issuer=self._issuer)
+            reach("billing.movements.applied")
+        reach("billing.movements.committed")
         return f"{booked} booked"
 
     async def follow_due(self) -> int:
