@@ -34,6 +34,11 @@ BODIES: dict[str, JSON] = {
     "POST /api/admin/bank-statement-lines/{line_id}/release/": {"note": "checked"},
     "POST /api/admin/orders/{order_id}/transfers/": {"amount": "25000", "reason": "an attempt"},
     "PATCH /api/admin/organizations/{organization_id}/entitlements/": {"reason": "an attempt"},
+    "POST /api/admin/organizations/{organization_id}/plan/": {
+        "plan_id": 1,
+        "billing_cycle": "monthly",
+        "reason": "an attempt",
+    },
     "POST /api/admin/organizations/{organization_id}/reactivate/": {"reason": "an attempt"},
     "POST /api/admin/organizations/{organization_id}/suspend/": {"reason": "an attempt"},
     "POST /api/admin/organizations/{organization_id}/impersonations/": {"reason": "an attempt to help", "minutes": 5},

@@ -14,8 +14,9 @@ DomainError
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
 │            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed · SubscriptionInAnotherCurrency
-│            DisputeStateForbids · DisputeLeavesDebt
+│            DisputeStateForbids · DisputeLeavesDebt · PlanUnchanged
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds · SamePersonLifts
+│            SamePersonChanges
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
 ├── Unsupported: ReceiptTypeUnsupported
 ├── TooMany: CouponTriesUsedUp · PromptsUsedUp
@@ -339,6 +340,12 @@ class SubscriptionInAnotherCurrency(Conflict):
     )
 
 
+class PlanUnchanged(Conflict):
+    code = "plan_unchanged"
+    en = "The organization has this plan already, paid in this way. Nothing was ordered."
+    fr = "L'organisation a déjà ce forfait, payé ainsi. Rien n'a été commandé."
+
+
 class RenewalOfAnotherPlan(Conflict):
     code = "renewal_of_another_plan"
     en = "A renewal is of the plan that is running and paid ahead. Order a change for another plan."
@@ -453,6 +460,12 @@ class SamePersonLifts(Forbidden):
     code = "same_person_lifts"
     en = "Another person has to lift this: it is about your own purchase or organization."
     fr = "Une autre personne doit lever cette suspension : il s'agit de votre propre achat ou organisation."
+
+
+class SamePersonChanges(Forbidden):
+    code = "same_person_changes"
+    en = "Another person of finance has to change this plan: it is your own organization or purchase."
+    fr = "Une autre personne doit changer ce forfait : il s'agit de votre propre organisation ou achat."
 
 
 class SignatureInvalid(Forbidden):

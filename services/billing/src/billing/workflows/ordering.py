@@ -1,7 +1,10 @@
-"""Place an order for a person: find the same unpaid one, reserve an organization's id, cancel what it replaces."""
+"""Place an order for a person, or a customer's change of plan that staff asks for.
+
+The same unpaid one is found, an organization's id reserved, and what it replaces cancelled.
+"""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,12 +14,16 @@ from common.idempotency import once
 from common.ids import uuid7
 
 from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind, WantedOrder
+from billing.domain.plan import BillingCycle
 from billing.errors import (
     OrderNotCancellable,
     OrderOutdated,
     OrganizationNotActive,
     OrganizationNotFound,
     OrganizationOwnerRequired,
+    PlanUnchanged,
+    SamePersonChanges,
+    SubscriptionNotFound,
 )
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.cancel_order import cancel_order
@@ -31,6 +38,27 @@ NEVER = timedelta(days=36_500)
 """How long a transfer is waited for whose order was overtaken: finance decides what becomes of it."""
 
 Answer = Callable[[UnitOfWork, Order], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for an order: who sends it, and what its Idempotency-Key is remembered by."""
+
+    by: UUID
+    route: str
+    key: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWanted:
+    """Which plan staff wants an organization to have, and from when."""
+
+    plan_id: int
+    billing_cycle: BillingCycle
+    effective_now: bool
+    coupon_code: str | None
+    reason: str
 
 
 async def resolve_target(
@@ -67,20 +95,32 @@ async def resolve_target(
 
 async def order_for(
     store: BillingStore,
-    who: Principal,
+    buyer: UUID,
     wanted: WantedOrder,
     organization_id: UUID | None,
     selling: Selling,
     *,
     holds: timedelta,
-    key: str | None,
-    body: bytes,
+    asked: Asked,
     answer: Answer,
+    must: Callable[[UnitOfWork], Awaitable[None]] | None = None,
 ) -> tuple[int, dict[str, Any]]:
     """Place the order, or return the same unpaid one of the last hour or the one that was made ahead; an older other
-    one is cancelled, and so is the same one where its price does not hold any more.
+    one is cancelled, by staff only where it is for the same organization, and so is the same one where its price does
+    not hold any more.
 
     Two submissions of one person at a time wait for each other, so a double click makes one order.
+
+    Args:
+        store: The three doors.
+        buyer: Whose order it is.
+        wanted: What is wanted, its kind resolved.
+        organization_id: For which organization; ``None`` for a new one.
+        selling: How this deployment sells.
+        holds: After how long it is cancelled unless it is paid.
+        asked: Who asks: the buyer, or staff for him.
+        answer: Makes the answer, in the order's transaction.
+        must: Raises where nothing may be placed; not asked where the same order or request is found.
 
     Returns:
         Status and JSON answer; with an Idempotency-Key, those of its first use.
@@ -89,21 +129,25 @@ async def order_for(
         OrderOutdated: An order that needs no money was overtaken by one that was paid; nothing is placed.
     """
     fingerprint = wanted.fingerprint(organization_id)
-    async with store.for_user(who.user_id) as mine:
-        await mine.serialize(who.user_id)
-        unpaid = await _unpaid(store, mine, who, organization_id)
+    async with store.for_user(buyer) as mine:
+        await mine.serialize(buyer)
+        unpaid = await _unpaid(store, mine, buyer, organization_id)
+        if asked.by != buyer:
+            unpaid = [order for order in unpaid if order.tenant_id == organization_id]
         same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
-        async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
+        async with store.for_tenant(tenant_id, acting=asked.by) as uow:
             placed: list[Order] = []
 
             async def act() -> tuple[int, dict[str, Any]]:
                 if same is not None and not await _overtaken(uow, same, selling):
                     return 201, await answer(uow, same)
-                placed.append(await _place(uow, wanted, tenant_id, who.user_id, selling, holds))
+                if must is not None:
+                    await must(uow)
+                placed.append(await _place(uow, wanted, tenant_id, buyer, selling, holds))
                 return 201, await answer(uow, placed[0])
 
-            answered = await once(uow, who.user_id, "POST /api/tenants/orders/", key, body, act)
+            answered = await once(uow, asked.by, asked.route, asked.key, asked.body, act)
     if placed:
         await _cancel_replaced(store, unpaid)
     return answered
@@ -119,7 +163,7 @@ async def preview_for(
         DomainError: As placing it would.
     """
     async with store.for_user(who.user_id) as mine:
-        unpaid = await _unpaid(store, mine, who, organization_id)
+        unpaid = await _unpaid(store, mine, who.user_id, organization_id)
     same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
     tenant_id = same.tenant_id if same else organization_id or uuid7()
     async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
@@ -141,9 +185,73 @@ async def _overtaken(uow: UnitOfWork, same: Order, selling: Selling) -> bool:
     return True
 
 
-async def _unpaid(store: BillingStore, mine: UnitOfWork, who: Principal, organization_id: UUID | None) -> list[Order]:
+async def change_for_customer(
+    store: BillingStore,
+    tenant_id: UUID,
+    wanted: PlanWanted,
+    selling: Selling,
+    *,
+    holds: timedelta,
+    asked: Asked,
+    answer: Answer,
+) -> tuple[int, dict[str, Any]]:
+    """Order a change of plan for an organization, as its owner would, at the price that he would pay.
+
+    Nothing is given away by it: what credit, or a coupon that finance made, does not pay, the customer is told how to
+    pay, and his plan changes when he has. The act is in the organization's audit log with its reason.
+
+    Returns:
+        Status and JSON answer, as `order_for` says.
+
+    Raises:
+        SubscriptionNotFound: No such organization, or it has no subscription.
+        SamePersonChanges: It is this person's own organization or purchase.
+        PlanUnchanged: It has this plan, paid in this way.
+        DomainError: As placing it would.
+    """
+    async with store.for_tenant(tenant_id) as uow:
+        running, last = await uow.subscriptions.find(tenant_id), await uow.subscriptions.last_period()
+        former = await uow.orders.find(last[0]) if last else None
+        if running is None or former is None:
+            raise SubscriptionNotFound
+        owner = await uow.organizations.owner(tenant_id)
+    if asked.by in {owner, former.user_id}:
+        raise SamePersonChanges
+    order = WantedOrder(
+        plan_id=wanted.plan_id,
+        billing_cycle=wanted.billing_cycle,
+        customer=former.customer,
+        coupon_code=wanted.coupon_code,
+        kind=OrderKind.CHANGE,
+        effective_now=wanted.effective_now,
+        language=former.language,
+    )
+
+    async def changes(uow: UnitOfWork) -> None:
+        now = await uow.subscriptions.find(tenant_id)
+        if now is not None and (now.plan.id, now.cycle) == (order.plan_id, order.billing_cycle):
+            raise PlanUnchanged
+
+    async def audited(uow: UnitOfWork, ordered: Order) -> dict[str, Any]:
+        await uow.audit(
+            "plan.change_ordered_by_staff",
+            str(ordered.id),
+            actor=asked.by,
+            reason=wanted.reason,
+            before={"plan": running.plan.name, "cycle": running.cycle.value},
+            after={"plan": ordered.plan.name, "cycle": ordered.cycle.value},
+        )
+        return await answer(uow, ordered)
+
+    buyer = owner or former.user_id
+    return await order_for(
+        store, buyer, order, tenant_id, selling, holds=holds, asked=asked, must=changes, answer=audited
+    )
+
+
+async def _unpaid(store: BillingStore, mine: UnitOfWork, buyer: UUID, organization_id: UUID | None) -> list[Order]:
     """Return the orders that an equal one would be, or that another one takes the place of."""
-    unpaid = await mine.orders.unpaid_of(who.user_id, store.clock.now() - SAME_ORDER_WINDOW)
+    unpaid = await mine.orders.unpaid_of(buyer, store.clock.now() - SAME_ORDER_WINDOW)
     return unpaid + await _made_ahead(store, organization_id, known={order.id for order in unpaid})
 
 

@@ -312,6 +312,7 @@ BILLING = [
         ("POST", "/api/admin/refunds/{refund_id}/reject/"),
         ("POST", "/api/admin/refunds/{refund_id}/record/"),
         ("POST", "/api/admin/disputes/{dispute_id}/lift/"),
+        ("POST", "/api/admin/organizations/{organization_id}/plan/"),
         fresh=True,
     ),
     # Codes are guessed by a person, who may sign in as often as he likes; what an order would cost tells of them too.

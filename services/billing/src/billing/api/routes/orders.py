@@ -23,7 +23,7 @@ from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.cancel_order import cancel_order
-from billing.workflows.ordering import order_for, preview_for, resolve_target
+from billing.workflows.ordering import Asked, order_for, preview_for, resolve_target
 
 router = APIRouter(prefix="/api/tenants/orders", tags=["orders"])
 Person = Annotated[Principal, requires_person()]
@@ -32,7 +32,8 @@ ASK_GAP = timedelta(seconds=3)
 """A customer who waits may have the provider asked this long after the last question; his page polls every 5 s."""
 
 
-async def _answer(uow: UnitOfWork, order: Order) -> dict[str, Any]:
+async def answer_of(uow: UnitOfWork, order: Order) -> dict[str, Any]:
+    """Return what is answered where an order is placed."""
     organization = await uow.organizations.document(order.tenant_id)
     return OrderOut.of(order, organization, await _excess(uow, order)).model_dump(mode="json")
 
@@ -60,14 +61,13 @@ async def place(
     async with tools.trying_coupons.counted(who.user_id, wish.coupon_code):
         status, answer = await order_for(
             tools.store,
-            who,
+            who.user_id,
             wish,
             organization_id,
             selling_of(tools),
             holds=timedelta(days=tools.settings.order_days),
-            key=key,
-            body=body,
-            answer=_answer,
+            asked=Asked(by=who.user_id, route="POST /api/tenants/orders/", key=key, body=body),
+            answer=answer_of,
         )
     reach("billing.order.placed")
     return JSONResponse(answer, status_code=status)

@@ -1,20 +1,44 @@
 """What finance reads across organizations."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from common.web import Answer
+from common.web import Answer, Body
 from pydantic import Field
 
 from billing.api.schemas.orders import OrderOut
+from billing.api.schemas.refunds import Reason
 from billing.domain.coupon import Coupon
 from billing.domain.dispute import Dispute
 from billing.domain.money import Money
 from billing.domain.order import Order
+from billing.domain.plan import BillingCycle
 from billing.domain.reconciliation import Run
 from billing.domain.revenue import Revenue
 from billing.persistence.cases import Case
+from billing.workflows.ordering import PlanWanted
+
+
+class PlanWantedIn(Body):
+    """The plan that a customer asked finance for."""
+
+    plan_id: int = Field(ge=1, le=2**31 - 1, strict=True)
+    billing_cycle: BillingCycle
+    effective: Literal["now", "period_end"] | None = Field(None, description="As in an order of the customer's own")
+    coupon_code: str | None = Field(None, max_length=60)
+    reason: Reason
+
+    @property
+    def wanted(self) -> PlanWanted:
+        """Return the wish."""
+        return PlanWanted(
+            plan_id=self.plan_id,
+            billing_cycle=self.billing_cycle,
+            effective_now=self.effective == "now",
+            coupon_code=self.coupon_code or None,
+            reason=self.reason,
+        )
 
 
 class OfficeOrderOut(OrderOut):
