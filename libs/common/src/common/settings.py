@@ -136,6 +136,12 @@ class MailSettings(BaseSettings):
         validation_alias=AliasChoices("email_from", "EMAIL_FROM"),
         description="Sender of all mail",
     )
+    email_kept_days: int = Field(
+        90,
+        ge=1,
+        validation_alias=AliasChoices("email_kept_days", "EMAIL_KEPT_DAYS"),
+        description="Days for which the text of a sent mail is kept; to whom what was sent and when is kept longer",
+    )
 
 
 def load(settings: type[S]) -> S:

@@ -17,7 +17,7 @@ from common.testing import eventually
 from pydantic import SecretStr
 from simulators.mail import MailConfig
 from simulators.mail import start as start_mail
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 
 @pytest.fixture
@@ -50,6 +50,29 @@ async def test_a_queued_mail_arrives_once_with_both_bodies(store, sink) -> None:
     assert [(m["subject"], m["text"].strip(), m["html"].strip()) for m in found] == [
         ("Réservé", "Bonjour « été »", "<p>Bonjour</p>")
     ]
+
+
+async def test_the_text_of_what_was_sent_long_ago_is_forgotten_and_it_is_not_sent_again(store, sink) -> None:
+    tenant, address = await queue(store, "old")
+    others = [await queue(store, key) for key in ("new", "unsent")]
+    mailer = Mailer(store.database, settings(sink.smtp_port))
+    async with store.for_system("mailer") as uow:
+        long_ago = func.clock_timestamp() - timedelta(days=91)
+        for each, sent_at in ((tenant, long_ago), (others[0][0], long_ago + timedelta(days=2))):
+            await uow.session.execute(update(mails).where(mails.c.tenant_id == each).values(sent_at=sent_at))
+    assert await mailer.forget_texts() >= 1
+    async with store.for_system("mailer") as uow:
+        query = select(mails.c.body_text, mails.c.body_html, mails.c.recipient).where(mails.c.tenant_id == tenant)
+        assert (await uow.session.execute(query)).one() == ("", None, address)
+        kept = select(mails.c.body_text).where(mails.c.tenant_id.in_([each for each, _ in others]))
+        assert set((await uow.session.execute(kept)).scalars()) == {"Bonjour « été »"}
+    assert await mailer.forget_texts() == 0
+    while await mailer.send_one():
+        pass
+    async with store.for_tenant(tenant) as uow:
+        await uow.send_mail(MailMessage(address, "Réservé", "Bonjour", None, "old"))
+    async with store.for_system("mailer") as uow:
+        assert (await uow.session.execute(query)).one() == ("", None, address)
 
 
 async def test_a_mail_that_the_server_refuses_stays_queued_with_the_reason(store) -> None:

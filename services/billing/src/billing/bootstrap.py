@@ -75,6 +75,9 @@ ASK_EVERY = timedelta(milliseconds=500)
 NUMBERS_EVERY = timedelta(minutes=1)
 """Pause between two looks whether the database is older than what was issued; each start looks as well."""
 
+MAILS_EVERY = timedelta(hours=1)
+"""Pause between two looks for mails that were sent long ago."""
+
 CALENDAR_EVERY = timedelta(seconds=30)
 """Pause between two looks for subscriptions and orders whose day has come."""
 
@@ -245,6 +248,8 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     tools = tools_of(settings, Store(database, UnitOfWork, clock), http, clock)
     await tools.keeping.compare()
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
+    attaching = Attaching(tools.store, tools.draw_invoice, credit_note_pdf, tools.keeping)
+    mailer = Mailer(database, settings, attaching.document)
     members = [
         *event_parts(
             NAME,
@@ -254,7 +259,8 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
             audit=Sealer(tools.store, heads_folder=settings.audit_heads_folder),
             eraser=Eraser(tools.store, PLAN),
         ),
-        Mailer(database, settings, Attaching(tools.store, tools.draw_invoice, credit_note_pdf, tools.keeping).document),
+        mailer,
+        Every("billing.mails", MAILS_EVERY, mailer.forget_texts, database),
         *_timers(database, tools),
     ]
 

@@ -63,7 +63,7 @@ DELETIONS = timedelta(minutes=1)
 IMPERSONATIONS = timedelta(minutes=1)
 """Pause between two looks for impersonations whose time is over; their tokens end without it."""
 FORGETTING = timedelta(hours=1)
-"""Pause between two removals of proofs and counts that nobody can use any more."""
+"""Pause between two removals of proofs, counts and texts that nobody can use any more."""
 LOOKING = timedelta(seconds=15)
 """Pause between two looks at how many webhooks are due; one to a scrape."""
 PACKAGE_FOLDER = Path(__file__).parent
@@ -131,12 +131,13 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
     app = make_app(tools, InternalTokenVerifier(settings.gateway_public_keys, NAME))
     # Tenancy has the view of all services' rows, and reads its own where they are.
     audit = Sealer(tools.store, announce=False, heads_folder=settings.audit_heads_folder)
-    sender = sender_of(tools)
+    sender, mailer = sender_of(tools), Mailer(database, settings)
     members = [
         *event_parts(
             NAME, tools.store, bus, subscriptions(tools.letters), audit=audit, eraser=Eraser(tools.store, PLAN)
         ),
-        Mailer(database, settings),
+        mailer,
+        Every("tenancy.mails", FORGETTING, mailer.forget_texts, database),
         Every("tenancy.deletions", DELETIONS, DueDeletions(tools.store, tools.letters).turn, database),
         Every("tenancy.impersonations", IMPERSONATIONS, partial(end_overdue, tools.store), database),
         Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store, settings.retention), database),

@@ -31,6 +31,9 @@ SMTP_SECONDS = 30.0
 
 LONGEST_PAUSE = timedelta(hours=1)
 
+AT_ONCE = 1000
+"""Texts that one transaction forgets: a table that never was swept is, without holding anybody up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -87,6 +90,22 @@ class Mailer:
         await self._settle(row, error)
         reach("common.mail.marked")
         return True
+
+    async def forget_texts(self) -> int:
+        """Timer of each worker: empty mails that were sent long ago; return how many.
+
+        The row stays: it is the log, and by its key the same mail is not queued again.
+        """
+        forgotten = 0
+        while True:
+            async with self._database.session("mailer", self._scope) as session:
+                old = func.clock_timestamp() - timedelta(days=self._settings.email_kept_days)
+                long_sent = select(mails.c.id).where(mails.c.sent_at < old, mails.c.body_text != "").limit(AT_ONCE)
+                emptied = update(mails).where(mails.c.id.in_(long_sent)).values(body_text="", body_html=None)
+                count: int = (await session.execute(emptied)).rowcount  # type: ignore[attr-defined]
+            forgotten += count
+            if count < AT_ONCE:
+                return forgotten
 
     async def _refusal(self, row: Any) -> str | None:
         """Send one mail; return why the server has not taken it, ``None`` where it has."""

@@ -98,6 +98,7 @@ mails = Table(
     Column("last_error", Text),
     UniqueConstraint("tenant_id", "key", postgresql_nulls_not_distinct=True),
     Index("ix_mails_due", "next_attempt_at", postgresql_where=text("sent_at is null")),
+    Index("ix_mails_texts", "sent_at", postgresql_where=text("body_text <> ''")),
 )
 """Mails on their way; the row is the log afterwards."""
 

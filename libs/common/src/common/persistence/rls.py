@@ -194,7 +194,7 @@ def mechanism_tables(op: Any, service: str, *, system: tuple[str, ...] = ()) -> 
         "mails",
         service=service,
         app="select,insert",
-        system={"mailer": "select,update(next_attempt_at,sent_at,attempts,last_error)"}
+        system={"mailer": "select,update(next_attempt_at,sent_at,attempts,last_error,body_text,body_html)"}
         | dict.fromkeys(system, "select,insert"),
     )
     # The inbox's door audits what an operator drops, which may name no tenant.
@@ -237,6 +237,12 @@ begin
   raise exception 'audit_log rows never change' using errcode = 'integrity_constraint_violation';
 end $$
 """
+
+
+def mail_texts(op: Any, service: str) -> None:
+    """Let the mailer empty mails that were sent long ago, and find them."""
+    op.execute("create index if not exists ix_mails_texts on mails (sent_at) where body_text <> ''")
+    _grant(op, "mails", f"{service}_mailer", "update(body_text,body_html)")
 
 
 def audit_sealing(op: Any, service: str) -> None:
