@@ -72,11 +72,11 @@ class Lab:
         machines = (await self.sim.get("/_sim/vms")).json()["results"]
         return [one["name"] for vm in machines if vm["moid"] == moid for one in vm["snapshots"]]
 
-    async def no_snapshots(self, moid: str, seconds: float = 90) -> None:
+    async def no_snapshots(self, moid: str) -> None:
         async def gone() -> bool:
             return not await self.snapshots(moid)
 
-        await eventually(gone, seconds=seconds, what="the snapshot was removed")
+        await eventually(gone, what="the snapshot was removed")
 
     async def idle(self, seconds: float = 90) -> None:
         """Nothing of this organization is under way, snapshots' removals included."""
