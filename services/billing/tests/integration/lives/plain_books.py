@@ -181,7 +181,7 @@ class PlainBooks:
         self.owed -= attempt.to_purchase
         self.credit += attempt.worth - attempt.to_purchase
         missing = purchase.total - purchase.paid
-        if not purchase.settled and 0 < missing <= self.credit:
+        if not purchase.settled and 0 < missing <= self.credit and not self.outdated(purchase):
             self.spend(purchase, missing)
         if not purchase.settled and purchase.paid == purchase.total and not self.outdated(purchase):
             self.settle(purchase)
@@ -241,11 +241,12 @@ class PlainBooks:
         """Return how a refund falls into what paid the order and what is credit; ``None`` where it is too much.
 
         Of what paid the order, only what is left of it may go back; where the provider ``has_left`` us no choice, all.
-        Credit is what this payment brought too much, or what became credit of its purchase's unused time.
+        Credit is what this payment brought too much, or what became credit of its purchase's unused time; of that, refunds
+        of the purchase's other payments took what they did not bring too much themselves.
         """
         purchase = attempt.purchase
         by_others = sum(
-            other.gone_from_credit
+            max(other.gone_from_credit - (other.worth - other.to_purchase), 0)
             for other in self.attempts.values()
             if other.purchase is purchase and other is not attempt
         )
