@@ -17,7 +17,7 @@ import pytest
 from billing.testing import ORDERS, Billing, pay_by_transfer, place, subscribed
 from common.testing import FrozenClock
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 DAY = timedelta(days=1)
 START = datetime(2030, 1, 31, 9, tzinfo=UTC)
