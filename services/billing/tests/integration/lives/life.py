@@ -127,7 +127,10 @@ class Life(Providers):
             t=tenant,
         )
         said = {(row["account"], row["currency"]): row["amount"] for row in ledger if row["amount"]}
-        assert said == (expected := books.accounts()), (said.items() - expected.items(), expected.items() - said.items())
+        assert said == (expected := books.accounts()), (
+            said.items() - expected.items(),
+            expected.items() - said.items(),
+        )
         sums: dict[str, int] = {}
         for row in ledger:
             sums[row["currency"]] = sums.get(row["currency"], 0) + row["amount"]
