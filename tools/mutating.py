@@ -30,7 +30,7 @@ AT_ONCE = 2
 """Mutations tried at a time: one per core of the smallest machine that we run on."""
 PATIENCE_SECONDS = 240
 """For one mutation; its tests take seconds, and each has a time-out of its own."""
-CONDITION_SECONDS = 20
+CONDITION_SECONDS = 15
 """How long a test waits for what the mutation keeps from happening: without it that takes a second or two."""
 KILLERS = "killers.json"
 PARTS = ("libs", "services", "tests/architecture")
