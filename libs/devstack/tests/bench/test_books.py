@@ -1,5 +1,5 @@
 import pytest
-from devstack.bench.books import most_frequent, of_numbers, of_order
+from devstack.bench.books import of_all, of_numbers, of_order
 
 pytestmark = pytest.mark.unit
 
@@ -40,5 +40,7 @@ def test_gaps_doubles_and_a_counter_ahead_are_flaws():
     assert of_numbers([1, 2], 3) == ["a missing invoice number", "a counter that is not at its last number"]
 
 
-def test_the_note_names_the_commonest_reasons():
-    assert most_frequent(["a", "b", "b"]) == "2 × b, 1 × a"
+def test_there_are_as_many_of_all_as_were_bought():
+    assert of_all("invoice", 3, 3) == []
+    assert of_all("invoice", 1, 3) == ["too few: invoice"] * 2
+    assert of_all("organization", 4, 3) == ["too many: organization"]

@@ -4,7 +4,7 @@ Read as superuser, whom no policy holds back, so that a row in a wrong organizat
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -47,17 +47,20 @@ select i.issuer_code, i.year, array_agg(i.sequence order by i.sequence) as seque
   (select last_sequence from invoice_counters c where c.issuer = i.issuer_code and c.year = i.year) as last
 from invoices i group by 1, 2
 """
+ALL_ORGANIZATIONS = "select count(*)::int as count from organizations"
+ALL_INVOICES = "select count(*)::int as count from invoices"
 NONE = frozenset({"cases", "unpaid"})
 """Of these there has to be none; of everything else that is counted, exactly one."""
 
 
-async def flaws(billing: Connection, tenancy: Connection, orders: Sequence[str]) -> list[str]:
+async def flaws(billing: Connection, tenancy: Connection, orders: Sequence[str], number: int) -> list[str]:
     """Return what is wrong: a sentence for each order that has too much or too little, and for each flaw of the books.
 
     Args:
         billing: The superuser in billing's database.
         tenancy: The superuser in tenancy's database.
         orders: Ids of orders, each of which was paid once; nobody else ever bought anything.
+        number: How many purchases there were, whether or not their order is known.
     """
     made = {row["order_id"]: dict(row) for row in await tenancy.fetch(ORGANIZATIONS, orders)}
     kept = {row["order_id"]: dict(row) for row in await billing.fetch(ORDERS, orders)}
@@ -66,6 +69,11 @@ async def flaws(billing: Connection, tenancy: Connection, orders: Sequence[str])
     found += ["an entry that is not zero" for _ in await billing.fetch(UNBALANCED)]
     for row in await billing.fetch(NUMBERS):
         found += of_numbers(row["sequences"], row["last"])
+    for kind, connection, query in (
+        ("organization", tenancy, ALL_ORGANIZATIONS),
+        ("invoice", billing, ALL_INVOICES),
+    ):
+        found += of_all(kind, (await connection.fetch(query))[0]["count"], number)
     return found
 
 
@@ -88,6 +96,6 @@ def of_numbers(sequences: Sequence[int], last: int | None) -> list[str]:
     )
 
 
-def most_frequent(reasons: Iterable[str]) -> str:
-    """Return the commonest reasons with their counts, for a note."""
-    return ", ".join(f"{count} × {reason}" for reason, count in Counter(reasons).most_common(3))
+def of_all(kind: str, count: int, number: int) -> list[str]:
+    """Return a sentence for each thing of a kind that there is more or less than there were purchases."""
+    return [f"{'too many' if count > number else 'too few'}: {kind}"] * abs(count - number)

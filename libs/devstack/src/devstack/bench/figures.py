@@ -71,7 +71,7 @@ MEASUREMENTS = (
     Measurement("billing", 900, (PROVISION_P99, PURCHASES_WRONG)),
     Measurement("billing_speed", 300, (WEBHOOKS, INVOICE_PDFS)),
     Measurement("billing_rows", 900, (ORDERS_LIST, JANITOR_DAY)),
-    Measurement("purchases", 1800, (PURCHASES_1000,), asked_for_only=True),
+    Measurement("purchases", 3600, (PURCHASES_1000,), asked_for_only=True),
     Measurement("gateway", 900, (GATEWAY_VS_NGINX, GATEWAY_P99, GATEWAY_ADDED)),
     Measurement("gateway_static", 300, (GATEWAY_VS_NGINX_STATIC,)),
     Measurement("token_check", 60, (TOKEN_CHECK,)),
