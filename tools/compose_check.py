@@ -150,3 +150,6 @@ def _unexplained_variables(text: str) -> Iterator[str]:
     for variable in sorted(set(re.findall(r"\$\{([A-Z0-9_]+)", text))):
         if not re.search(rf"(?m)^#? ?{variable}=", example):
             yield f"{variable} is not explained in .env.example: add it there"
+    for variable in re.findall(r"(?m)^([A-Z0-9_]+)=", example):
+        if f"${{{variable}" not in text:
+            yield f"{variable} of .env.example reaches no part: name it there, or remove it"
