@@ -37,7 +37,7 @@ class AtTenancy:
 
     async def organization(self, state: str, role: str, features: frozenset[str]) -> tuple[UUID, UUID]:
         owner, tenant = await self._tenancy.owned()
-        await self._tenancy.lower_quota(tenant, "max_users", 1000)
+        await self._tenancy.set_quota(tenant, "max_users", 1000)
         await self._tenancy.set_features(tenant, **{name: name in features for name in FEATURES})
         person = owner if role == "owner" else await self._tenancy.person()
         async with self._tenancy.store.for_tenant(tenant) as uow:

@@ -9,10 +9,13 @@ import json
 import re
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from common.ids import uuid7
+from common.testing import answered
 from devstack.customer import JSON
 from devstack.demo.esxi import EsxiControl
 from devstack.demo.patience import ended
@@ -186,11 +189,13 @@ async def test_concurrent_creations_end_with_exactly_the_plans_number(second: Ho
     async with second.browser() as customer:
         held = {server["id"] for server in (await customer.get(SERVERS))["results"]}
 
+        keys = [str(uuid7()) for _ in range(60)]
+
         async def create(number: int) -> Any:
             body = {"hostname": f"esxi-{number}.invalid", "username": "root", "password": "secret"}
-            return await customer.http.post(SERVERS, json=body)
+            return await customer.http.post(SERVERS, json=body, headers={"idempotency-key": keys[number]}, timeout=60)
 
-        answers = await asyncio.gather(*(create(number) for number in range(12)))
+        answers = await asyncio.gather(*(answered(partial(create, number)) for number in range(len(keys))))
         now = {server["id"] for server in (await customer.get(SERVERS))["results"]}
         assert len(now) == BRONZE_SERVERS
         made = {answer.json()["id"] for answer in answers if answer.status_code == 201}

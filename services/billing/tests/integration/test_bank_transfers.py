@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,6 +10,7 @@ import pytest
 from billing.settings import Settings
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, verify
 from common.ids import uuid7
+from common.testing import answered
 
 pytestmark = pytest.mark.integration
 
@@ -63,14 +65,7 @@ async def test_a_transfer_approved_by_staff_pays_the_order(billing: Billing) -> 
 async def test_a_transfer_is_approved_once_however_many_try_at_a_time(billing: Billing) -> None:
     _buyer, order, payment = await submitted(billing)
     staff = [billing.client(staff=["admin"]) for _ in range(50)]
-
-    async def checked(person: Any) -> Any:
-        answer = await check(person, payment)
-        while answer.status_code == 503:  # waited too long for the others
-            answer = await check(person, payment)
-        return answer
-
-    answers = await asyncio.gather(*map(checked, staff))
+    answers = await asyncio.gather(*(answered(partial(check, person, payment)) for person in staff))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 49
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"payment_not_submitted"}
     assert len(await billing.rows("select 1 from invoices where order_id = $1", id=UUID(order["id"]))) == 1

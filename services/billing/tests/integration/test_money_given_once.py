@@ -1,7 +1,6 @@
 """Unused time that a change of plan has credited is not refunded as well, and what is refunded is credited no more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -10,6 +9,7 @@ from uuid import UUID
 import pytest
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, order_body, pay_by_transfer, place, subscribed
 from common.ids import uuid7
+from common.testing import answered
 
 from services.billing.tests.integration.refund_steps import (
     REFUNDS,
@@ -219,14 +219,6 @@ async def test_of_a_chain_of_changes_each_franc_goes_back_once(billing: Billing)
     assert paid - 20 <= gone[0]["sum"] <= paid
 
 
-async def told(asked: Callable[[], Awaitable[Any]]) -> Any:
-    """Return what a patient client is answered at last: 503 says that nothing was changed, and to ask again."""
-    answer = await asked()
-    while answer.status_code == 503:  # waited too long for the others
-        answer = await asked()
-    return answer
-
-
 @pytest.mark.invariant("S73")
 async def test_refunds_and_an_upgrade_at_once_never_give_more_than_was_paid(billing: Billing) -> None:
     won = set()
@@ -239,7 +231,7 @@ async def test_refunds_and_an_upgrade_at_once_never_give_more_than_was_paid(bill
         upgrade = partial(staff[0].post, path, json={"approve": True})
         asks = [partial(ask, billing, mine.first, staff[at % 6], amount="7000") for at in range(49)]
         half = len(asks) // 2
-        answers = await asyncio.gather(*map(told, [*asks[:half], upgrade, *asks[half:]]))
+        answers = await asyncio.gather(*map(answered, [*asks[:half], upgrade, *asks[half:]]))
         assert {answer.status_code for answer in answers} <= {200, 201, 409}
         asked = 7_000 * sum(answer.status_code == 201 for answer in answers)
         upgraded = await mine.plan() == "gold"
@@ -269,7 +261,7 @@ async def test_changes_that_cost_nothing_by_two_owners_at_once_credit_the_time_o
     mine = await Owner(billing).buys(plan_id=3)
     owners = [billing.client(user_id=uuid7(), tenant_id=mine.tenant_id, roles=["owner"]) for _ in range(50)]
     answers = await asyncio.gather(
-        *(told(partial(owner.post, ORDERS, json=order_body(plan_id=1, effective="now"))) for owner in owners)
+        *(answered(partial(owner.post, ORDERS, json=order_body(plan_id=1, effective="now"))) for owner in owners)
     )
     codes = [answer.status_code for answer in answers]
     assert set(codes) <= {201, 409}

@@ -92,7 +92,7 @@ class Tenancy:
                 totp_secret=totp_secret,
             )
 
-    async def lower_quota(self, tenant_id: UUID, quota: str, limit: int) -> None:
+    async def set_quota(self, tenant_id: UUID, quota: str, limit: int) -> None:
         async with self.store.for_tenant(tenant_id) as uow:
             await uow.session.execute(update(entitlements).values(quotas=QUOTAS | {quota: limit}))
 

@@ -2,17 +2,22 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from common.ids import uuid7
-from common.testing import eventually
+from common.testing import ServiceDatabase, answered, eventually, service_client, test_verifier
 from sqlalchemy import text
+from tenancy.api.app import make_app
 from tenancy.domain.people import User
 from tenancy.persistence import tables
-from tenancy.testing import QUOTAS, Tenancy, envelope
+from tenancy.settings import NAME
+from tenancy.testing import QUOTAS, Tenancy, envelope, tenancy_of
 
 pytestmark = pytest.mark.integration
 BASE = "/api/tenants/organizations/"
@@ -268,27 +273,46 @@ async def test_invitations_count_against_the_plans_users(tenancy: Tenancy) -> No
     )
 
 
-@pytest.mark.invariant("S39")
-async def test_parallel_acceptances_never_exceed_the_plans_users(tenancy: Tenancy) -> None:
-    owner, tenant = await owner_with_organization(tenancy)
-    guests = [await tenancy.person() for _ in range(2)]
-    tokens = []
-    for guest in guests:
-        await invite(tenancy, owner, tenant, guest.email)
-        tokens.append(await link(tenancy, guest.email))
-    await tenancy.lower_quota(tenant, "max_users", 2)
+@pytest.fixture
+async def crowded(database: ServiceDatabase) -> AsyncIterator[Tenancy]:
+    """The service with more connections than usual: three dozen requests are in the database at once, others in line."""
+    settings = database.settings.model_copy(update={"database_pool_size": 24})
+    async with tenancy_of(replace(database, settings=settings)) as made:
+        yield made
 
-    async def both_wait() -> bool:
+
+@pytest.mark.timeout(300)
+@pytest.mark.invariant("S39")
+async def test_parallel_acceptances_never_exceed_the_plans_users(crowded: Tenancy) -> None:
+    tenancy, seats = crowded, 10
+    app = make_app(tenancy.tools, test_verifier(NAME))  # one for all: to make fifty takes longer than to join
+    owner, tenant = await owner_with_organization(tenancy)
+    await tenancy.set_quota(tenant, "max_users", 51)
+    guests = [await tenancy.person() for _ in range(50)]
+    me = service_client(app, NAME, user_id=owner.id, tenant_id=tenant)
+    for guest in guests:
+        assert (await me.post(f"{BASE}{tenant}/invite_member/", json={"email": guest.email})).status_code == 201
+    paths = [f"/api/auth/invitations/{await link(tenancy, guest.email)}/accept/" for guest in guests]
+    await tenancy.set_quota(tenant, "max_users", 1 + seats)
+    joining = [
+        partial(service_client(app, NAME, user_id=guest.id).post, path)
+        for guest, path in zip(guests, paths, strict=True)
+    ]
+
+    async def many_wait() -> bool:
         async with tenancy.store.for_tenant(tenant) as uow:
-            return await uow.session.scalar(text(WAITING)) == 2
+            waiting: int = await uow.session.scalar(text(WAITING))
+            return waiting >= 2 * seats
 
     async with tenancy.store.for_tenant(tenant) as uow:
-        # Nobody joins before each has counted, or waits for the other before counting.
+        # Nobody joins before twice as many as there are seats have counted, or wait for another before counting.
         await uow.session.execute(text(f"lock table {tables.memberships.fullname} in share mode"))
-        accepting = [asyncio.create_task(accept(tenancy, *pair)) for pair in zip(guests, tokens, strict=True)]
-        await eventually(both_wait, seconds=30, what="both acceptances wait")
-    assert sorted(answer.status_code for answer in await asyncio.gather(*accepting)) == [200, 403]
-    assert len(await tenancy.rows(tenant, tables.memberships)) == 2
+        accepting = [asyncio.create_task(answered(join)) for join in joining]
+        await eventually(many_wait, seconds=30, what="acceptances wait")
+    answers = await asyncio.gather(*accepting)
+    assert sorted(answer.status_code for answer in answers) == [200] * seats + [403] * (50 - seats)
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 403} == {"quota_reached"}
+    assert len(await tenancy.rows(tenant, tables.memberships)) == 1 + seats
 
 
 @pytest.mark.invariant("S42")
