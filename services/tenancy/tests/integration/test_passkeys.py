@@ -3,13 +3,19 @@
 from datetime import timedelta
 from typing import Any
 
+import pyotp
 import pytest
 from common.ids import uuid7
+from sqlalchemy import func, select
+from tenancy.bootstrap import create_staff
 from tenancy.domain.people import User
+from tenancy.domain.totp import new_secret
+from tenancy.persistence.tables import one_time_links
 from tenancy.testing import PASSWORD, Tenancy
+from tenancy.usecases.dismiss_staff import dismiss_staff
 
 from .authenticator import PRESENT, VERIFIED, Authenticator, encoded
-from .identity import SignedIn, claims, post, session, subjects
+from .identity import SignedIn, alive, claims, login, post, session, subjects
 
 pytestmark = pytest.mark.integration
 
@@ -38,6 +44,45 @@ async def enter(tenancy: Tenancy, device: Authenticator) -> Any:
     begun = (await post(tenancy, "passkeys/login/options", {})).json()
     body = {"challenge_id": begun["challenge_id"], "credential": device.get(begun["options"])}
     return await post(tenancy, "passkeys/login", body)
+
+
+@pytest.mark.invariant("S58")
+@pytest.mark.parametrize("dismissed", [False, True])
+async def test_staff_that_is_given_new_credentials_has_no_others(tenancy: Tenancy, dismissed: bool) -> None:
+    secret = new_secret()
+    person, (other, _theirs, others_device) = await tenancy.staff(secret), await with_passkey(tenancy)
+    tenancy.clock.advance(timedelta(seconds=30))
+    one = await session(tenancy, person, totp_code=pyotp.TOTP(secret).at(tenancy.clock.now()))
+    device = Authenticator()
+    assert (await add(one, device)).status_code == 201
+    begun, late = await options(one), Authenticator()
+    tenancy.clock.advance(timedelta(seconds=30))
+    again = pyotp.TOTP(secret).at(tenancy.clock.now())
+    codes = (await one.client.post("/api/auth/totp/recovery-codes/", json={"totp_code": again})).json()[
+        "recovery_codes"
+    ]
+    await post(tenancy, "password-reset", {"email": person.email})
+    if dismissed:
+        async with tenancy.store.for_system("auth") as uow:
+            await dismiss_staff(uow, person.email)
+    renewed = await create_staff(tenancy.tools.settings, email=person.email, role="support")
+    assert (await enter(tenancy, device)).status_code == 401
+    assert (await enter(tenancy, others_device)).status_code == 200, other.email
+    assert not await alive(tenancy, one)
+    body = {"challenge_id": begun["challenge_id"], "name": "late", "credential": late.create(begun["options"])}
+    assert (await one.client.post("/api/auth/passkeys/", json=body)).status_code >= 400
+    for proof in ({"recovery_code": codes[0]}, {"totp_code": pyotp.TOTP(secret).at(tenancy.clock.now())}):
+        assert (await login(tenancy, person.email, renewed.password, **proof)).status_code == 401
+    assert (await login(tenancy, person.email)).status_code == 401, "the old password"
+    right = pyotp.TOTP(renewed.totp_secret).at(tenancy.clock.now())
+    assert (await login(tenancy, person.email, renewed.password, totp_code=right)).status_code == 200
+    async with tenancy.store.for_system("auth") as uow:
+        user = await uow.users.by_email(person.email)
+        left = await uow.session.scalar(
+            select(func.count()).where(one_time_links.c.user_id == person.id, one_time_links.c.used_at.is_(None))
+        )
+    assert user is not None
+    assert (user.id, user.staff_roles, user.staff_dismissed_at, left) == (person.id, {"support"}, None, 0)
 
 
 @pytest.mark.parametrize("ed25519", [False, True])

@@ -30,6 +30,7 @@ class User:
     disabled_at: datetime | None = None
     staff_roles: frozenset[StaffRole] = frozenset()
     last_tenant_id: UUID | None = None
+    staff_dismissed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

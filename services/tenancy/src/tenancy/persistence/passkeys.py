@@ -71,6 +71,11 @@ class Passkeys:
         row = (await self._session.execute(renamed)).mappings().one_or_none()
         return None if row is None else Passkey(**row)
 
+    async def remove_all(self, user_id: UUID) -> None:
+        """Remove a person's passkeys, and what would have become one."""
+        for table in (passkeys, passkey_challenges):
+            await self._session.execute(delete(table).where(table.c.user_id == user_id))
+
     async def remove(self, user_id: UUID, passkey_id: UUID) -> Passkey | None:
         mine = (passkeys.c.id == passkey_id) & (passkeys.c.user_id == user_id)
         row = (await self._session.execute(delete(passkeys).where(mine).returning(passkeys))).mappings().one_or_none()

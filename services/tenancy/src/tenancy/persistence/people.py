@@ -30,6 +30,7 @@ def _user(row: RowMapping) -> User:
         disabled_at=row["disabled_at"],
         staff_roles=frozenset(StaffRole(role) for role in row["staff_roles"]),
         last_tenant_id=row["last_tenant_id"],
+        staff_dismissed_at=row["staff_dismissed_at"],
     )
 
 

@@ -1,9 +1,11 @@
 """Give a person of the platform an account with a second factor."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from common.ids import uuid7
 
+from tenancy.domain.links import Purpose
 from tenancy.domain.people import Credentials, Language, User, normalized_email
 from tenancy.domain.roles import StaffRole
 from tenancy.errors import EmailTaken, InvalidEmail
@@ -21,20 +23,21 @@ async def create_staff(
     password_hash: str,
     totp_secret: str,
 ) -> User:
-    """Create a staff account, or give an existing one new roles, password and second factor; its sessions end.
+    """Create a staff account, or give one that is or was of the staff new roles, password and second factor.
 
-    Needs `for_system("auth")`; leaves an audit row.
+    Nothing that opened the account before opens it after: passkeys, recovery codes and mailed links are void, and its
+    sessions end. Needs `for_system("auth")`; leaves an audit row.
 
     Raises:
         InvalidEmail: it is no address.
-        EmailTaken: a customer has it.
+        EmailTaken: a customer has it, who was never of the staff.
     """
     address = normalized_email(email)
     if address is None:
         raise InvalidEmail
     granted = frozenset(roles)
     known = await uow.users.by_email(address)
-    if known is not None and not known.staff_roles:
+    if known is not None and not known.staff_roles and known.staff_dismissed_at is None:
         raise EmailTaken
     now = uow.clock.now()
     user = known or User(
@@ -42,11 +45,34 @@ async def create_staff(
     )
     sealed = sealer.seal(totp_secret, user.id)
     if known is None:
-        await uow.users.add(user)
+        if not await uow.users.add(user):  # somebody has registered with it meanwhile
+            raise EmailTaken
         await uow.users.add_credentials(Credentials(user.id, password_hash, sealed))
     else:
-        await uow.users.set(user.id, staff_roles=sorted(granted))
-        await uow.users.set_credentials(user.id, password_hash=password_hash, totp_sealed=sealed, totp_last_step=None)
+        await uow.users.set(user.id, staff_roles=sorted(granted), staff_dismissed_at=None)
+        await uow.users.set_credentials(
+            user.id,
+            password_hash=password_hash,
+            password_set_at=now,
+            totp_sealed=sealed,
+            totp_last_step=None,
+            totp_pending=None,
+        )
+        await uow.passkeys.remove_all(user.id)
+        await uow.recovery_codes.replace(user.id, ())
+        await uow.links.void(user.id, now, *Purpose)
         await end_sessions(uow, user.id, "staff_renewed")
-    await uow.audit("staff.created", str(user.id), actor="operator", details={"roles": sorted(granted)})
+    await uow.audit(
+        _act(known), str(user.id), actor="operator", details={"roles": sorted(granted)}, before=_roles_of(known)
+    )
     return user
+
+
+def _act(known: User | None) -> str:
+    if known is None:
+        return "staff.created"
+    return "staff.renewed" if known.staff_roles else "staff.rehired"
+
+
+def _roles_of(known: User | None) -> dict[str, Any] | None:
+    return {"roles": sorted(known.staff_roles)} if known is not None else None

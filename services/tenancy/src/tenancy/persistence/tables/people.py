@@ -31,6 +31,7 @@ users = Table(
     at("disabled_at", nullable=True),
     Column("staff_roles", ARRAY(String(20)), nullable=False, server_default="{}"),
     Column("last_tenant_id", Uuid),
+    at("staff_dismissed_at", nullable=True),
 )
 """Accounts. `last_tenant_id` is only a preference: membership is checked whenever it is used."""
 
