@@ -110,6 +110,10 @@ async def test_who_may_not_and_what_cannot_be_changes_nothing(billing: Billing) 
     assert (await change(billing, mine, reason="")).status_code == 422
     assert (await change(billing, mine, plan_id=999)).json()["code"] == "plan_not_found"
     assert await orders_of(billing, mine) == 1
+    reads = "select * from audit_log where tenant_id = $1 and action = 'subscription.read_by_staff'"
+    rows = await billing.rows(reads, t=mine)
+    assert [(row["actor"], row["reason"]) for row in rows][:1] == [(str(me), SILVER["reason"])]
+    assert len(rows) == 2, "what a refused act has read is in the log too"
 
 
 @pytest.mark.invariant("S38")
@@ -120,3 +124,13 @@ async def test_a_plan_that_is_too_small_is_refused_to_finance_too(billing: Billi
     refused = await change(billing, tenant_id, plan_id=1, effective="now")
     assert (refused.status_code, refused.json()["code"]) == (409, "downgrade_over_usage")
     assert (await subscription(billing, tenant_id))["plan"] == "gold"
+
+
+async def test_a_smaller_plan_that_waits_can_be_taken_back(billing: Billing) -> None:
+    owner, tenant_id = await subscribed(billing, plan_id=2)
+    smaller = (await change(billing, tenant_id, plan_id=1, effective="period_end")).json()
+    if smaller["status"] != "completed":
+        await pay_by_transfer(billing, owner, smaller)
+    assert (await subscription(billing, tenant_id))["plan"] == "silver"
+    back = await change(billing, tenant_id, plan_id=2)
+    assert back.status_code == 201, back.text

@@ -198,7 +198,8 @@ async def change_for_customer(
     """Order a change of plan for an organization, as its owner would, at the price that he would pay.
 
     Nothing is given away by it: what credit, or a coupon that finance made, does not pay, the customer is told how to
-    pay, and his plan changes when he has. The act is in the organization's audit log with its reason.
+    pay, and his plan changes when he has. The act, or what was read for one that is refused, is in the organization's
+    audit log with its reason.
 
     Returns:
         Status and JSON answer, as `order_for` says.
@@ -206,7 +207,7 @@ async def change_for_customer(
     Raises:
         SubscriptionNotFound: No such organization, or it has no subscription.
         SamePersonChanges: It is this person's own organization or purchase.
-        PlanUnchanged: It has this plan, paid in this way.
+        PlanUnchanged: It has this plan, paid in this way, and no other one waits to take its place.
         DomainError: As placing it would.
     """
     async with store.for_tenant(tenant_id) as uow:
@@ -215,6 +216,7 @@ async def change_for_customer(
         if running is None or former is None:
             raise SubscriptionNotFound
         owner = await uow.organizations.owner(tenant_id)
+        await uow.audit("subscription.read_by_staff", str(tenant_id), actor=asked.by, reason=wanted.reason)
     if asked.by in {owner, former.user_id}:
         raise SamePersonChanges
     order = WantedOrder(
@@ -229,7 +231,8 @@ async def change_for_customer(
 
     async def changes(uow: UnitOfWork) -> None:
         now = await uow.subscriptions.find(tenant_id)
-        if now is not None and (now.plan.id, now.cycle) == (order.plan_id, order.billing_cycle):
+        same = now is not None and (now.plan.id, now.cycle) == (order.plan_id, order.billing_cycle)
+        if same and await uow.subscriptions.paid_ahead_is_of(order.plan_id):
             raise PlanUnchanged
 
     async def audited(uow: UnitOfWork, ordered: Order) -> dict[str, Any]:
