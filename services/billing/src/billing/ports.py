@@ -320,14 +320,14 @@ class DocumentStore(Protocol):
     async def get(self, name: str) -> bytes:
         """Return a kept file; raises FileNotFoundError."""
 
-    async def has(self, name: str) -> bool:
-        """Say whether a file is kept."""
-
     async def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
 
     async def highest_numbers(self) -> list[tuple[str, int, int]]:
         """Return series, year and the highest number of theirs that is marked as given."""
+
+    async def forget_below(self, series: str, year: int, number: int) -> None:
+        """Remove the marks of lower numbers: the highest says all that they do."""
 
 
 DrawCreditNote = Callable[[CreditNote, Invoice], bytes]

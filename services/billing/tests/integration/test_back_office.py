@@ -128,7 +128,7 @@ async def test_finance_reads_an_invoice_as_its_customer_does_and_he_can_see_that
     own = await billing.client(tenant_id=tenant_id).get(f"/api/tenants/invoices/{path}")
     assert (shown.status_code, shown.content) == (200, own.content)
     read = await billing.rows(
-        "select tenant_id from audit_log where action = 'invoice.read_by_staff' and target = $1", n=rows[0]["number"]
+        "select tenant_id from audit_log where action = 'invoice.read_by_staff' and target = $1", n=str(rows[0]["id"])
     )
     assert [row["tenant_id"] for row in read] == [tenant_id]
     missing = await finance.get(f"/api/admin/invoices/{uuid7()}/download/")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import string
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -112,9 +113,33 @@ async def test_two_that_keep_one_document_at_once_keep_it_whole(billing: Billing
     async with billing.store.for_tenant(invoice["tenant_id"]) as uow:
         document = await uow.invoices.find(invoice["id"])
     assert document is not None
-    paper = billing.tools.draw_invoice(document)
+    draw = partial(asyncio.to_thread, billing.tools.draw_invoice, document)
     keeping = Keeping(billing.store, billing.tools.documents)
-    await asyncio.gather(*(keeping.keep(document, paper) for _ in range(20)))
+    papers = set(await asyncio.gather(*(keeping.pdf(document, draw) for _ in range(20))))
+    (paper,) = papers
     folder = billing.settings.receipts_folder
     assert [path.read_bytes() for path in folder.rglob("*.pdf")] == [paper]
     assert list(folder.rglob("*.partial")) == []
+
+
+async def test_what_left_leaves_again_as_it_was(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoice = await sold(billing)
+    paper = await sent(billing, invoice)
+    name = f"{invoice['tenant_id']}/issued/{invoice['number']}.pdf"
+    await billing.tools.documents.put(name, paper + b"% drawn by an older release")
+    member = billing.client(tenant_id=invoice["tenant_id"], roles=["viewer"])
+    answer = await member.get(f"/api/tenants/invoices/{invoice['id']}/download/")
+    assert answer.content == paper + b"% drawn by an older release"
+    assert await sent(billing, invoice) == answer.content
+
+
+async def test_marks_below_the_highest_are_forgotten_and_it_is_not(billing: Billing) -> None:
+    invoices = [await sold(billing) for _ in range(3)]
+    for one in invoices:
+        await sent(billing, one)
+    assert [await billing.tools.keeping.compare() for _ in range(2)] == [0, 0]
+    marks = [path.name for path in billing.settings.receipts_folder.glob("numbers/*/*/*")]
+    assert marks == ["000000003"]
+    await restore(billing, 1, forgotten=invoices[1:])
+    assert await billing.tools.keeping.compare() == 1
+    assert (await sold(billing))["sequence"] == 4

@@ -54,10 +54,6 @@ class DocumentFolder:
         """Read a file back."""
         return await asyncio.to_thread(self._path(name).read_bytes)
 
-    async def has(self, name: str) -> bool:
-        """Say whether a file is there."""
-        return await asyncio.to_thread(self._path(name).is_file)
-
     async def remove(self, name: str) -> None:
         """Remove a file; one that is not there is no error."""
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
@@ -69,9 +65,20 @@ class DocumentFolder:
     def _highest(self) -> list[tuple[str, int, int]]:
         found: dict[tuple[str, int], int] = {}
         for year in self._folder.glob("numbers/*/*"):
-            for mark in os.scandir(year):
-                name = f"numbers/{year.parent.name}/{year.name}/{mark.name}"
-                if _NAME.fullmatch(name):
-                    key = (year.parent.name, int(year.name))
-                    found[key] = max(found.get(key, 0), int(mark.name))
+            for mark in self._marks(year):
+                key = (year.parent.name, int(year.name))
+                found[key] = max(found.get(key, 0), int(mark.name))
         return [(series, year, highest) for (series, year), highest in sorted(found.items())]
+
+    def _marks(self, year: Path) -> list[Path]:
+        """Return the marks of a series' year, without files that are just being written."""
+        return [mark for mark in year.iterdir() if _NAME.fullmatch(mark.relative_to(self._folder).as_posix())]
+
+    async def forget_below(self, series: str, year: int, number: int) -> None:
+        """Remove the marks of lower numbers; one that another process has removed is no error."""
+        await asyncio.to_thread(self._forget, self._folder / "numbers" / series / str(year), number)
+
+    def _forget(self, year: Path, number: int) -> None:
+        for mark in self._marks(year):
+            if int(mark.name) < number:
+                mark.unlink(missing_ok=True)

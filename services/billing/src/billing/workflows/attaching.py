@@ -62,6 +62,6 @@ class Attaching:
         if invoice is None:
             raise InvoiceNotFound
         draw = partial(self._draw_credit_note, note, invoice) if note else partial(self._draw_invoice, invoice)
-        content = await to_process.run_sync(gently, draw, cancellable=True, limiter=self._one)
-        await self._keeping.keep(note or invoice, content)
+        drawn = partial(to_process.run_sync, gently, draw, cancellable=True, limiter=self._one)
+        content = await self._keeping.pdf(note or invoice, drawn)
         return Attachment(f"{(note or invoice).number}.pdf", "application/pdf", content)

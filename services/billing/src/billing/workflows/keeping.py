@@ -5,7 +5,9 @@ others with their numbers. Their marks are in another store, and are compared wi
 numbers anything, and once a minute while the worker runs (docs/adr/0012).
 """
 
+import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from billing.domain.credit_note import CreditNote
@@ -36,21 +38,23 @@ class Keeping:
         self._store = store
         self._documents = documents
 
-    async def keep(self, document: Invoice | CreditNote, content: bytes) -> bytes:
-        """Mark a document's number as given and keep its PDF, before it leaves; once, however often it is sent.
+    async def pdf(self, document: Invoice | CreditNote, draw: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return a document's PDF: as it has left us before, else drawn, its number marked as given, and kept.
 
         Raises:
             OSError: It could not be kept, and must not leave.
         """
         name = _name(document.tenant_id, document.number)
-        if not await self._documents.has(name):
-            mark = f"numbers/{_series(document)}/{document.year}/{document.sequence:09d}"
-            await self._documents.put(mark, document.number.encode())
-            await self._documents.put(name, content)
+        with contextlib.suppress(FileNotFoundError):
+            return await self._documents.get(name)
+        content = await draw()
+        mark = f"numbers/{_series(document)}/{document.year}/{document.sequence:09d}"
+        await self._documents.put(mark, document.number.encode())
+        await self._documents.put(name, content)
         return content
 
     async def compare(self) -> int:
-        """Raise every counter that is below a number that was given; return how many were."""
+        """Raise every counter that is below a number that was given, and forget lower marks; return how many were."""
         raised = 0
         for series, year, highest in await self._documents.highest_numbers():
             async with self._store.for_system("janitor") as uow:
@@ -61,4 +65,5 @@ class Keeping:
                     "invoice counter was behind the object store: the database is older than what was issued",
                     extra={"series": series, "year": year, "raised_to": highest},
                 )
+            await self._documents.forget_below(series, year, highest)
         return raised

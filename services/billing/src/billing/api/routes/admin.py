@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 
 from billing.api.amounts import positive
 from billing.api.dependencies import Finance, ToolsDep
+from billing.api.looking_up import read_by_staff
 from billing.api.receipts import receipt_file
 from billing.api.schemas.office import OfficeCouponOut
 from billing.api.schemas.payments import CouponIn, CouponOut, RegisterTransferIn, SwitchIn, TransferOut
@@ -54,13 +55,11 @@ async def list_payments(
 @router.get("/payments/{payment_id}/receipt/", response_class=Response)
 async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> Response:
     async with tools.store.for_system("staff") as uow:
-        payment = await uow.payments.find(payment_id)
         receipt = await uow.receipts.newest_of(payment_id)
-        if payment is None or receipt is None:
+        if receipt is None:
             raise PaymentNotFound
-        await uow.audit(
-            "receipt.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id
-        )
+        payment = await uow.payments.find(payment_id)
+        await read_by_staff(uow, payment, PaymentNotFound, "receipt", payment_id, who=who, reason=reason)
     return await receipt_file(tools.documents, receipt)
 
 
@@ -75,12 +74,8 @@ async def register(
     key: IdempotencyKey = None,
 ) -> Response:
     async with tools.store.for_system("staff") as uow:
-        order = await uow.orders.find(order_id)
-        if order is None:
-            raise OrderNotFound
-        await uow.audit(
-            "order.read_by_staff", str(order_id), actor=who.user_id, reason=wanted.reason, tenant_id=order.tenant_id
-        )
+        found = await uow.orders.find(order_id)
+        order = await read_by_staff(uow, found, OrderNotFound, "order", order_id, who=who, reason=wanted.reason)
     amount = positive(order.amounts.currency, wanted.amount)
     async with tools.store.for_tenant(order.tenant_id, acting=who.user_id) as uow:
 

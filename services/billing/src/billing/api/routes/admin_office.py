@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from common.web.pages import InvalidCursor, Paging
 from fastapi import APIRouter, Query, Response
 
 from billing.api.dependencies import Finance, ToolsDep
+from billing.api.looking_up import read_by_staff
 from billing.api.papers import paper
 from billing.api.schemas.office import (
     CaseOut,
@@ -85,14 +87,10 @@ async def list_all_invoices(
 )
 async def download_invoice(invoice_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> Response:
     async with tools.store.for_system("staff") as uow:
-        invoice = await uow.invoices.find(invoice_id)
-        if invoice is None:
-            raise InvoiceNotFound
-        await uow.audit(
-            "invoice.read_by_staff", invoice.number, actor=who.user_id, reason=reason, tenant_id=invoice.tenant_id
-        )
-    pdf = await asyncio.to_thread(tools.draw_invoice, invoice)
-    return paper(await tools.keeping.keep(invoice, pdf), invoice.number)
+        found = await uow.invoices.find(invoice_id)
+        invoice = await read_by_staff(uow, found, InvoiceNotFound, "invoice", invoice_id, who=who, reason=reason)
+    draw = partial(asyncio.to_thread, tools.draw_invoice, invoice)
+    return paper(await tools.keeping.pdf(invoice, draw), invoice.number)
 
 
 @router.get("/coupons/")
@@ -133,12 +131,8 @@ async def list_cases(
 @router.post("/cases/{case_id}/close/")
 async def close_case(case_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) -> CaseOut:
     async with tools.store.for_system("staff") as uow:
-        found = await uow.cases.find(case_id)
-        if found is None:
-            raise CaseNotFound
-        await uow.audit(
-            "case.read_by_staff", str(case_id), actor=who.user_id, reason=said.reason, tenant_id=found.tenant_id
-        )
+        case = await uow.cases.find(case_id)
+        found = await read_by_staff(uow, case, CaseNotFound, "case", case_id, who=who, reason=said.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         if not await uow.cases.close(case_id, by=who.user_id, note=said.reason):
             raise CaseNotFound
@@ -165,12 +159,8 @@ async def list_disputes(
 @router.post("/disputes/{dispute_id}/lift/")
 async def lift(dispute_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) -> DisputeOut:
     async with tools.store.for_system("staff") as uow:
-        found = await uow.disputes.get(dispute_id)
-        if found is None:
-            raise DisputeNotFound
-        await uow.audit(
-            "dispute.read_by_staff", str(dispute_id), actor=who.user_id, reason=said.reason, tenant_id=found.tenant_id
-        )
+        dispute = await uow.disputes.get(dispute_id)
+        found = await read_by_staff(uow, dispute, DisputeNotFound, "dispute", dispute_id, who=who, reason=said.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         lifted = await lift_dispute(uow, dispute_id, staff_id=who.user_id, reason=said.reason, issuer=tools.issuer)
     return DisputeOut.of(lifted)

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from billing.api.amounts import amount_in
 from billing.api.dependencies import Finance, ToolsDep
+from billing.api.looking_up import read_by_staff
 from billing.api.schemas.refunds import CreditNoteOut, DecideRefundIn, RecordRefundIn, RefundIn, RefundOut
 from billing.domain.payment import Payment
 from billing.domain.refund import Refund, RefundStatus
@@ -24,24 +25,14 @@ router = APIRouter(prefix="/api/admin", tags=["back office"])
 
 async def _payment(tools: ToolsDep, payment_id: UUID, who: Principal, reason: str) -> Payment:
     async with tools.store.for_system("staff") as uow:
-        payment = await uow.payments.find(payment_id)
-        if payment is None:
-            raise PaymentNotFound
-        await uow.audit(
-            "payment.read_by_staff", str(payment_id), actor=who.user_id, reason=reason, tenant_id=payment.tenant_id
-        )
-    return payment
+        found = await uow.payments.find(payment_id)
+        return await read_by_staff(uow, found, PaymentNotFound, "payment", payment_id, who=who, reason=reason)
 
 
 async def _refund(tools: ToolsDep, refund_id: UUID, who: Principal, reason: str) -> Refund:
     async with tools.store.for_system("staff") as uow:
-        refund = await uow.refunds.find(refund_id)
-        if refund is None:
-            raise RefundNotFound
-        await uow.audit(
-            "refund.read_by_staff", str(refund_id), actor=who.user_id, reason=reason, tenant_id=refund.tenant_id
-        )
-    return refund
+        found = await uow.refunds.find(refund_id)
+        return await read_by_staff(uow, found, RefundNotFound, "refund", refund_id, who=who, reason=reason)
 
 
 @router.get("/refunds/")

@@ -1,6 +1,7 @@
 """``/credit-notes/``: what of the active organization's invoices does not hold any more; without one, an empty list."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -54,5 +55,5 @@ async def get_credit_note(credit_note_id: UUID, who: Person, tools: ToolsDep) ->
 )
 async def download(credit_note_id: UUID, who: Person, tools: ToolsDep) -> Response:
     note, invoice = await _note(tools, who, credit_note_id)
-    pdf = await asyncio.to_thread(tools.draw_credit_note, note, invoice)
-    return paper(await tools.keeping.keep(note, pdf), note.number)
+    draw = partial(asyncio.to_thread, tools.draw_credit_note, note, invoice)
+    return paper(await tools.keeping.pdf(note, draw), note.number)

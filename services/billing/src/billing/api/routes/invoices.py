@@ -1,6 +1,7 @@
 """``/invoices/``: the active organization's; without one, an empty list."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -49,5 +50,5 @@ async def get_invoice(invoice_id: UUID, who: Person, tools: ToolsDep, language: 
 )
 async def download(invoice_id: UUID, who: Person, tools: ToolsDep) -> Response:
     invoice = await _invoice(tools, who, invoice_id)
-    pdf = await asyncio.to_thread(tools.draw_invoice, invoice)
-    return paper(await tools.keeping.keep(invoice, pdf), invoice.number)
+    draw = partial(asyncio.to_thread, tools.draw_invoice, invoice)
+    return paper(await tools.keeping.pdf(invoice, draw), invoice.number)

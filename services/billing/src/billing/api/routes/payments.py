@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Response, UploadFile
 
 from billing.api.amounts import amount_in
 from billing.api.dependencies import Finance, Tools, ToolsDep, may_act_on, visible_order, visible_payment
+from billing.api.looking_up import read_by_staff
 from billing.api.receipts import receipt_file
 from billing.api.schemas.payments import CheckTransferIn, PaymentOut, ReceiptOut
 from billing.domain.payment import Payment, SeenAtBank
@@ -78,16 +79,8 @@ async def verify_bank_transfer(
     payment_id: UUID, checked: CheckTransferIn, who: Finance, tools: ToolsDep, language: LanguageDep
 ) -> PaymentOut:
     async with tools.store.for_system("staff") as uow:
-        found = await uow.payments.find(payment_id)
-        if found is None:
-            raise PaymentNotFound
-        await uow.audit(
-            "payment.read_by_staff",
-            str(payment_id),
-            actor=who.user_id,
-            reason=checked.note or "check of a transfer",
-            tenant_id=found.tenant_id,
-        )
+        named, reason = await uow.payments.find(payment_id), checked.note or "check of a transfer"
+        found = await read_by_staff(uow, named, PaymentNotFound, "payment", payment_id, who=who, reason=reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         if checked.approve:
             payment = await approve_transfer(
