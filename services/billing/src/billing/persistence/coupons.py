@@ -138,11 +138,11 @@ class Coupons:
         """
         if order.coupon_id is None or order.coupon_code is None:
             return True
-        coupon = await self.lock(order.coupon_code)
         released = await self._session.scalar(
             select(coupon_redemptions.c.released).where(coupon_redemptions.c.order_id == order.id)
         )
-        if coupon is None or not released:
+        coupon = await self.lock(order.coupon_code) if released else None
+        if coupon is None:
             return True
         used_up = coupon.max_redemptions is not None and coupon.redemptions >= coupon.max_redemptions
         if used_up or await self.customer_refusal(coupon, order.user_id) is not None:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, and_, case, cast, extract, func, literal, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing.domain.payment import MINIMUM_GAP, POLL_PAUSES, SLOW_POLL, PaymentStatus
+from billing.domain.payment import MINIMUM_GAP, POLL_PAUSES, SLOW_POLL, TRANSFER_OVERDUE, PaymentStatus
 from billing.persistence.tables import payments, provider_budgets
 
 TRANSFER_PAUSE = timedelta(days=1)
@@ -54,6 +54,7 @@ class Polling:
             select(payments.c.tenant_id, payments.c.id)
             .where(
                 payments.c.status == PaymentStatus.SUBMITTED,
+                payments.c.reason_code.is_distinct_from(TRANSFER_OVERDUE),  # finance has its case
                 payments.c.created_at <= submitted_before,
                 or_(payments.c.last_poll_at.is_(None), payments.c.last_poll_at <= now - TRANSFER_PAUSE),
             )

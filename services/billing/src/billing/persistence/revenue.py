@@ -45,30 +45,32 @@ class RevenueFigures:
         first, last = min(since, now), min(until, now)
         start, end = _running_at(first, grace), _running_at(last, grace)
         left = ~select(end.c.tenant_id).where(end.c.tenant_id == start.c.tenant_id).exists()
+        mrr, active = await self._sum(select(end))
+        mrr_at_start, active_at_start = await self._sum(select(start))
+        mrr_churned, ended = await self._sum(select(start).where(left))
         return Revenue(
             since=since,
             until=until,
-            mrr=await self._sum(select(end)),
-            mrr_at_start=await self._sum(select(start)),
-            mrr_churned=await self._sum(select(start).where(left)),
-            active=await self._count(select(end)),
-            active_at_start=await self._count(select(start)),
-            ended=await self._count(select(start).where(left)),
+            mrr=mrr,
+            mrr_at_start=mrr_at_start,
+            mrr_churned=mrr_churned,
+            active=active,
+            active_at_start=active_at_start,
+            ended=ended,
             invoiced=await self._invoiced(since, until),
             flows=await self._flows(since, until),
         )
 
-    async def _count(self, running: Select[Any]) -> int:
-        return int(await self._session.scalar(select(func.count()).select_from(running.subquery())) or 0)
-
-    async def _sum(self, running: Select[Any]) -> tuple[Money, ...]:
+    async def _sum(self, running: Select[Any]) -> tuple[tuple[Money, ...], int]:
+        """Return what a month of them costs, by currency, and how many they are."""
         found = running.subquery()
         rows = await self._session.execute(
-            select(found.c.currency, func.sum(found.c.month_minor).label("sum"))
+            select(found.c.currency, func.sum(found.c.month_minor).label("sum"), func.count().label("organizations"))
             .group_by(found.c.currency)
             .order_by(found.c.currency)
         )
-        return tuple(Money(int(row.sum), row.currency) for row in rows)
+        sums = [(Money(int(row.sum), row.currency), row.organizations) for row in rows]
+        return tuple(money for money, _count in sums), sum(count for _money, count in sums)
 
     async def _invoiced(self, since: datetime, until: datetime) -> tuple[Money, ...]:
         rows = await self._session.execute(

@@ -29,14 +29,13 @@ async def expire_order(uow: UnitOfWork, order_id: UUID, *, give_up: timedelta, i
     if order is None or order.status not in UNPAID or order.allocated_minor:
         return False
     attempts = await uow.payments.of_order(order.id)
-    transfers = [attempt for attempt in attempts if attempt.status is PaymentStatus.SUBMITTED]
     patient_since = uow.clock.now() - give_up
-    if any(attempt.status in HOLDING for attempt in attempts) or any(
-        transfer.created_at > patient_since for transfer in transfers
-    ):
-        return False
     for attempt in attempts:
-        if attempt in transfers:
+        is_young = attempt.status is PaymentStatus.SUBMITTED and attempt.created_at > patient_since
+        if is_young or attempt.status in HOLDING:
+            return False
+    for attempt in attempts:
+        if attempt.status is PaymentStatus.SUBMITTED:
             await _give_up(uow, order, attempt, issuer)
         elif attempt.is_offered:
             await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)

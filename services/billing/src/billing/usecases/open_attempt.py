@@ -1,12 +1,9 @@
 """Open an attempt to pay an order: the row with its references and keys, before any provider is called."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID, uuid4
-
-from common.ids import uuid7
-from common.telemetry.context import carried
 
 from billing.domain.charging import charge_for
 from billing.domain.money import Money
@@ -15,6 +12,7 @@ from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import METHOD_LABELS, Method
 from billing.errors import AmountAboveLimit, OrderNotFound, OrderNotPayable, OrderOutdated
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.attempting import attempt_of
 from billing.usecases.steps.credit import due_beside_credit
 from billing.usecases.steps.settlement import is_outdated, restate
 
@@ -58,7 +56,6 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     for attempt in former:
         if attempt.is_offered:
             await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
-    payment_id = uuid7()
     is_momo = wanted.method is Method.MTN_MOMO
     is_transfer = wanted.method is Method.BANK_TRANSFER
     now = uow.clock.now()
@@ -71,37 +68,21 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
             amount=charge.amount.decimal(),
             currency=wanted.most.currency,
         )
-    payment = Payment(
-        tenant_id=order.tenant_id,
-        id=payment_id,
-        user_id=order.user_id,
-        order_id=order.id,
-        method=wanted.method,
-        status=PaymentStatus.SUBMITTED if is_transfer else PaymentStatus.PENDING,
-        amount=due,
+    status = PaymentStatus.SUBMITTED if is_transfer else PaymentStatus.PENDING
+    attempt = attempt_of(order, len(former) + 1, due, wanted.method, status, now)
+    payment = replace(
+        attempt,
         charged=charge.amount,
         rate_numerator=charge.rate_numerator,
         rate_denominator=charge.rate_denominator,
-        reference=f"{order.number}-{len(former) + 1}",
         provider_reference=str(uuid4()) if is_momo else None,
-        receipt_reference=None,
-        create_request_id=f"create-{payment_id}-1",
-        capture_request_id=f"capture-{payment_id}-1",
-        captures=1,
         callback_token=secrets.token_urlsafe(32) if is_momo else None,
         phone_number=wanted.phone_number,
         return_url=wanted.return_url,
         cancel_url=wanted.cancel_url,
-        redirect_url=None,
-        reason_code=None,
         submitted_by=user_id,
-        approved_by=None,
         language=wanted.language,
-        trace=carried(),
-        polls=0,
         next_poll_at=None if is_transfer else now + START_PATIENCE,
-        created_at=now,
-        completed_at=None,
     )
     await uow.payments.add(payment)
     await restate(uow, order, OrderStatus.PAYMENT_PENDING)

@@ -1,9 +1,7 @@
 """A person of finance registers a transfer that arrived and that no submitted payment waits for."""
 
+from dataclasses import replace
 from uuid import UUID
-
-from common.ids import uuid7
-from common.telemetry.context import carried
 
 from billing.domain.money import Money
 from billing.domain.order import UNPAID, OrderStatus
@@ -11,6 +9,7 @@ from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.plan import Method
 from billing.errors import OrderNotFound
 from billing.persistence.unit_of_work import UnitOfWork
+from billing.usecases.steps.attempting import attempt_of
 from billing.usecases.steps.settlement import restate
 
 
@@ -34,39 +33,8 @@ async def register_transfer(uow: UnitOfWork, order_id: UUID, *, amount: Money, s
     if order is None:
         raise OrderNotFound
     former = await uow.payments.of_order(order.id)
-    payment_id, now = uuid7(), uow.clock.now()
-    payment = Payment(
-        tenant_id=order.tenant_id,
-        id=payment_id,
-        user_id=order.user_id,
-        order_id=order.id,
-        method=Method.BANK_TRANSFER,
-        status=PaymentStatus.SUBMITTED,
-        amount=amount,
-        charged=amount,
-        rate_numerator=1,
-        rate_denominator=1,
-        reference=f"{order.number}-{len(former) + 1}",
-        provider_reference=None,
-        receipt_reference=None,
-        create_request_id=f"create-{payment_id}-1",
-        capture_request_id=f"capture-{payment_id}-1",
-        captures=1,
-        callback_token=None,
-        phone_number=None,
-        return_url=None,
-        cancel_url=None,
-        redirect_url=None,
-        reason_code=None,
-        submitted_by=staff_id,
-        approved_by=None,
-        language=order.language,
-        trace=carried(),
-        polls=0,
-        next_poll_at=None,
-        created_at=now,
-        completed_at=None,
-    )
+    attempt = attempt_of(order, len(former) + 1, amount, Method.BANK_TRANSFER, PaymentStatus.SUBMITTED, uow.clock.now())
+    payment = replace(attempt, submitted_by=staff_id)
     await uow.payments.add(payment)
     await restate(uow, order, OrderStatus.PAYMENT_PENDING if order.status in UNPAID else None)
     await uow.audit(

@@ -6,7 +6,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKeyConstraint,
-    Index,
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -18,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from billing.persistence.tables.columns import currency, metadata, minor
+from billing.persistence.tables.columns import counted_tries, currency, metadata, minor
 
 plans = Table(
     "plans",
@@ -109,12 +108,5 @@ coupon_uses = Table(
 )
 """Uses per customer across his organizations; the customer is a hash, so that the counter names nobody."""
 
-coupon_tries = Table(
-    "coupon_tries",
-    metadata,
-    Column("subject", LargeBinary, primary_key=True),
-    Column("tries", Integer, nullable=False),
-    at("began_at"),
-    Index("ix_coupon_tries_began_at", "began_at"),
-)
+coupon_tries = counted_tries("coupon_tries")
 """Codes that were wrong, by a hash of the account or of the address that tried them (``domain.tries``)."""

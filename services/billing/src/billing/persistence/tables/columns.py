@@ -1,7 +1,7 @@
 """Billing's metadata, and the columns that many of its tables have."""
 
-from common.persistence.tables import metadata_for
-from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, String
+from common.persistence.tables import at, metadata_for
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, Integer, LargeBinary, String, Table
 
 metadata = metadata_for()
 
@@ -20,3 +20,15 @@ def to_order(column: str = "order_id") -> ForeignKeyConstraint:
 
 def to_payment() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["tenant_id", "payment_id"], ["payments.tenant_id", "payments.id"])
+
+
+def counted_tries(name: str) -> Table:
+    """Return a table of tries in the running window, by a hash of who tries or is tried (``domain.tries``)."""
+    return Table(
+        name,
+        metadata,
+        Column("subject", LargeBinary, primary_key=True),
+        Column("tries", Integer, nullable=False),
+        at("began_at"),
+        Index(f"ix_{name}_began_at", "began_at"),
+    )

@@ -4,7 +4,7 @@ from common.persistence.tables import at
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, PrimaryKeyConstraint, String, Table, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from billing.persistence.tables.columns import metadata
+from billing.persistence.tables.columns import counted_tries, metadata
 
 webhook_events = Table(
     "webhook_events",
@@ -33,12 +33,5 @@ provider_budgets = Table(
 )
 """A token bucket per provider, shared by all processes: how many questions it may still be asked."""
 
-payment_prompts = Table(
-    "payment_prompts",
-    metadata,
-    Column("subject", LargeBinary, primary_key=True),
-    Column("tries", Integer, nullable=False),
-    at("began_at"),
-    Index("ix_payment_prompts_began_at", "began_at"),
-)
+payment_prompts = counted_tries("payment_prompts")
 """Requests to pay that went to phones, by a hash of the number, the order or the person (``domain.tries``)."""
