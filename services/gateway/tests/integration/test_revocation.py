@@ -1,16 +1,21 @@
 """Access that has ended, while its token says otherwise for some minutes more."""
 
+import asyncio
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 from common.ids import uuid7
 from gateway.proxy.access_tokens import Identity
 from gateway.proxy.revocations import Revocations
 from gateway.proxy.sessions import Sessions
 from gateway.testing import told
+
+from .test_api_keys import Program
 
 pytestmark = pytest.mark.integration
 JOBS = "/api/backup-jobs/"
@@ -58,6 +63,68 @@ async def test_a_removed_member_is_out_at_once_and_others_of_his_and_of_theirs_a
     assert stack.engine.seen[-1].claims.tenant_id != tenant or in_token
     assert await colleague.asks() == (200, None)
     assert (await stack.client.get(JOBS, headers=elsewhere)).status_code == 200
+
+
+@pytest.mark.invariant("S97")
+@pytest.mark.parametrize("how", ["session", "member", "key"])
+async def test_a_stream_that_runs_is_cut_when_its_access_ends_and_its_neighbours_go_on(stack, how: str) -> None:
+    tenant = uuid7()
+    ending, colleague, stranger = Person(stack, tenant), Person(stack, tenant), Person(stack, uuid7())
+    headers, ended = ending.headers, told("session.revoked", session_id=ending.session, user_id=ending.user, reason="x")
+    if how == "member":
+        ended = told("member.removed", tenant, user_id=ending.user)
+    if how == "key":
+        program = Program(stack, tenant_id=str(tenant))
+        headers, ended = {"authorization": f"Bearer {program.key}"}, told("api_key.revoked", tenant, key_id=program.id)
+    async with AsyncExitStack() as open_streams:
+        streams = []
+        for who in (headers, colleague.headers, stranger.headers):
+            answer = await open_streams.enter_async_context(stack.client.stream("GET", JOBS + "stream/", headers=who))
+            pieces = answer.aiter_raw()
+            assert await anext(pieces) == b"first"
+            streams.append(pieces)
+        await stack.broker.publish(ended)
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with asyncio.timeout(10):
+                await anext(streams[0])
+        async with asyncio.timeout(10):
+            await stack.engine.cancelled.wait()
+        stack.engine.release.set()
+        for pieces in streams[1:]:
+            assert b"".join([piece async for piece in pieces]) == b"second"
+
+
+@pytest.mark.invariant("S97")
+async def test_what_ends_its_own_access_is_answered(stack) -> None:
+    """Signing out tells the gateway before its own answer is through."""
+    person = Person(stack, uuid7())
+    hanging = asyncio.create_task(stack.client.get(JOBS + "hang/", headers=person.headers))
+    async with asyncio.timeout(10):
+        await stack.engine.entered.wait()
+    await stack.broker.publish(told("session.revoked", session_id=person.session, user_id=person.user, reason="logout"))
+    await asyncio.sleep(0)
+    stack.engine.release.set()
+    assert (await hanging).status_code == 200
+
+
+@pytest.mark.invariant("S97")
+async def test_an_upload_that_runs_is_cut_when_its_access_ends(stack) -> None:
+    person = Person(stack, uuid7())
+
+    async def pieces():
+        while True:
+            yield b"a"
+            await asyncio.sleep(0.02)
+
+    uploading = asyncio.create_task(stack.client.post(JOBS, content=pieces(), headers=person.headers))
+    async with asyncio.timeout(10):
+        await stack.engine.entered.wait()
+    await stack.broker.publish(told("session.revoked", session_id=person.session, user_id=person.user, reason="x"))
+    # It never stops sending, so the close may reset the connection before it reads why.
+    with suppress(httpx.TransportError):
+        async with asyncio.timeout(10):
+            assert (await uploading).status_code == 401
+    assert (stack.engine.seen[-1].body, await person.asks()) == (b"", (401, "session_ended"))
 
 
 async def test_a_member_who_was_removed_and_came_back_works_with_his_new_token(stack) -> None:

@@ -113,9 +113,15 @@ class Gateway:
             if started.yes:
                 # The head of an answer is out: the only honest way left is to break off.
                 raise
-            if isinstance(refused, BodyTooLarge):
+            # Where some of the body is left the connection cannot be used again.
+            begun: RequestBody | None = scope["state"].get("body")
+            is_cut = isinstance(refused, BodyTooLarge) or (begun is not None and not begun.finished.is_set())
+            if is_cut:
                 await discard_rest(receive)
-            await self._problem(scope, refused)(scope, receive, send)
+            response = self._problem(scope, refused)
+            if is_cut:
+                response.headers["Connection"] = "close"
+            await response(scope, receive, send)
         except ClientGone:
             log.info("client went away")
 
@@ -125,9 +131,6 @@ class Gateway:
             response.headers[name.decode()] = value.decode()
         if refused.kind.value == 401:
             response.headers["WWW-Authenticate"] = "Bearer"
-        if isinstance(refused, BodyTooLarge):
-            # Some of the body may be left, so the connection cannot be used again.
-            response.headers["Connection"] = "close"
         return response
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,7 +213,7 @@ class Gateway:
         if length != CHUNKED and int(length) > route.body_bytes:
             raise BodyTooLarge(limit_bytes=route.body_bytes)
         idle = route.idle_seconds or self._idle_seconds
-        body = RequestBody(receive, route.body_bytes, idle)
+        body = scope["state"]["body"] = RequestBody(receive, route.body_bytes, idle)
         large = length == CHUNKED or int(length) > READ_WHOLE_BYTES
         data: Any = body.chunks() if large else await body.whole() or None
         exchange = asyncio.create_task(
@@ -218,13 +221,16 @@ class Gateway:
         )
         gone = asyncio.create_task(body.client_gone(), name="client")
         try:
-            await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
+            with self._callers.while_allowed(identity, exchange.cancel):
+                await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not exchange.done():
                 # Nobody listens any more: the service shall not go on working for nobody.
                 exchange.cancel()
                 with suppress(asyncio.CancelledError):
                     await exchange
                 raise ClientGone
+            if exchange.cancelled() and identity is not None:
+                self._callers.refuse(identity)
             exchange.result()
         finally:
             for task in (gone, exchange):

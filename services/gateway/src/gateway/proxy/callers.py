@@ -1,6 +1,8 @@
 """Who asks: the caller of a request, counted against the limits that are his."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from common.auth.errors import ReadOnlyImpersonation
@@ -99,6 +101,14 @@ class Callers:
         except (Unauthenticated, Forbidden):
             raise DownloadLinkOver from None
         return identity, await self._count_download(identity)
+
+    def while_allowed(self, identity: Identity | None, end: Callable[[], object]) -> AbstractContextManager[None]:
+        """While this lasts, call `end` when the caller's session, key or membership has ended."""
+        return self._revocations.running(identity, end)
+
+    def refuse(self, identity: Identity) -> None:
+        """Refuse a caller whose access has ended; raises as `admit` does."""
+        self._revocations.refuse(identity)
 
     async def _returned(self, grant: Grant, download: Route, address: str) -> Identity:
         """Whom a link was made for, as tenancy knows him at this moment."""

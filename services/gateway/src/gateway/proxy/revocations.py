@@ -4,13 +4,16 @@ Each replica hears for itself and keeps nothing: what it missed while the broker
 after ten minutes at most, and at once where a route is fresh.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.errors import Unauthenticated
 from common.messaging import Envelope, Subscriptions
 from pydantic import BaseModel
 
@@ -46,6 +49,12 @@ class ChangedRole(BaseModel):
     role: str
 
 
+Name = UUID | tuple[UUID, UUID]
+"""What can end: a session, an API key, or a person's membership of an organization."""
+
+GRACE_SECONDS = 1.0
+"""What runs when its access ends may finish for so long: the request that ends it, such as signing out, is answered."""
+
 HEARD = Subscriptions("gateway")
 """The facts that each replica listens to."""
 HEARD.keep("session.revoked", source="tenancy", reader=EndedSession)
@@ -59,11 +68,14 @@ class Revocations:
 
     Args:
         now: seconds since the epoch.
+        grace_seconds: how long what runs may go on when its access has ended.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, now: Callable[[], float] = time.time, grace_seconds: float = GRACE_SECONDS) -> None:
         self._now = now
-        self._ended: OrderedDict[UUID | tuple[UUID, UUID], float] = OrderedDict()
+        self._grace_seconds = grace_seconds
+        self._running: dict[Name, list[tuple[Identity, Callable[[], object]]]] = {}
+        self._ended: OrderedDict[Name, float] = OrderedDict()
         self._roles: OrderedDict[tuple[UUID, UUID], tuple[str, datetime, float]] = OrderedDict()
 
     def hear(self, envelope: Envelope) -> None:
@@ -97,6 +109,32 @@ class Revocations:
             if removed_at is not None and identity.issued_at <= removed_at:
                 raise TokenInvalid
 
+    @contextmanager
+    def running(self, identity: Identity | None, end: Callable[[], object]) -> Iterator[None]:
+        """While this lasts, call `end` soon after a fact that ends the identity's access: such as a download's, which
+        may run for hours.
+        """
+        if identity is None:
+            yield
+            return
+        names = _names(identity)
+        for name in names:
+            self._running.setdefault(name, []).append((identity, end))
+        try:
+            yield
+        finally:
+            for name in names:
+                self._running[name].remove((identity, end))
+                if not self._running[name]:
+                    del self._running[name]
+
+    def _end(self, name: Name) -> None:
+        for identity, end in tuple(self._running.get(name, ())):
+            try:
+                self.refuse(identity)
+            except Unauthenticated:
+                end()
+
     def amend(self, identity: Identity) -> Identity:
         """The identity with the role that a fact has told of since its token was issued, less or more.
 
@@ -118,9 +156,17 @@ class Revocations:
         while next(iter(self._roles.values()))[2] < now - KEPT_FOR.total_seconds():
             self._roles.popitem(last=False)
 
-    def _keep(self, ended: UUID | tuple[UUID, UUID]) -> None:
+    def _keep(self, ended: Name) -> None:
         now = self._now()
+        if ended in self._running:
+            asyncio.get_running_loop().call_later(self._grace_seconds, self._end, ended)
         self._ended.pop(ended, None)
         self._ended[ended] = now
         while next(iter(self._ended.values())) < now - KEPT_FOR.total_seconds():
             self._ended.popitem(last=False)
+
+
+def _names(identity: Identity) -> tuple[Name, ...]:
+    """What the identity's access hangs on."""
+    member = (identity.user_id, identity.tenant_id) if identity.tenant_id is not None else None
+    return tuple(name for name in (identity.session_id, identity.key_id, member) if name is not None)
