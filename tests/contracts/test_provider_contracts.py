@@ -113,6 +113,9 @@ def test_a_missing_paypal_header_would_be_noticed(paypal_exchanges: Any, paypal_
     "change",
     [
         lambda body: body.clear(),
+        lambda body: body.pop("amount"),
+        lambda body: body.pop("currency"),
+        lambda body: body.pop("payer"),
         lambda body: body.update(amount=25000),
         lambda body: body.update(amount="25000.00"),
         lambda body: body.update(payerMessage="L'achat"),
@@ -120,7 +123,18 @@ def test_a_missing_paypal_header_would_be_noticed(paypal_exchanges: Any, paypal_
         lambda body: body["payer"].update(partyId="+237670000001"),
         lambda body: body.update(currency="USD"),
     ],
-    ids=["empty", "number", "decimals", "apostrophe", "no note", "plus", "dollars"],
+    ids=[
+        "empty",
+        "no amount",
+        "no currency",
+        "no payer",
+        "number",
+        "decimals",
+        "apostrophe",
+        "no note",
+        "plus",
+        "dollars",
+    ],
 )
 def test_a_wrong_request_to_pay_would_be_noticed(momo_exchanges: Any, momo_contract: Any, change: Any) -> None:
     asked = next(one for one in momo_exchanges if momo_contract.operation(one) == "request_to_pay")
