@@ -22,7 +22,7 @@ def main() -> int:
         return 2
     end_on_signals()
     with servers(wanted=asked.kind != "unit") as found:
-        workers = [] if WORKERS == "0" else ["-n", WORKERS, "--dist", "loadfile"]
+        workers = [] if WORKERS == "0" else ["-n", str(_workers(asked.kind)), "--dist", "loadfile"]
         outcome = run_pytest([*workers, "-m", _expression(asked.kind), *further, *paths], found)
         if asked.repeat_failed:
             outcome = repeat_failed(outcome, found)
@@ -47,6 +47,11 @@ def _paths(member_name: str | None) -> list[str] | None:
         if member.name in {member_name, member_name.replace("_", "-")}:
             return [str(member.relative_to(ROOT))]
     return None
+
+
+def _workers(kind: str | None) -> int:
+    """How many processes run the tests; long ones wait more than they compute, for leases, pauses and restarts."""
+    return int(WORKERS) + (kind == "long")
 
 
 def _expression(kind: str | None) -> str:

@@ -23,7 +23,7 @@ ASKING = ("billing-api", "billing-worker")
 """Both ask providers, and both settle: whichever comes first dies, and the other after it."""
 
 
-TRIES = 3
+TRIES = 8
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,12 @@ class Built:
             Every("backup-engine.dispatcher", turn, self.dispatcher().turn, self.database),
             Every("backup-engine.vaults", turn, makers.turn, self.database),
             Every("backup-engine.snapshots", reconcile, self.reconciler().turn, self.database),
-            Every("backup-engine.usage", RECONCILING_USAGE, UsageReconciler(self.store).turn, self.database),
+            Every(
+                "backup-engine.usage",
+                min(reconcile, RECONCILING_USAGE),
+                UsageReconciler(self.store).turn,
+                self.database,
+            ),
             Every("backup-engine.collector", COLLECTING, self.collector().turn, database=None),
         ]
 

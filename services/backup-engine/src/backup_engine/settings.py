@@ -62,7 +62,9 @@ class Settings(ServiceSettings, DatabaseSettings, BrokerSettings, TokenSettings,
     limit_per_organization: int = Field(8, ge=1, description="Tasks at once per organization")
     limit_in_all: int = Field(200, ge=1, description="Tasks at once in this deployment")
     dispatch_seconds: float = Field(0.5, gt=0, le=60, description="Pause between two turns of the dispatcher")
-    reconcile_minutes: float = Field(15, gt=0, le=60, description="Pause between two reconciliations of snapshots")
+    reconcile_minutes: float = Field(
+        15, gt=0, le=60, description="Pause between two reconciliations of snapshots; of usage that is due, 5 at most"
+    )
     collect_hours: float = Field(6, gt=0, le=168, description="Pause between two garbage collections of a vault")
     retry_pauses_seconds: tuple[int, ...] = Field(
         (60, 300, 900), min_length=1, description="JSON list: rests before the next attempts of a task"
