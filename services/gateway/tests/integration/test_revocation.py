@@ -95,6 +95,30 @@ async def test_a_stream_that_runs_is_cut_when_its_access_ends_and_its_neighbours
 
 
 @pytest.mark.invariant("S97")
+async def test_a_stream_is_cut_whose_access_ended_while_its_request_was_still_taken_in(stack) -> None:
+    person, sent, ended = Person(stack, uuid7()), asyncio.Event(), asyncio.Event()
+
+    async def body():
+        yield b"a"
+        sent.set()
+        await ended.wait()
+        yield b"b"
+
+    headers = person.headers | {"content-length": "2"}
+    asking = asyncio.create_task(stack.client.request("GET", JOBS + "stream/", content=body(), headers=headers))
+    await sent.wait()
+    await asyncio.sleep(0.1)
+    assert stack.engine.seen == [], "a small body is read whole before the service is called"
+    await stack.broker.publish(told("session.revoked", session_id=person.session, user_id=person.user, reason="x"))
+    ended.set()
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with asyncio.timeout(10):
+            await asking
+    async with asyncio.timeout(10):
+        await stack.engine.cancelled.wait()
+
+
+@pytest.mark.invariant("S97")
 async def test_what_ends_its_own_access_is_answered(stack) -> None:
     """Signing out tells the gateway before its own answer is through."""
     person = Person(stack, uuid7())

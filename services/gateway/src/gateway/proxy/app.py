@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -93,7 +94,7 @@ class Gateway:
                 scope,
                 headers=fields.passing(offered),
                 client=(client_address(peer, offered, self._trusted), port),
-                state=dict(scope.get("state", {}), offered=offered, told=[]),
+                state=dict(scope.get("state", {}), offered=offered, told=[], came_at=time.time()),
             )
             await self._observed(cleaned, receive, self._answers.completed(offered, send))
 
@@ -221,7 +222,7 @@ class Gateway:
         )
         gone = asyncio.create_task(body.client_gone(), name="client")
         try:
-            with self._callers.while_allowed(identity, exchange.cancel):
+            with self._callers.while_allowed(identity, exchange.cancel, scope["state"]["came_at"]):
                 await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not exchange.done():
                 # Nobody listens any more: the service shall not go on working for nobody.

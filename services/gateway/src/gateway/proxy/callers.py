@@ -102,9 +102,11 @@ class Callers:
             raise DownloadLinkOver from None
         return identity, await self._count_download(identity)
 
-    def while_allowed(self, identity: Identity | None, end: Callable[[], object]) -> AbstractContextManager[None]:
-        """While this lasts, call `end` when the caller's session, key or membership has ended."""
-        return self._revocations.running(identity, end)
+    def while_allowed(
+        self, identity: Identity | None, end: Callable[[], object], since: float
+    ) -> AbstractContextManager[None]:
+        """While this lasts, call `end` when the caller's session, key or membership has ended since a time."""
+        return self._revocations.running(identity, end, since)
 
     def refuse(self, identity: Identity) -> None:
         """Refuse a caller whose access has ended; raises as `admit` does."""

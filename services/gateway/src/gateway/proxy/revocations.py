@@ -110,9 +110,9 @@ class Revocations:
                 raise TokenInvalid
 
     @contextmanager
-    def running(self, identity: Identity | None, end: Callable[[], object]) -> Iterator[None]:
+    def running(self, identity: Identity | None, end: Callable[[], object], since: float) -> Iterator[None]:
         """While this lasts, call `end` soon after a fact that ends the identity's access: such as a download's, which
-        may run for hours.
+        may run for hours. A fact that was heard since `since`, when the request came, counts too.
         """
         if identity is None:
             yield
@@ -120,6 +120,8 @@ class Revocations:
         names = _names(identity)
         for name in names:
             self._running.setdefault(name, []).append((identity, end))
+            if self._ended.get(name, 0.0) >= since:
+                asyncio.get_running_loop().call_later(self._grace_seconds, self._end, name)
         try:
             yield
         finally:
