@@ -2,18 +2,19 @@
 
 import asyncio
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from common import parts
 from common.ids import uuid7
 from common.mail import Mailer
 from common.parts import Every, Group, run
-from common.persistence import MailMessage
+from common.persistence import MailMessage, Store
 from common.persistence.mechanisms import leader_leases, mails
 from common.settings import MailSettings
 from common.telemetry.context import correlation_id, span, traceparent
-from common.testing import eventually
+from common.testing import FrozenClock, eventually
+from hotel.service import UnitOfWork
 from pydantic import SecretStr
 from simulators.mail import MailConfig
 from simulators.mail import start as start_mail
@@ -83,6 +84,36 @@ async def test_a_mail_that_the_server_refuses_stays_queued_with_the_reason(store
     assert row.sent_at is None
     assert row.attempts == 1
     assert row.last_error
+
+
+async def test_a_mail_that_is_refused_for_five_days_is_given_up_and_tried_again_when_an_operator_says(
+    store, sink, caplog
+) -> None:
+    queued = []
+    for days in (5.1, 4.9):
+        then = FrozenClock(datetime.now(UTC) - timedelta(days=days))
+        queued.append((await queue(Store(store.database, UnitOfWork, then), "refused"))[0])
+    tenant, other = queued
+    refusing = Mailer(store.database, settings(1))
+    mine = mails.c.tenant_id == tenant
+
+    async def row(of=tenant):
+        async with store.for_system("mailer") as uow:
+            return (await uow.session.execute(select(mails).where(mails.c.tenant_id == of))).one()
+
+    while await refusing.send_one():
+        pass
+    given_up, waiting = await row(), await row(other)
+    assert (given_up.sent_at, given_up.attempts, bool(given_up.last_error)) == (None, 1, True)
+    assert given_up.next_attempt_at.year == 9999
+    assert waiting.next_attempt_at.year < 9999
+    assert [record.levelname for record in caplog.records if "given up" in record.message] == ["ERROR"]
+    async with store.for_system("mailer") as uow:
+        await uow.session.execute(update(mails).where(mine).values(next_attempt_at=func.clock_timestamp()))
+    mailer = Mailer(store.database, settings(sink.smtp_port))
+    while await mailer.send_one():
+        pass
+    assert (await row()).sent_at is not None
 
 
 async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(store, sink) -> None:

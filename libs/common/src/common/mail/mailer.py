@@ -5,14 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
 from uuid import UUID
 
 import aiosmtplib
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 
 from common.crash_points import reach
 from common.persistence.database import Database
@@ -30,6 +30,14 @@ SMTP_SECONDS = 30.0
 """How long one mail may take: making what goes along with it, and all that the mail server answers."""
 
 LONGEST_PAUSE = timedelta(hours=1)
+
+GIVE_UP = timedelta(days=5)
+"""How long a mail is tried (RFC 5321 §4.5.4.1: four or five days), a refusal for good too: it may be our own settings'
+mistake. After that it is not due any more; an operator who sets its time has it tried again.
+"""
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a mail is due that was given up. PostgreSQL's ``infinity`` is no time that Python could compare."""
 
 AT_ONCE = 1000
 """Texts that one transaction forgets: a table that never was swept is, without holding anybody up."""
@@ -92,7 +100,7 @@ class Mailer:
         return True
 
     async def forget_texts(self) -> int:
-        """Timer of each worker: empty mails that were sent long ago; return how many.
+        """Timer of each worker: empty mails that were sent, or given up, long ago; return how many.
 
         The row stays: it is the log, and by its key the same mail is not queued again.
         """
@@ -100,8 +108,9 @@ class Mailer:
         while True:
             async with self._database.session("mailer", self._scope) as session:
                 old = func.clock_timestamp() - timedelta(days=self._settings.email_kept_days)
-                long_sent = select(mails.c.id).where(mails.c.sent_at < old, mails.c.body_text != "").limit(AT_ONCE)
-                emptied = update(mails).where(mails.c.id.in_(long_sent)).values(body_text="", body_html=None)
+                given_up = and_(mails.c.sent_at.is_(None), mails.c.next_attempt_at == NEVER, mails.c.created_at < old)
+                over = select(mails.c.id).where(or_(mails.c.sent_at < old, given_up), mails.c.body_text != "")
+                emptied = update(mails).where(mails.c.id.in_(over.limit(AT_ONCE))).values(body_text="", body_html=None)
                 count: int = (await session.execute(emptied)).rowcount  # type: ignore[attr-defined]
             forgotten += count
             if count < AT_ONCE:
@@ -163,17 +172,19 @@ class Mailer:
 
     async def _settle(self, row: Any, error: str | None) -> None:
         identifier: UUID = row.id
+        outcome = "failed" if error else "sent"
         values: dict[str, Any]
         if error is None:
             values = {"sent_at": func.clock_timestamp(), "attempts": row.attempts + 1, "last_error": None}
         else:
             pause = min(LONGEST_PAUSE, timedelta(seconds=2 ** min(row.attempts + 1, 12)))
-            values = {
-                "attempts": row.attempts + 1,
-                "last_error": error[:500],
-                "next_attempt_at": func.clock_timestamp() + pause,
-            }
+            now: Any = func.clock_timestamp()
+            values = {"attempts": row.attempts + 1, "last_error": error[:500], "next_attempt_at": now + pause}
             log.warning("mail %s not sent: %s", identifier, error)
-        MAILS_SENT.labels(self._database.prefix, "failed" if error else "sent").inc()
+            claimed_at = row.next_attempt_at - CLAIM
+            if claimed_at > row.created_at + GIVE_UP:
+                outcome, values["next_attempt_at"] = "given_up", NEVER
+                log.error("mail %s is given up after %d attempts", identifier, row.attempts + 1)
+        MAILS_SENT.labels(self._database.prefix, outcome).inc()
         async with self._database.session("mailer", self._scope) as session:
             await session.execute(update(mails).where(mails.c.id == identifier).values(**values))
