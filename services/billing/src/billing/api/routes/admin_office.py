@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated
 from uuid import UUID
 
+from common.crash_points import reach
 from common.web import LanguageDep, Page, PagingDep, ReadReason
 from common.web.pages import InvalidCursor, Paging
 from fastapi import APIRouter, Query, Response
@@ -163,6 +164,8 @@ async def lift(dispute_id: UUID, said: ReasonIn, who: Finance, tools: ToolsDep) 
         found = await read_by_staff(uow, dispute, DisputeNotFound, "dispute", dispute_id, who=who, reason=said.reason)
     async with tools.store.for_tenant(found.tenant_id) as uow:
         lifted = await lift_dispute(uow, dispute_id, staff_id=who.user_id, reason=said.reason, issuer=tools.issuer)
+        reach("billing.lift.applied")
+    reach("billing.lift.committed")
     return DisputeOut.of(lifted)
 
 
