@@ -55,7 +55,7 @@ async def test_every_webhook_that_counts_is_a_row(database, few, tmp_path):
     bar = await webhooks_accepted(database, tmp_path, SIZES, quiet)
     rows = await few.rows("select count(*) as kept, count(distinct event_id) as events from webhook_events")
     assert rows == [{"kept": 2 * SIZES.requests // 2, "events": SIZES.requests}]
-    assert 0 < bar.value < 1
+    assert bar.value > 0
     assert "p99" in bar.note
     assert SIZES.requests // 2 > AT_ONCE
 

@@ -1,4 +1,4 @@
-"""A worker's look at stored webhooks in a process of its own, which a test may have killed: ``python -m … TOLD``.
+"""A worker's look at stored webhooks in a process of its own, which a test may have killed.
 
 It dies at the point that it is told, or handles what is stored and ends.
 """
@@ -16,7 +16,6 @@ from common.crash_points import Deed
 from common.settings import DatabaseSettings
 from common.testing import ServiceDatabase
 
-ROOT = Path(__file__).parents[4]
 ENDS_SECONDS = 200
 """To load billing and die takes four seconds on a quiet machine."""
 
@@ -32,7 +31,7 @@ async def killed_at(billing: Billing, point: str) -> int:
         "folder": str(given.receipts_folder),
         "providers": {"paypal_base_url": given.paypal_base_url, "mtn_momo_base_url": given.mtn_momo_base_url},
     }
-    child = subprocess.Popen([sys.executable, "-m", __name__, json.dumps(told)], cwd=ROOT)
+    child = subprocess.Popen([sys.executable, __file__, json.dumps(told)])
     try:
         return await asyncio.to_thread(child.wait, ENDS_SECONDS)
     finally:
