@@ -8,6 +8,7 @@ import pytest
 from common import parts
 from common.ids import uuid7
 from common.mail import Mailer
+from common.mail.mailer import NEVER
 from common.parts import Every, Group, run
 from common.persistence import MailMessage, Store
 from common.persistence.mechanisms import leader_leases, mails
@@ -105,8 +106,8 @@ async def test_a_mail_that_is_refused_for_five_days_is_given_up_and_tried_again_
         pass
     given_up, waiting = await row(), await row(other)
     assert (given_up.sent_at, given_up.attempts, bool(given_up.last_error)) == (None, 1, True)
-    assert given_up.next_attempt_at.year == 9999
-    assert waiting.next_attempt_at.year < 9999
+    assert given_up.next_attempt_at == NEVER
+    assert waiting.next_attempt_at < NEVER
     assert [record.levelname for record in caplog.records if "given up" in record.message] == ["ERROR"]
     async with store.for_system("mailer") as uow:
         await uow.session.execute(update(mails).where(mine).values(next_attempt_at=func.clock_timestamp()))
@@ -114,6 +115,20 @@ async def test_a_mail_that_is_refused_for_five_days_is_given_up_and_tried_again_
     while await mailer.send_one():
         pass
     assert (await row()).sent_at is not None
+
+
+async def test_the_text_of_what_was_given_up_is_forgotten_and_of_what_still_waits_is_not(store) -> None:
+    then = FrozenClock(datetime.now(UTC) - timedelta(days=91))
+    given_up, waiting = [(await queue(Store(store.database, UnitOfWork, then), key))[0] for key in ("up", "waits")]
+    later = func.clock_timestamp() + timedelta(hours=1)
+    async with store.for_system("mailer") as uow:
+        for tenant, due in ((given_up, NEVER), (waiting, later)):
+            await uow.session.execute(update(mails).where(mails.c.tenant_id == tenant).values(next_attempt_at=due))
+    await Mailer(store.database, settings(1)).forget_texts()
+    async with store.for_system("mailer") as uow:
+        query = select(mails.c.tenant_id, mails.c.body_text).where(mails.c.tenant_id.in_([given_up, waiting]))
+        left = {row.tenant_id: row.body_text for row in await uow.session.execute(query)}
+    assert left == {given_up: "", waiting: "Bonjour « été »"}
 
 
 async def test_a_mail_that_cannot_be_written_does_not_hold_up_the_others(store, sink) -> None:

@@ -1,4 +1,4 @@
-"""A thousand purchases at once on a stack of processes, and what of them is wrong. It takes some ten minutes."""
+"""A thousand purchases at once on a stack of processes, and what of them is wrong. Each buyer waits for 25 minutes."""
 
 import asyncio
 import resource

@@ -1,7 +1,7 @@
 """Sign-ins and memberships that ended or changed before their tokens did, as tenancy tells of them.
 
 Each replica hears for itself and keeps nothing: what it missed while the broker was away ends with the access token,
-after ten minutes at most, and at once where a route is fresh.
+after ten minutes at most, and at once where a route is fresh; only a stream that was running then goes on.
 """
 
 import asyncio
@@ -68,12 +68,10 @@ class Revocations:
 
     Args:
         now: seconds since the epoch.
-        grace_seconds: how long what runs may go on when its access has ended.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time, grace_seconds: float = GRACE_SECONDS) -> None:
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._grace_seconds = grace_seconds
         self._running: dict[Name, list[tuple[Identity, Callable[[], object]]]] = {}
         self._ended: OrderedDict[Name, float] = OrderedDict()
         self._roles: OrderedDict[tuple[UUID, UUID], tuple[str, datetime, float]] = OrderedDict()
@@ -121,7 +119,7 @@ class Revocations:
         for name in names:
             self._running.setdefault(name, []).append((identity, end))
             if self._ended.get(name, 0.0) >= since:
-                asyncio.get_running_loop().call_later(self._grace_seconds, self._end, name)
+                asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end, name)
         try:
             yield
         finally:
@@ -161,7 +159,7 @@ class Revocations:
     def _keep(self, ended: Name) -> None:
         now = self._now()
         if ended in self._running:
-            asyncio.get_running_loop().call_later(self._grace_seconds, self._end, ended)
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._end, ended)
         self._ended.pop(ended, None)
         self._ended[ended] = now
         while next(iter(self._ended.values())) < now - KEPT_FOR.total_seconds():

@@ -1,7 +1,6 @@
 """Give a person of the platform an account with a second factor."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from common.ids import uuid7
 
@@ -62,9 +61,8 @@ async def create_staff(
         await uow.recovery_codes.replace(user.id, ())
         await uow.links.void(user.id, now, *Purpose)
         await end_sessions(uow, user.id, "staff_renewed")
-    await uow.audit(
-        _act(known), str(user.id), actor="operator", details={"roles": sorted(granted)}, before=_roles_of(known)
-    )
+    before = {"roles": sorted(known.staff_roles)} if known else None
+    await uow.audit(_act(known), str(user.id), actor="operator", before=before, after={"roles": sorted(granted)})
     return user
 
 
@@ -72,7 +70,3 @@ def _act(known: User | None) -> str:
     if known is None:
         return "staff.created"
     return "staff.renewed" if known.staff_roles else "staff.rehired"
-
-
-def _roles_of(known: User | None) -> dict[str, Any] | None:
-    return {"roles": sorted(known.staff_roles)} if known is not None else None
