@@ -174,6 +174,18 @@ async def test_what_clients_may_say_arrives_untouched(stack) -> None:
     assert {name: seen.values(name.lower()) for name in sent} == {name: [value] for name, value in sent.items()}
 
 
+@pytest.mark.parametrize("sent", ["réclamation".encode(), "réclamation".encode("latin-1"), "Ω 中文".encode()])
+async def test_letters_beyond_ascii_in_a_value_arrive_as_they_were_written(stack, sent: bytes) -> None:
+    """French is written with accents: a reason in an audit log, a key that is compared with an earlier one."""
+    token = stack.tenancy.headers(tenant=uuid7())["authorization"]
+    request = f"GET {JOBS} HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\nconnection: close\r\nx-reason: ".encode()
+    status, _body, _all = await raw_exchange(stack.port, request + sent + b"\r\n\r\n")
+    assert status == 200
+    (seen,) = stack.engine.seen
+    (value,) = seen.values("x-reason")
+    assert value.encode("latin-1").decode() in {"réclamation", "Ω 中文"}
+
+
 async def test_two_authorization_fields_are_as_none(stack) -> None:
     token = stack.tenancy.headers(tenant=uuid7())["authorization"]
     request = f"GET {JOBS} HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\nauthorization: {token}\r\nconnection: close\r\n\r\n"

@@ -55,6 +55,15 @@ async def test_no_reason_no_answer(tenancy: Tenancy, rest: str) -> None:
     assert (await tenancy.client(staff=()).get(path, headers=WHY)).status_code == 403
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_reason_with_accents_is_read_as_it_was_written(tenancy: Tenancy, encoding: str) -> None:
+    me = uuid7()
+    headers = [(b"x-reason", "réclamation reçue à Yaoundé".encode(encoding))]
+    assert (await desk(tenancy, user_id=me).get(BASE, headers=headers)).status_code == 200
+    (row,) = await platform_rows(tenancy, me)
+    assert row["reason"] == "réclamation reçue à Yaoundé"
+
+
 @pytest.mark.invariant("S14")
 async def test_a_read_whose_audit_row_cannot_be_written_does_not_happen(tenancy: Tenancy) -> None:
     _, tenant = await tenancy.owned()

@@ -83,6 +83,16 @@ def passing(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     ]
 
 
+def as_text(value: bytes) -> str:
+    """A value for the client that asks services, which writes text as UTF-8: so that arrives byte for byte, and
+    Latin-1, which browsers send (RFC 9110 §5.5), as the same text.
+    """
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 def returning(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The fields of a service's answer that go back to the client."""
     return [(name.lower(), value) for name, value in headers if name.lower() not in ANSWER_DROPPED]

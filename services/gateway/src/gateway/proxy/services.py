@@ -18,7 +18,7 @@ from yarl import URL
 from gateway.errors import ServiceUnavailable
 from gateway.proxy.access_tokens import Identity
 from gateway.proxy.fairness import Breaker
-from gateway.proxy.headers import Headers
+from gateway.proxy.headers import Headers, as_text
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Services:
         path, _, query = target.partition("?")
         claims = _claims(identity)
         binding = RequestBinding(method, f"{path}?{query}" if query else path, length)
-        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        fields = [(name.decode("ascii"), as_text(value)) for name, value in headers]
         fields += [("authorization", f"Bearer {self._signer.sign(service, claims, binding)}")]
         fields += [("x-request-id", claims.request_id)]
         if claims.tenant_id is not None:
