@@ -2,7 +2,7 @@
 
 DomainError
 ├── Unauthenticated: TokenMissing · TokenInvalid · SessionEnded · ApiKeyInvalid
-├── Forbidden: SecondFactorRequired · AddressNotAllowed · ScopeMissing · ApiAccessNotInPlan
+├── Forbidden: SecondFactorRequired · AddressNotAllowed · ScopeMissing (PersonNeeded) · ApiAccessNotInPlan
 ├── NotFound: NoRoute
 ├── Conflict: DownloadChanged
 ├── Gone: DownloadLinkOver
@@ -46,8 +46,8 @@ class ApiKeyInvalid(Unauthenticated):
     """Unknown, revoked, expired: the answer does not say which."""
 
     code = "api_key_invalid"
-    en = "The API key is not valid."
-    fr = "La clé d'API n'est pas valable."
+    en = "The API key is unknown, revoked or expired. An owner or admin makes another (POST /api/tenants/api-keys/)."
+    fr = "Clé d'API inconnue, révoquée ou expirée. Un propriétaire ou administrateur en crée (/api/tenants/api-keys/)."
 
 
 class AddressNotAllowed(Forbidden):
@@ -59,11 +59,18 @@ class AddressNotAllowed(Forbidden):
 
 
 class ScopeMissing(Forbidden):
-    """Field `scope`: the least that would do; empty where no key does."""
+    """Field `scope`: the least that would do."""
 
     code = "scope_missing"
-    en = "This API key does not open this route (scope: «{scope}»); without a scope only a person may do this."
-    fr = "Cette clé d'API n'ouvre pas cette route (portée : « {scope} ») ; sans portée, seule une personne le peut."
+    en = "This API key lacks the scope {scope}. Make one that has it (POST /api/tenants/api-keys/)."
+    fr = "Cette clé d'API n'a pas la portée {scope}. Créez-en une qui l'a (POST /api/tenants/api-keys/)."
+
+
+class PersonNeeded(ScopeMissing):
+    """Field `scope`: empty, for no scope opens this."""
+
+    en = "No API key may do this: sign in as a person (POST /api/auth/login/)."
+    fr = "Aucune clé d'API ne le peut : connectez-vous en personne (POST /api/auth/login/)."
 
 
 class ApiAccessNotInPlan(Forbidden):
@@ -74,8 +81,8 @@ class ApiAccessNotInPlan(Forbidden):
 
 class NoRoute(NotFound):
     code = "not_found"
-    en = "There is nothing here."
-    fr = "Il n'y a rien à cette adresse."
+    en = "There is nothing here. Addresses of the API end with a slash; all of them are at /docs."
+    fr = "Il n'y a rien à cette adresse. Celles de l'API finissent par une barre oblique ; toutes sont à /docs."
 
 
 class DownloadChanged(Conflict):

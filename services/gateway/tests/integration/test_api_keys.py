@@ -70,7 +70,11 @@ async def test_a_key_opens_only_what_its_scopes_say(stack) -> None:
 )
 async def test_no_scope_opens_what_only_a_person_may_do(stack, method: str, path: str) -> None:
     every = [f"{area}:{verb}" for area in ("organization", "billing", "backups") for verb in ("read",)] + ALL
-    assert await Program(stack, scopes=every).asks(path, method) == (403, "scope_missing")
+    program = Program(stack, scopes=every)
+    assert await program.asks(path, method) == (403, "scope_missing")
+    refused = await stack.client.request(method, path, headers={"authorization": f"Bearer {program.key}"})
+    assert refused.json()["scope"] == ""
+    assert "en personne" in refused.json()["detail"]
     assert not stack.tenancy.upstream.seen + stack.billing.seen
 
 

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
-from gateway.errors import AddressNotAllowed, ApiAccessNotInPlan, ApiKeyInvalid, ScopeMissing
+from gateway.errors import AddressNotAllowed, ApiAccessNotInPlan, ApiKeyInvalid, PersonNeeded, ScopeMissing
 from gateway.proxy.access_tokens import Identity
 from gateway.proxy.routes import Route
 from gateway.proxy.scopes import scopes_of
@@ -95,7 +95,7 @@ class ApiKeys:
             raise ApiAccessNotInPlan
         wanted = scopes_of(route.path, method)
         if wanted.isdisjoint(found["scopes"]):
-            raise ScopeMissing(scope=min(wanted, default=""))
+            raise ScopeMissing(scope=min(wanted)) if wanted else PersonNeeded(scope="")
         key_id = UUID(found["id"])
         return Identity(
             user_id=key_id,

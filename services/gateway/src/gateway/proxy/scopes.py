@@ -17,8 +17,10 @@ AREAS = {
     "/api/restore-points/": "backups",
     "/api/restore/": "restores",
 }
-"""Areas of scopes, by the beginning of a route's path. No key has `organization:write` or `billing:write`: who joins
-and what is bought is a person's decision."""
+"""Areas of scopes, by the beginning of a route's path."""
+
+READ_ONLY = frozenset({"organization", "billing"})
+"""Areas in which no key writes: who joins and what is bought is a person's decision."""
 
 
 @cache
@@ -28,9 +30,9 @@ def area_of(path: str) -> str | None:
 
 
 def scopes_of(path: str, method: str) -> frozenset[str]:
-    """Scopes that open a route, each by itself; to write is to read as well."""
+    """Scopes that open a route, each by itself; to write is to read as well. None where only a person may."""
     area = area_of(path)
     if area is None:
         return frozenset()
-    write = f"{area}:write"
-    return frozenset({write, f"{area}:read"} if method in {"GET", "HEAD"} else {write})
+    write = frozenset() if area in READ_ONLY else frozenset({f"{area}:write"})
+    return write | {f"{area}:read"} if method in {"GET", "HEAD"} else write
