@@ -6,6 +6,7 @@ DomainError
 └── NotYet 503: a predecessor has not arrived; an event handler is asked again for up to 24 h
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import ClassVar
@@ -31,13 +32,15 @@ class DomainError(Exception):
 
     A subclass sets ``code`` (stable, for programs) and the texts ``en`` and ``fr`` (for people), which may
     name the keyword fields given to the constructor. The fields are part of the answer, so they hold
-    nothing secret.
+    nothing secret. Where a field has a word for programs, ``words`` says what people read in its place.
     """
 
     kind: ClassVar[Kind]
     code: ClassVar[str]
     en: ClassVar[str]
     fr: ClassVar[str]
+    words: ClassVar[Mapping[str, Mapping[str, tuple[str, str]]]] = {}
+    """By field and value: English, French."""
 
     def __init__(self, *, retry_after: timedelta | None = None, **fields: object) -> None:
         self.fields = fields
@@ -46,8 +49,12 @@ class DomainError(Exception):
 
     def text(self, language: str) -> str:
         """Return the sentence for people, in ``fr`` or ``en``."""
-        template = self.fr if language == "fr" else self.en
-        return template.format(**self.fields)
+        is_french = language == "fr"
+        said = {
+            name: self.words[name][str(value)][is_french] if str(value) in self.words.get(name, {}) else value
+            for name, value in self.fields.items()
+        }
+        return (self.fr if is_french else self.en).format(**said)
 
 
 class Invalid(DomainError):

@@ -221,6 +221,12 @@ async def test_a_body_that_cannot_be_read_is_refused_in_both_languages(
         assert await uow.session.scalar(select(func.count()).select_from(rooms)) == 0
 
 
+async def test_json_that_cannot_be_read_is_the_bodys_fault_and_no_fields(app) -> None:
+    async with service_client(app, "hotel", tenant_id=uuid7()) as client:
+        answer = await client.post("/rooms/", content=b'{"na', headers={"content-type": "application/json"})
+    assert [one["field"] for one in answer.json()["errors"]] == ["body"]
+
+
 async def test_a_wrong_method_is_told_all_the_right_ones(app) -> None:
     async with service_client(app, "hotel", tenant_id=uuid7()) as client:
         answer = await client.delete("/rooms/")

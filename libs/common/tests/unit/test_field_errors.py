@@ -37,7 +37,7 @@ def errors(given: Any) -> list[ErrorDetails]:
         ({"name": "abcdef"}, "Au plus 5 caractères."),
         ({"name": "AB"}, "N'a pas la forme attendue (^[a-z]+$)."),
         ({"room": "x"}, "Un identifiant (UUID) est attendu."),
-        ({"board": "none"}, "Valeurs possibles : 'full' or 'half'."),
+        ({"board": "none"}, "Valeurs possibles : 'full' ou 'half'."),
         ({"at": "2026-11-22T09:00:00"}, "Le fuseau horaire est obligatoire."),
         ({"guests": ["a", "b"]}, "Au plus 1 éléments."),
         ({"pets": 1}, "Ce champ n'existe pas ici."),

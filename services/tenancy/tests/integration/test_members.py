@@ -79,6 +79,17 @@ async def test_only_owners_make_and_unmake_owners(tenancy: Tenancy, by: str, tar
 
 
 @pytest.mark.invariant("S60")
+async def test_a_refusal_names_the_role_that_is_out_of_reach_in_the_readers_language(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    admin = await joined(tenancy, tenant, "admin")
+    me = tenancy.client(user_id=admin.id, tenant_id=tenant, roles=["admin"], language="fr")
+    down = await me.patch(path(tenant, f"members/{owner.id}/"), json={"role": "viewer"})
+    away = await me.delete(path(tenant, f"members/{owner.id}/"))
+    for refused in (down, away):
+        assert (refused.json()["code"], refused.json()["role"]) == ("role_not_grantable", "owner")
+        assert "retirer le rôle de propriétaire" in refused.json()["detail"]
+
+
 async def test_who_was_demoted_meanwhile_promotes_nobody_with_an_old_token(tenancy: Tenancy) -> None:
     owner, tenant = await tenancy.owned()
     former, friend = await joined(tenancy, tenant, "owner"), await joined(tenancy, tenant, "member")

@@ -106,6 +106,10 @@ async def test_what_staff_holds_no_payment_lets_go(tenancy: Tenancy) -> None:
     await tenancy.receive(envelope("billing", "subscription.renewed.v1", tenant, told, version=7))
     async with tenancy.store.for_tenant(tenant) as uow:
         assert await uow.session.scalar(select(tables.organizations.c.status)) == "suspended"
+    me = tenancy.client(user_id=owner.id, tenant_id=tenant, roles=["owner"], language="fr")
+    refused = await me.post(f"/api/tenants/organizations/{tenant}/invite_member/", json={"email": "a@exemple.cm"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "organization_suspended")
+    assert "aucun paiement" in refused.json()["detail"], "he would pay for nothing"
     released = await desk(tenancy).post(f"{BASE}{tenant}/reactivate/", json={"reason": "it was his"})
     assert released.json()["status"] == "active"
     assert [fact["type"] for fact in await tenancy.facts(tenant)] == [
@@ -127,6 +131,18 @@ async def test_staff_changes_entitlements_one_by_one_and_everybody_hears_of_it(t
     assert told["data"]["features"]["has_replication"] is True
     (row,) = await tenancy.rows(tenant, audit_log)
     assert row["details"]["after"]["quotas"]["max_vms"] == 70
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"quotas": {"max_vm": 1, "max_vms": 1}}, {"features": {"has_everything": True}}, {"retention": {"x": 1}}]
+)
+async def test_an_entitlement_that_no_plan_has_is_refused_with_those_that_are(tenancy: Tenancy, wanted: Any) -> None:
+    _, tenant = await tenancy.owned()
+    answer = await desk(tenancy).patch(f"{BASE}{tenant}/entitlements/", json={"reason": "pilot"} | wanted)
+    assert (answer.status_code, answer.json()["code"]) == (422, "entitlement_unknown")
+    assert "max_vms" in answer.json()["known"]
+    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1"]
+    assert await tenancy.rows(tenant, audit_log) == []
 
 
 @pytest.mark.parametrize("role", ["support", "finance"])

@@ -52,6 +52,9 @@ def field_message(error: Mapping[str, Any], language: str) -> str:
     if language != "fr":
         return str(error["msg"])
     try:
-        return FRENCH.get(error["type"], OTHERWISE).format(**error.get("ctx", {}))
+        context = dict(error.get("ctx", {}))
+        if "expected" in context:
+            context["expected"] = context["expected"].replace(" or ", " ou ")
+        return FRENCH.get(error["type"], OTHERWISE).format(**context)
     except (KeyError, IndexError):
         return OTHERWISE

@@ -3,7 +3,7 @@
 import http
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asyncpg.exceptions import InternalClientError
@@ -135,6 +135,11 @@ def _plain(request: Request, status: int, code: str, **fields: Any) -> JSONRespo
     return problem(request, status, code, detail, fields=fields, headers={"Content-Language": language})
 
 
+def _field(item: Mapping[str, Any]) -> str:
+    """Its path in the request; JSON that cannot be read has no fields, only a place, which its message tells."""
+    return ".".join(str(part) for part in (item["loc"][:1] if item["type"] == "json_invalid" else item["loc"]))
+
+
 def _is_no_json(request: Request, error: RequestValidationError) -> bool:
     """Say whether a body was taken for text because of its Content-Type, where an object was expected."""
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -172,7 +177,7 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
         language = language_of(request.headers.get("accept-language"))
         errors = [
             {
-                "field": ".".join(str(part) for part in item["loc"]),
+                "field": _field(item),
                 "message": field_message(item, language),
                 "type": item["type"],
             }

@@ -127,12 +127,19 @@ class OrganizationSuspended(Forbidden):
     code = "organization_suspended"
     en = (
         "The organization is {status}: reading and restoring still work, changes need a paid subscription "
-        "(/api/tenants/orders/)."
+        "(/api/tenants/orders/) or, where our team holds it, its consent."
     )
     fr = (
-        "L'organisation est à l'état {status} : lecture et restauration restent possibles, toute modification "
-        "exige un abonnement payé (/api/tenants/orders/)."
+        "L'organisation est {status} : lecture et restauration restent possibles, toute modification exige un "
+        "abonnement payé (/api/tenants/orders/) ou, si notre équipe la retient, son accord."
     )
+    words: ClassVar = {
+        "status": {
+            "suspended": ("suspended", "suspendue"),
+            "cancelled": ("cancelled", "résiliée"),
+            "expired": ("expired", "expirée"),
+        }
+    }
 
 
 class QuotaReached(Forbidden):

@@ -1,12 +1,13 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: WebhookUrlRefused · EventTypeUnknown
+├── Invalid: WebhookUrlRefused · EventTypeUnknown · EntitlementUnknown
 │            · DomainInvalid · DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused · SsoRefused
 │              · SecondFactorDemanded · SsoDemanded · AnotherSignInNeeded
-│              · SecondFactorUnproved · RoleNotGrantable · EmailNotVerified · QuotaReached · OrganizationSuspended
+│              · SecondFactorUnproved · EmailNotVerified · QuotaReached
+│              · RoleNotGrantable (RoleNotForKeys) · OrganizationSuspended (OrganizationHeld)
 │              · InvitationForAnotherAddress
 ├── NotFound: WebhookEndpointNotFound · WebhookDeliveryNotFound
 │             · MemberNotFound · InvitationNotFound · ApiKeyNotFound · SsoNotConfigured · DomainNotFound
@@ -24,15 +25,20 @@ DomainError
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
 
+from typing import ClassVar
+
 from common.errors import Conflict, Forbidden, Gone, Invalid, NotFound, NotYet, TooMany, Unauthenticated, Unavailable
+
+from tenancy.errors import words as said
 
 
 class WeakPassword(Invalid):
     """Field `reason`: too_short, too_long, common, like_email or breached."""
 
     code = "weak_password"
-    en = "The password is too weak ({reason}): use 10 characters or more, and none of the common ones."
-    fr = "Mot de passe trop faible ({reason}) : 10 caractères au moins, et aucun des mots de passe courants."
+    en = "The password is too weak: {reason}."
+    fr = "Mot de passe trop faible : {reason}."
+    words: ClassVar = {"reason": said.WEAKNESSES}
 
 
 class InvalidEmail(Invalid):
@@ -55,8 +61,8 @@ class TotpRequired(Unauthenticated):
     """
 
     code = "totp_required"
-    en = "This account needs a one-time code: send it as totp_code."
-    fr = "Ce compte exige un code à usage unique : envoyez-le dans totp_code."
+    en = "This account needs a code: send totp_code or recovery_code, here or with challenge to second-factor/."
+    fr = "Ce compte exige un code : envoyez totp_code ou recovery_code, ici ou avec challenge à second-factor/."
 
 
 class InvalidRefreshToken(Unauthenticated):
@@ -199,8 +205,16 @@ class SessionEnded(Unauthenticated):
 
 class RoleNotGrantable(Forbidden):
     code = "role_not_grantable"
-    en = "Your role does not allow you to grant the role {role}."
-    fr = "Votre rôle ne permet pas d'accorder le rôle {role}."
+    en = "Your role does not allow you to give or to take away the role of {role}. Ask an owner of the organization."
+    fr = "Votre rôle ne permet ni de donner ni de retirer le rôle de {role}. Adressez-vous à un propriétaire."
+    words: ClassVar = {"role": said.ROLES}
+
+
+class RoleNotForKeys(RoleNotGrantable):
+    """Whoever makes the key: what only owners may do, no program may."""
+
+    en = "No API key has the role of {role}. The roles of keys are admin, member and viewer."
+    fr = "Aucune clé d'API n'a le rôle de {role}. Les rôles des clés sont admin, member et viewer."
 
 
 class EmailNotVerified(Forbidden):
@@ -215,12 +229,21 @@ class QuotaReached(Forbidden):
     code = "quota_reached"
     en = "Limit of {limit} {resource} reached. Please upgrade your plan."
     fr = "Limite de {limit} {resource} atteinte. Veuillez mettre à niveau votre plan."
+    words: ClassVar = {"resource": said.RESOURCES}
 
 
 class OrganizationSuspended(Forbidden):
     code = "organization_suspended"
     en = "This organization is {status}: renew its subscription (POST /api/tenants/orders/) to change anything."
-    fr = "Cette organisation est à l'état {status} : renouvelez l'abonnement (POST /api/tenants/orders/) pour modifier."
+    fr = "Cette organisation est {status} : renouvelez son abonnement (POST /api/tenants/orders/) pour la modifier."
+    words: ClassVar = {"status": said.STATUSES}
+
+
+class OrganizationHeld(OrganizationSuspended):
+    """By the platform's staff: to tell its owner to pay would take his money for nothing."""
+
+    en = "Our team holds this organization ({status}); no payment changes that. Its audit log says why; write to us."
+    fr = "Notre équipe retient cette organisation ({status}) ; aucun paiement n'y change rien. Motif : journal d'audit."
 
 
 class InvitationForAnotherAddress(Forbidden):
@@ -266,7 +289,16 @@ class FeatureNotInPlan(Forbidden):
 
     code = "feature_not_in_plan"
     en = "Your plan does not include {feature}. The plans at /api/tenants/plans/ say which one does."
-    fr = "Votre plan ne comprend pas {feature}. Les plans : /api/tenants/plans/ indiquent lequel la comprend."
+    fr = "Votre plan ne comprend pas {feature}. Les plans de /api/tenants/plans/ disent lequel."
+    words: ClassVar = {"feature": said.FEATURES}
+
+
+class EntitlementUnknown(Invalid):
+    """Fields `names`: what no plan of the organization has; `known`: what it has."""
+
+    code = "entitlement_unknown"
+    en = "There is no {names}. What can be changed: {known}."
+    fr = "{names} n'existe pas. Ce qui peut être changé : {known}."
 
 
 class DeletionNotConfirmed(Invalid):
@@ -337,6 +369,7 @@ class WebhookUrlRefused(Invalid):
     code = "webhook_url_refused"
     en = "Webhooks go to https addresses on the internet (ports {ports}), without credentials or fragment: {reason}."
     fr = "Les webhooks vont à des adresses https sur Internet (ports {ports}), sans identifiants ni ancre : {reason}."
+    words: ClassVar = {"reason": said.WEBHOOK_URLS}
 
 
 class EventTypeUnknown(Invalid):
@@ -379,6 +412,7 @@ class WebhookEndpointOff(Conflict):
     code = "webhook_endpoint_off"
     en = "This endpoint is switched off ({off_for}); switch it on first (PATCH with enabled: true)."
     fr = "Ce point de réception est désactivé ({off_for}) ; réactivez-le d'abord (PATCH avec enabled : true)."
+    words: ClassVar = {"off_for": said.SWITCHED_OFF}
 
 
 class OrganizationNotActive(Conflict):

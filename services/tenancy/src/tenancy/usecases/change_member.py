@@ -27,7 +27,9 @@ async def change_role(uow: UnitOfWork, user_id: UUID, role: Role, *, actor: UUID
         raise MemberNotFound
     # What the token says may be ten minutes old: who was demoted meanwhile does not go on promoting.
     acting = await uow.memberships.get(organization.id, actor)
-    if acting is None or not may_change(acting.role, member.role) or not may_grant(acting.role, role):
+    if acting is None or not may_change(acting.role, member.role):
+        raise RoleNotGrantable(role=member.role.value)
+    if not may_grant(acting.role, role):
         raise RoleNotGrantable(role=role.value)
     if member.role is role:
         return member

@@ -8,7 +8,14 @@ from common.ids import uuid7
 
 from tenancy.domain.api_keys import LONGEST_LIFE, MOST_KEYS, SHOWN_LENGTH, ApiKey, Scope, new_key, normalized_networks
 from tenancy.domain.roles import Role, may_grant
-from tenancy.errors import EmailNotVerified, ExpiryInvalid, NetworkInvalid, RoleNotGrantable, TooManyApiKeys
+from tenancy.errors import (
+    EmailNotVerified,
+    ExpiryInvalid,
+    NetworkInvalid,
+    RoleNotForKeys,
+    RoleNotGrantable,
+    TooManyApiKeys,
+)
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import KeyHasher
 from tenancy.usecases.steps.features import API_ACCESS, demand
@@ -30,12 +37,14 @@ async def create_api_key(
     """Return the new key and its secret, which is nowhere else from here on.
 
     Raises:
-        RoleNotGrantable: the role is more than the maker may grant, or owner's, which no program has.
+        RoleNotGrantable, RoleNotForKeys: the role is more than the maker may grant, or owner's, which no program has.
         NetworkInvalid, ExpiryInvalid, EmailNotVerified, OrganizationSuspended, FeatureNotInPlan, TooManyApiKeys:
             as they say.
     """
     now = uow.clock.now()
-    if role is Role.OWNER or not may_grant(maker_role, role):
+    if role is Role.OWNER:
+        raise RoleNotForKeys(role=role.value)
+    if not may_grant(maker_role, role):
         raise RoleNotGrantable(role=role.value)
     if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
         raise ExpiryInvalid

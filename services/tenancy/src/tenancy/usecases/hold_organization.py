@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tenancy.domain.organization import Organization, Status
-from tenancy.errors import OrganizationNotFound, OrganizationNotHeld
+from tenancy.errors import EntitlementUnknown, OrganizationNotFound, OrganizationNotHeld
 from tenancy.events import OrganizationState, OrgPlanChanged, OrgReactivated, OrgSuspended
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -67,9 +67,13 @@ async def grant_entitlements(
 
     Raises:
         OrganizationNotFound: there is none.
+        EntitlementUnknown: something is named that no plan has, such as a name with a slip of the pen.
     """
     known = await _locked(uow)
     before = asdict(known.entitlements)
+    if unknown := [name for group, changed in changes.items() for name in changed if name not in before[group]]:
+        possible = [name for group in changes for name in before[group]]
+        raise EntitlementUnknown(names=", ".join(sorted(unknown)), known=", ".join(sorted(possible)))
     merged = {name: before[name] | changed for name, changed in changes.items() if changed}
     current = replace(known, entitlements=replace(known.entitlements, **merged), version=known.version + 1)
     if current.entitlements == known.entitlements:

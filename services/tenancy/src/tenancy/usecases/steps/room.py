@@ -4,7 +4,7 @@ The lock makes counting and adding one act: two invitations accepted at once can
 """
 
 from tenancy.domain.organization import Organization
-from tenancy.errors import OrganizationNotFound, OrganizationSuspended, QuotaReached
+from tenancy.errors import OrganizationHeld, OrganizationNotFound, OrganizationSuspended, QuotaReached
 from tenancy.persistence.unit_of_work import UnitOfWork
 
 
@@ -13,13 +13,14 @@ async def writable_organization(uow: UnitOfWork) -> Organization:
 
     Raises:
         OrganizationNotFound: there is none.
-        OrganizationSuspended: its status allows reading and paying only.
+        OrganizationSuspended, OrganizationHeld: its status allows reading and paying only.
     """
     organization = await uow.organizations.get(uow.tenant_id, lock=True)
     if organization is None:
         raise OrganizationNotFound
     if not organization.writable:
-        raise OrganizationSuspended(status=organization.status.value)
+        is_held = await uow.organizations.held_for(organization.id) is not None
+        raise (OrganizationHeld if is_held else OrganizationSuspended)(status=organization.status.value)
     return organization
 
 
