@@ -93,7 +93,7 @@ async def test_nothing_is_deleted_before_its_time_or_after_it_was_called_off(ten
     tenancy.clock.advance(GRACE)
     assert await delete_due(tenancy) == 0
     subjects = [mail.subject for mail in await tenancy.mails_to(owner.email)][1:]
-    assert subjects == ["Société Exemple sera supprimée le 2026-12-22", "Société Exemple ne sera pas supprimée"]
+    assert subjects == ["Société Exemple sera supprimée le 22/12/2026", "Société Exemple ne sera pas supprimée"]
 
 
 async def test_a_deletion_wants_an_owner_and_the_organizations_own_slug(tenancy: Tenancy) -> None:
@@ -142,3 +142,20 @@ async def test_a_repeated_payment_does_not_bring_a_deleted_organization_back(ten
     assert await tenancy.rows(paid.tenantid, tables.memberships) == []
     async with tenancy.store.for_tenant(paid.tenantid) as uow:
         assert (await uow.session.scalars(select(inbox.c.status))).all() == ["done"]
+
+
+async def test_members_see_when_their_organization_will_be_deleted(tenancy: Tenancy) -> None:
+    owner = await tenancy.person()
+    tenant, (_, other) = await tenancy.organization(owner), await tenancy.owned()
+    viewer = tenancy.client(user_id=uuid7(), tenant_id=tenant, roles=["viewer"])
+    assert (await viewer.get(path(tenant))).json() == {"deletion_due_at": None}
+    due = (await ask(tenancy, owner, tenant)).json()
+    assert (await viewer.get(path(tenant))).json() == due
+    stranger = tenancy.client(user_id=uuid7(), tenant_id=other, roles=["owner"])
+    foreign, missing = [await stranger.get(path(one)) for one in (tenant, uuid7())]
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "organization_not_found")
+    assert foreign.json()["detail"] == missing.json()["detail"]
+    assert (await stranger.get(path(other))).json() == {"deletion_due_at": None}
+    me = tenancy.client(user_id=owner.id, tenant_id=tenant)
+    assert (await me.delete(path(tenant))).status_code == 204
+    assert (await viewer.get(path(tenant))).json() == {"deletion_due_at": None}

@@ -199,7 +199,9 @@ async def test_an_invited_person_joins_once(tenancy: Tenancy) -> None:
     accepted = await accept(tenancy, guest, token)
     assert accepted.json() == {"organization": str(tenant), "role": "member"}
     again = await accept(tenancy, guest, token)
-    assert (again.status_code, again.json()["code"]) == (404, "token_not_found")
+    assert (again.status_code, again.json()) == (200, accepted.json()), "a second click"
+    other = await accept(tenancy, await tenancy.person(), token)
+    assert (other.status_code, other.json()["code"]) == (404, "token_not_found")
     assert len(await tenancy.rows(tenant, tables.memberships)) == 2
     (usage,) = await tenancy.rows(tenant, tables.usage_metrics)
     assert usage["users_count"] == 2
@@ -214,6 +216,45 @@ async def test_an_invitation_is_bound_to_its_address(tenancy: Tenancy) -> None:
     stolen = await accept(tenancy, thief, await link(tenancy, guest.email))
     assert (stolen.status_code, stolen.json()["code"]) == (403, "invitation_for_another_address")
     assert len(await tenancy.rows(tenant, tables.memberships)) == 1
+
+
+@pytest.mark.invariant("S57")
+async def test_a_used_invitation_lets_nobody_back_who_was_removed(tenancy: Tenancy) -> None:
+    owner, tenant = await owner_with_organization(tenancy)
+    guest = await tenancy.person()
+    await invite(tenancy, owner, tenant, guest.email)
+    token = await link(tenancy, guest.email)
+    assert (await accept(tenancy, guest, token)).status_code == 200
+    me = tenancy.client(user_id=owner.id, tenant_id=tenant, roles=["owner"])
+    assert (await me.delete(f"{BASE}{tenant}/members/{guest.id}/")).status_code == 204
+    again = await accept(tenancy, guest, token)
+    assert (again.status_code, again.json()["code"]) == (404, "token_not_found")
+    assert len(await tenancy.rows(tenant, tables.memberships)) == 1
+
+
+async def test_a_strangers_mailbox_is_not_filled_by_inviting_him_again_and_again(tenancy: Tenancy) -> None:
+    owner, tenant = await owner_with_organization(tenancy)
+    other_owner, other = await owner_with_organization(tenancy)
+    me = tenancy.client(user_id=owner.id, tenant_id=tenant, roles=["owner"])
+    for _ in range(3):
+        made = await invite(tenancy, owner, tenant, "x@exemple.cm")
+        assert (await me.delete(f"{BASE}{tenant}/invitations/{made.json()['id']}/")).status_code == 204
+        tenancy.clock.advance(timedelta(minutes=1))
+    refused = await invite(tenancy, owner, tenant, "x@exemple.cm")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_invitations")
+    assert int(refused.headers["retry-after"]) == 57 * 60
+    assert (await invite(tenancy, owner, tenant, "y@exemple.cm")).status_code == 201
+    assert (await invite(tenancy, other_owner, other, "x@exemple.cm")).status_code == 201, "another organization's wish"
+    tenancy.clock.advance(timedelta(minutes=58))
+    assert (await invite(tenancy, owner, tenant, "x@exemple.cm")).status_code == 201
+
+
+async def test_an_invitation_is_in_the_words_of_its_language(tenancy: Tenancy) -> None:
+    owner, tenant = await owner_with_organization(tenancy)
+    await invite(tenancy, owner, tenant, "words@exemple.cm", "viewer")
+    (mail,) = await tenancy.mails_to("words@exemple.cm")
+    assert "avec le rôle de lecteur" in mail.body_text
+    assert "29/11/2026" in mail.body_text
 
 
 @pytest.mark.invariant("S57")

@@ -11,6 +11,8 @@ import pytest
 from common.ids import uuid7
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from sqlalchemy import select
+from tenancy.persistence import tables
 from tenancy.testing import PASSWORD, Tenancy
 
 pytestmark = pytest.mark.integration
@@ -95,8 +97,31 @@ async def test_the_mailed_link_confirms_the_address_once(tenancy: Tenancy) -> No
     (token,) = re.findall(r"token=([\w-]+)", mail.body_text)
     anybody = tenancy.client(anonymous=True)
     assert (await anybody.post("/api/auth/verify-email/", json={"token": token})).status_code == 204
-    again = await anybody.post("/api/auth/verify-email/", json={"token": token})
-    assert (again.status_code, again.json()["code"]) == (404, "token_not_found")
+    (confirmed,) = await confirmations(tenancy, email)
+    tenancy.clock.advance(timedelta(hours=1))
+    assert (await anybody.post("/api/auth/verify-email/", json={"token": token})).status_code == 204, "a second click"
+    assert await confirmations(tenancy, email) == [confirmed]
+
+
+async def confirmations(tenancy: Tenancy, email: str) -> list[Any]:
+    async with tenancy.store.for_system("auth") as uow:
+        found = select(tables.users.c.email_verified_at).where(tables.users.c.email == email)
+        return list((await uow.session.scalars(found)).all())
+
+
+async def test_a_used_link_says_nothing_of_an_account_that_has_another_address_by_now(tenancy: Tenancy) -> None:
+    email = f"{uuid7().hex}@exemple.cm"
+    await register(tenancy, email)
+    (mail,) = await tenancy.mails_to(email)
+    (token,) = re.findall(r"token=([\w-]+)", mail.body_text)
+    anybody = tenancy.client(anonymous=True)
+    assert (await anybody.post("/api/auth/verify-email/", json={"token": token})).status_code == 204
+    async with tenancy.store.for_system("auth") as uow:
+        person = await uow.users.by_email(email)
+        assert person is not None
+        await uow.users.set(person.id, email=f"new-{email}")
+    answer = await anybody.post("/api/auth/verify-email/", json={"token": token})
+    assert (answer.status_code, answer.json()["code"]) == (404, "token_not_found")
 
 
 async def test_an_old_link_has_expired(tenancy: Tenancy) -> None:

@@ -204,7 +204,7 @@ async def test_an_endpoint_that_takes_nothing_for_days_is_switched_off_by_mail(t
         assert shown["failing_since"] is not None
         assert (await me.client.get(f"{PATH}{other['id']}/")).json()["enabled"] is True, "it took one meanwhile"
     (mail,) = [mail for mail in await tenancy.mails_to(me.owner.email) if "webhooks" in mail.subject]
-    assert "depuis le 2026-11-22" in mail.body_text
+    assert "depuis le 22/11/2026" in mail.body_text
     assert {row["state"] for row in await me.deliveries(endpoint)} == {"failed"}
     on = (await me.client.patch(f"{PATH}{endpoint['id']}/", json={"enabled": True})).json()
     assert (on["off_for"], on["failing_since"]) == (None, None)

@@ -160,6 +160,7 @@ TENANCY = [
         Level.ORGANIZATION,
         ("GET", f"{ORGANIZATION}/"),
         ("GET", f"{ORGANIZATION}/members/"),
+        ("GET", f"{ORGANIZATION}/deletion/"),
         ("GET", f"{ORGANIZATION}/usage/"),
         ("GET", f"{ORGANIZATION}/usage/history/"),
         ("GET", f"{ORGANIZATION}/sso/"),

@@ -17,6 +17,10 @@ class Language(StrEnum):
     EN = "en"
 
 
+DAY = {Language.FR: "%d/%m/%Y", Language.EN: "%Y-%m-%d"}
+"""How a day is written in a letter."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """An account. Disabled ones keep their rows and may not sign in."""

@@ -20,7 +20,7 @@ DomainError
 │             · DomainNotProved · DomainOfAnother · SsoNotReady
 │             · TooManyPasskeys
 ├── Gone: TokenExpired · ImpersonationEnded
-├── TooMany: TooManyTries · InvitationJustSent · TooManyWebhookTests
+├── TooMany: TooManyTries · InvitationJustSent · TooManyInvitations · TooManyWebhookTests
 ├── Unavailable: PasswordsBusy · ProviderUnavailable
 └── NotYet: BuyerNotYetKnown · OrganizationNotYetKnown
 """
@@ -325,6 +325,14 @@ class InvitationJustSent(TooMany):
     code = "invitation_just_sent"
     en = "This invitation was sent a moment ago; wait before you send it again."
     fr = "Cette invitation vient d'être envoyée ; attendez avant de la renvoyer."
+
+
+class TooManyInvitations(TooMany):
+    """To one address, or of one organization to all."""
+
+    code = "too_many_invitations"
+    en = "Too many invitations were sent within an hour. Retry-After says when the next may go."
+    fr = "Trop d'invitations ont été envoyées en une heure. Retry-After dit quand la prochaine peut partir."
 
 
 class OrganizationNotHeld(Conflict):

@@ -49,6 +49,15 @@ class Links:
         )
         return (await self._session.execute(found.with_for_update())).mappings().one_or_none()
 
+    async def used(self, token_hash: bytes, purpose: Purpose) -> RowMapping | None:
+        """The link with this hash that was used up or replaced: `user_id email`."""
+        found = select(one_time_links.c.user_id, one_time_links.c.email).where(
+            one_time_links.c.token_hash == token_hash,
+            one_time_links.c.purpose == purpose.value,
+            one_time_links.c.used_at.is_not(None),
+        )
+        return (await self._session.execute(found)).mappings().one_or_none()
+
     async def use(self, link_id: UUID, at: datetime) -> None:
         await self._session.execute(update(one_time_links).where(one_time_links.c.id == link_id).values(used_at=at))
 

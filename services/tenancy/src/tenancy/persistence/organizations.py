@@ -370,6 +370,13 @@ class Invitations:
             .values(revoked=True)
         )
 
+    async def sent_since(self, tenant_id: UUID, since: datetime) -> list[tuple[str, datetime]]:
+        """Whom an organization's invitations went to, and when, those among them that were revoked."""
+        found = select(invitations.c.email, invitations.c.sent_at).where(
+            invitations.c.tenant_id == tenant_id, invitations.c.sent_at > since, invitations.c.accepted_at.is_(None)
+        )
+        return [(row.email, row.sent_at) for row in await self._session.execute(found)]
+
     async def count_open(self, tenant_id: UUID, now: datetime, *, but_for: str) -> int:
         """Invitations that may still be accepted, those to the address `but_for` left out."""
         found = select(func.count()).where(

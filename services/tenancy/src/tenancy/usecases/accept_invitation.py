@@ -16,10 +16,10 @@ async def find_invitation(uow: UnitOfWork, token: str) -> Invitation:
     """The invitation of a link, whatever its organization. Needs `for_system("auth")`.
 
     Raises:
-        TokenNotFound: no such link, or it was used or replaced.
+        TokenNotFound: no such link, or it was replaced or revoked.
     """
     invitation = await uow.invitations.by_hash(digest(token))
-    if invitation is None or not invitation.open:
+    if invitation is None or invitation.revoked:
         raise TokenNotFound
     return invitation
 
@@ -27,16 +27,20 @@ async def find_invitation(uow: UnitOfWork, token: str) -> Invitation:
 async def accept_invitation(uow: UnitOfWork, token: str, user_id: UUID) -> Membership:
     """Join the organization; everything is checked again in the organization's own transaction.
 
+    A second click of whoever joined by the link, whose first answer may never have arrived, is answered as the first.
+
     Raises:
-        TokenNotFound: the link was used or replaced meanwhile.
+        TokenNotFound: the link was replaced, or used by somebody else or by who is no member any more.
         TokenExpired: it is too old.
         InvitationForAnotherAddress: it was sent to an address that is not the caller's.
         AlreadyMember, OrganizationSuspended, QuotaReached: as they say.
     """
     organization = await writable_organization(uow)
     invitation = await uow.invitations.by_hash(digest(token), lock=True)
-    if invitation is None or not invitation.open:
+    if invitation is None or invitation.revoked:
         raise TokenNotFound
+    if invitation.accepted_at is not None:
+        return await _joined_by(uow, invitation, user_id)
     now = uow.clock.now()
     if invitation.expired(now):
         raise TokenExpired
@@ -52,4 +56,11 @@ async def accept_invitation(uow: UnitOfWork, token: str, user_id: UUID) -> Membe
     fact = MemberJoined(user_id=person.id, role=member.role.value, invited_by=invitation.invited_by)
     await uow.publish(fact, subject=str(person.id))
     await uow.audit("member.joined", str(person.id), actor=person.id, details={"role": member.role.value})
+    return member
+
+
+async def _joined_by(uow: UnitOfWork, invitation: Invitation, user_id: UUID) -> Membership:
+    member = await uow.memberships.get(invitation.tenant_id, user_id)
+    if member is None or member.email != invitation.email:
+        raise TokenNotFound
     return member

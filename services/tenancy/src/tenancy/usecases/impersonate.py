@@ -5,12 +5,14 @@ The organization's owner gets a letter when it begins and reads beginning and en
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from common.ids import uuid7
 
 from tenancy.domain.impersonation import Impersonation
 from tenancy.domain.organization import Status
+from tenancy.domain.people import DAY, Language
 from tenancy.domain.sessions import SECOND_FACTOR_FRESH
 from tenancy.errors import ImpersonationEnded, ImpersonationNotFound, OrganizationNotFound, SecondFactorUnproved
 from tenancy.persistence.unit_of_work import UnitOfWork
@@ -63,13 +65,13 @@ async def start_impersonation(
     await uow.impersonations.add(started)
     details = {"as_user": str(started.user_id), "until": started.expires_at.isoformat()}
     await uow.audit("impersonation.started", str(started.id), actor=actor, reason=reason, details=details)
-    about = {
-        "reason": reason,
-        "minutes": int(lasting.total_seconds() // 60),
-        "due": f"{started.expires_at:%Y-%m-%d %H:%M} UTC",
-    }
+
+    def about(language: Language) -> dict[str, Any]:
+        due = f"{started.expires_at:{DAY[language]} %H:%M} UTC"
+        return {"reason": reason, "minutes": int(lasting.total_seconds() // 60), "due": due}
+
     key = f"{STARTED}:{started.id}"
-    await write_to(uow, letters, STARTED, organization, key=key, about=lambda _language: about)
+    await write_to(uow, letters, STARTED, organization, key=key, about=about)
     return started
 
 

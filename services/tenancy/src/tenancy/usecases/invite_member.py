@@ -5,11 +5,11 @@ from uuid import UUID
 
 from common.ids import uuid7
 
-from tenancy.domain.invitations import Invitation
+from tenancy.domain.invitations import WINDOW, Invitation, pause
 from tenancy.domain.people import normalized_email
 from tenancy.domain.roles import Role, may_grant
 from tenancy.domain.secrets import digest, new_token
-from tenancy.errors import AlreadyMember, EmailNotVerified, InvalidEmail, RoleNotGrantable
+from tenancy.errors import AlreadyMember, EmailNotVerified, InvalidEmail, RoleNotGrantable, TooManyInvitations
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 from tenancy.usecases.steps.invitation_letter import send_invitation
@@ -30,6 +30,7 @@ async def invite_member(
 
     Raises:
         InvalidEmail, RoleNotGrantable, EmailNotVerified, OrganizationSuspended, AlreadyMember: as they say.
+        TooManyInvitations: the organization has sent as many within the hour as it may, to this address or to all.
         QuotaReached: members and open invitations fill the plan's users.
     """
     address = normalized_email(email)
@@ -44,6 +45,8 @@ async def invite_member(
     if await uow.memberships.has_email(organization.id, address):
         raise AlreadyMember
     now = uow.clock.now()
+    if (wait := pause(await uow.invitations.sent_since(organization.id, now - WINDOW), address, now)) is not None:
+        raise TooManyInvitations(retry_after=wait)
     invited = await uow.invitations.count_open(organization.id, now, but_for=address)
     await count_users(uow, organization, invited=invited)
     token = new_token()

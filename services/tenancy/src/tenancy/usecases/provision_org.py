@@ -1,14 +1,13 @@
 """A paid order becomes an organization, exactly once."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from common.crash_points import reach
 
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
-from tenancy.domain.people import NamedPerson
+from tenancy.domain.people import DAY, NamedPerson
 from tenancy.domain.roles import Role
 from tenancy.domain.usage import Usage, UsageMonth
 from tenancy.errors import BuyerNotYetKnown, OrganizationOfAnotherOrder
@@ -96,10 +95,6 @@ async def _welcome(uow: UnitOfWork, letters: Letters, owner: NamedPerson, organi
             person=owner.full_name,
             organization=organization.name,
             plan=organization.entitlements.plan.capitalize(),
-            until=_day(organization.entitlements.period_end, owner),
+            until=f"{organization.entitlements.period_end:{DAY[owner.language]}}",
         )
     )
-
-
-def _day(moment: datetime, reader: NamedPerson) -> str:
-    return f"{moment:%d/%m/%Y}" if reader.language.value == "fr" else f"{moment:%Y-%m-%d}"

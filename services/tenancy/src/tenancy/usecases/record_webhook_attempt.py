@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from tenancy.domain.people import DAY, Language
 from tenancy.domain.webhooks import Attempt, Delivery, Endpoint, Heard, Off, State, off_after, pause_after
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
@@ -83,10 +85,10 @@ async def _switch_off(uow: UnitOfWork, letters: Letters, endpoint: Endpoint) -> 
     organization = await uow.organizations.get(uow.tenant_id)
     if organization is None:
         return
-    about = {
-        "host": endpoint.host,
-        "gone": endpoint.off_for is Off.GONE,
-        "since": f"{endpoint.failing_since:%Y-%m-%d}",
-    }
+
+    def about(language: Language) -> dict[str, Any]:
+        since = f"{endpoint.failing_since:{DAY[language]}}"
+        return {"host": endpoint.host, "gone": endpoint.off_for is Off.GONE, "since": since}
+
     key = f"{SWITCHED_OFF}:{endpoint.id}:{now:%Y%m%d%H%M%S}"
-    await write_to(uow, letters, SWITCHED_OFF, organization, key=key, about=lambda _language: about)
+    await write_to(uow, letters, SWITCHED_OFF, organization, key=key, about=about)

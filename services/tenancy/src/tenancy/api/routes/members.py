@@ -11,6 +11,7 @@ from tenancy.api.dependencies import ToolsDep, only_active
 from tenancy.api.schemas.organizations import (
     DeletionIn,
     DeletionOut,
+    DeletionStateOut,
     InvitationOut,
     MemberOut,
     NewOwnerIn,
@@ -79,6 +80,14 @@ async def transfer(organization_id: UUID, wanted: NewOwnerIn, tools: ToolsDep, w
     await only_active(tools, who, organization_id)
     async with tools.store.for_tenant(who.tenant_id) as uow:
         return MemberOut.of(await transfer_ownership(uow, wanted.user_id, actor=who.user_id))
+
+
+@router.get("/deletion/")
+async def deletion(organization_id: UUID, tools: ToolsDep, who: Member) -> DeletionStateOut:
+    """Whether and when the organization will be deleted: its members see it coming."""
+    await only_active(tools, who, organization_id)
+    async with tools.store.for_tenant(who.tenant_id) as uow:
+        return DeletionStateOut(deletion_due_at=await uow.organizations.deletion_due_at(who.tenant_id))
 
 
 @router.post("/deletion/", status_code=202)

@@ -209,6 +209,12 @@ class DeletionIn(Body):
     confirmation: Annotated[str, Field(max_length=100)]
 
 
+class DeletionStateOut(Answer):
+    """When the organization will be deleted; null where nobody asked for it."""
+
+    deletion_due_at: datetime | None
+
+
 class DeletionOut(Answer):
     """When the organization will be deleted; until then an owner can call it off, and everything works."""
 

@@ -2,7 +2,8 @@
 
 from tenancy.domain.invitations import Invitation
 from tenancy.domain.organization import Organization
-from tenancy.domain.people import NamedPerson
+from tenancy.domain.people import DAY, Language, NamedPerson
+from tenancy.errors.words import ROLES
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 
@@ -24,8 +25,8 @@ async def send_invitation(
             language=inviter.language,
             inviter=inviter.full_name,
             organization=organization.name,
-            role=invitation.role.value,
-            until=f"{invitation.expires_at:%Y-%m-%d}",
+            role=ROLES[invitation.role.value][inviter.language is Language.FR],
+            until=f"{invitation.expires_at:{DAY[inviter.language]}}",
             token=token,
         )
     )
