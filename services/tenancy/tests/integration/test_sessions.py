@@ -59,6 +59,22 @@ async def test_a_person_sees_their_own_sign_ins_with_device_and_address(tenancy:
     assert {one["device"] for one in listed["results"]} >= {"Firefox"}
 
 
+async def test_however_often_somebody_signed_in_every_session_is_found_once(tenancy: Tenancy) -> None:
+    """One that is not on the list cannot be ended: a thief's would hide behind many others."""
+    person, other = await tenancy.person(), await tenancy.person()
+    made = {(await sign_in(tenancy, person, f"device {number}"))["session"] for number in range(5)}
+    await sign_in(tenancy, other)
+    me, seen, cursor = tenancy.client(user_id=person.id), [], None
+    while True:
+        page = (
+            await me.get("/api/auth/sessions/", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        seen += [UUID(one["id"]) for one in page["results"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert (len(seen), set(seen)) == (5, made)
+
+
 async def test_a_refresh_notes_when_and_from_where_a_session_was_used(tenancy: Tenancy) -> None:
     person = await tenancy.person()
     pair = await sign_in(tenancy, person)

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, func, insert, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.sessions import Device, RefreshToken, Session
 from tenancy.persistence.tables import refresh_tokens, sessions
-
-MOST_LISTED = 100
-"""Sessions that a list shows: nobody has as many devices, and a list has an end."""
 
 
 def _session(row: RowMapping) -> Session:
@@ -63,10 +60,16 @@ class Sessions:
         row = (await self._session.execute(found.with_for_update() if lock else found)).mappings().one_or_none()
         return None if row is None else _session(row)
 
-    async def alive_of(self, user_id: UUID, now: datetime) -> Sequence[Session]:
+    async def alive_of(
+        self, user_id: UUID, now: datetime, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[Session]:
         """Sessions of one person that have not ended, the most recently used first."""
-        found = select(sessions).where(*_alive(user_id, now)).order_by(sessions.c.last_used_at.desc().nulls_last())
-        return [_session(row) for row in (await self._session.execute(found.limit(MOST_LISTED))).mappings()]
+        used_at = func.coalesce(sessions.c.last_used_at, sessions.c.created_at)
+        found = select(sessions).where(*_alive(user_id, now))
+        if before is not None:
+            found = found.where(tuple_(used_at, sessions.c.id) < tuple_(literal(before[0]), literal(before[1])))
+        newest = found.order_by(used_at.desc(), sessions.c.id.desc()).limit(limit)
+        return [_session(row) for row in (await self._session.execute(newest)).mappings()]
 
     async def knows(self, user_id: UUID, address: str) -> bool:
         """Whether a person has signed in from an address before."""

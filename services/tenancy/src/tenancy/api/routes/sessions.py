@@ -4,21 +4,28 @@ from typing import Annotated
 from uuid import UUID
 
 from common.auth import Principal, requires_person
+from common.web import Page, PagingDep
 from fastapi import APIRouter, Response
 
-from tenancy.api.dependencies import ToolsDep
-from tenancy.api.schemas.sessions import OwnSessionOut, OwnSessionsOut
+from tenancy.api.dependencies import ToolsDep, position_in_time
+from tenancy.api.schemas.sessions import OwnSessionOut
 from tenancy.usecases.revoke_sessions import log_out, revoke_session
 
 router = APIRouter(tags=["auth"])
 
 
 @router.get("/api/auth/sessions/")
-async def sessions(tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> OwnSessionsOut:
-    """The caller's sign-ins that have not ended."""
+async def sessions(
+    tools: ToolsDep, who: Annotated[Principal, requires_person()], paging: PagingDep
+) -> Page[OwnSessionOut]:
+    """The caller's sign-ins that have not ended, the most recently used first."""
     async with tools.store.for_user(who.user_id) as uow:
-        found = await uow.sessions.alive_of(who.user_id, uow.clock.now())
-    return OwnSessionsOut(results=[OwnSessionOut.of(one, who.session_id) for one in found])
+        found = await uow.sessions.alive_of(
+            who.user_id, uow.clock.now(), before=position_in_time(paging), limit=paging.rows
+        )
+    return paging.page(
+        found, lambda one: OwnSessionOut.of(one, who.session_id), lambda one: (one.last_used_at.isoformat(), one.id)
+    )
 
 
 @router.delete("/api/auth/sessions/{session_id}/", status_code=204)

@@ -42,10 +42,3 @@ class OwnSessionOut(Answer):
             last_used_at=session.last_used_at,
             expires_at=session.expires_at,
         )
-
-
-class OwnSessionsOut(Answer):
-    """The caller's sign-ins, the most recently used first; there is never a second page."""
-
-    results: list[OwnSessionOut]
-    next: str | None = None
