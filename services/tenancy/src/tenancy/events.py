@@ -11,6 +11,7 @@ from common.messaging import Fact
 from pydantic import ConfigDict, Field
 
 from tenancy.domain.organization import Organization
+from tenancy.domain.particulars import Particulars
 
 
 class OrganizationState(Fact):
@@ -107,6 +108,49 @@ class OrgUpdated(OrganizationState):
     """Name, address or owner of an organization have changed."""
 
     name: ClassVar[str] = "org.updated"
+
+
+class OrgParticularsChanged(Fact):
+    """Who an organization is on its invoices, whole: told when it is provisioned and when its settings change.
+
+    The one fact with an address and a taxpayer's number in it: without them billing cannot write the invoice that the
+    law asks for. They are in no other fact, and only billing takes this one.
+    """
+
+    name: ClassVar[str] = "org.particulars_changed"
+    is_state: ClassVar[bool] = True
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    organization_name: str = Field(alias="name")
+    email: str
+    phone: str | None
+    address: str | None
+    rccm: str | None
+    niu: str | None
+
+    @classmethod
+    def of(cls, known: Particulars) -> Self:
+        """What of an organization's settings an invoice names."""
+        return cls(
+            organization_name=known.name,
+            email=known.email,
+            phone=known.phone,
+            address=known.address,
+            rccm=known.rccm,
+            niu=known.niu,
+        )
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            organization_name="Société Exemple",
+            email="it@exemple.cm",
+            phone="+237 6 70 00 00 00",
+            address="Rue 1.839, Bastos, Yaoundé",
+            rccm="CM-YAO-01-2019-B12-00456",
+            niu="M021912004567B",
+        )
 
 
 class OrgSuspended(OrganizationState):
@@ -243,6 +287,7 @@ FACTS: tuple[type[Fact], ...] = (
     OrgProvisioned,
     OrgPlanChanged,
     OrgUpdated,
+    OrgParticularsChanged,
     OrgSuspended,
     OrgReactivated,
     OrgExpired,

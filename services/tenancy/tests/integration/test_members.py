@@ -244,17 +244,30 @@ async def test_settings_change_one_by_one_and_tell_before_and_after(tenancy: Ten
         "niu": "P012345678901X",
         "technical_email": None,
     }
-    told = (await tenancy.facts(tenant))[-1]
-    assert (told["type"], told["data"]["name"]) == ("org.updated.v1", "Ngoma SARL")
+    updated, particulars = (await tenancy.facts(tenant))[-2:]
+    assert (updated["type"], updated["data"]["name"]) == ("org.updated.v1", "Ngoma SARL")
+    assert "niu" not in updated["data"]
+    assert (particulars["type"], particulars["aggregateversion"]) == ("org.particulars_changed.v1", 2)
+    assert particulars["data"] == {
+        "name": "Ngoma SARL", "email": "it@exemple.cm", "phone": None, "address": None, "rccm": None,
+        "niu": "P012345678901X",
+    }  # fmt: skip
     entry = (await me.get(path(tenant, "audit-log/"))).json()["results"][0]
     assert entry["details"] == {
         "before": {"name": "Société Exemple", "niu": None},
         "after": {"name": "Ngoma SARL", "niu": "P012345678901X"},
     }
     assert (await me.patch(path(tenant, "settings/"), json={"name": "Ngoma SARL"})).status_code == 200
-    assert len(await tenancy.facts(tenant)) == 2
+    assert len(await tenancy.facts(tenant)) == 4
     (theirs,) = await tenancy.rows(other, tables.organizations)
     assert theirs["name"] == "Société Exemple"
+
+
+async def test_an_address_that_no_invoice_names_is_not_told_to_billing(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    me = acting(tenancy, owner, tenant, "owner")
+    assert (await me.patch(path(tenant, "settings/"), json={"technical_email": "ops@exemple.cm"})).is_success
+    assert (await tenancy.facts(tenant))[-1]["type"] == "org.updated.v1"
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,8 @@ async def test_an_invited_person_joins_once(tenancy: Tenancy) -> None:
     assert len(await tenancy.rows(tenant, tables.memberships)) == 2
     (usage,) = await tenancy.rows(tenant, tables.usage_metrics)
     assert usage["users_count"] == 2
-    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1", "member.joined.v1"]
+    told = [fact["type"] for fact in await tenancy.facts(tenant)]
+    assert told == ["org.provisioned.v1", "org.particulars_changed.v1", "member.joined.v1"]
 
 
 @pytest.mark.invariant("S57")

@@ -12,6 +12,7 @@ from tenancy.persistence import tables
 from tenancy.testing import QUOTAS, Tenancy, envelope, payment_confirmed
 
 pytestmark = pytest.mark.integration
+BORN = ["org.provisioned.v1", "org.particulars_changed.v1"]
 
 
 async def test_a_payment_opens_an_organization_named_as_the_customer_with_its_owner(tenancy: Tenancy) -> None:
@@ -41,7 +42,7 @@ async def test_org_provisioned_carries_the_whole_state_and_its_cause(tenancy: Te
     owner = await tenancy.person()
     event = payment_confirmed(owner)
     await tenancy.receive(event)
-    (fact,) = await tenancy.facts(event.tenantid)
+    fact, _particulars = await tenancy.facts(event.tenantid)
     assert fact["type"] == "org.provisioned.v1"
     assert (fact["tenantid"], fact["aggregateversion"], fact["causationid"]) == (str(event.tenantid), 1, str(event.id))
     assert (
@@ -79,7 +80,7 @@ async def test_parallel_duplicates_make_one_of_everything(tenancy: Tenancy) -> N
         tables.applied_orders,
     ):
         assert len(await tenancy.rows(tenant, table)) == 1, table.name
-    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1"]
+    assert [fact["type"] for fact in await tenancy.facts(tenant)] == BORN
     assert len(await tenancy.mails_to(owner.email)) == 1
     assert {(await tenancy.inbox_row(event.id)).status for event in events} == {"done"}
 
@@ -91,7 +92,7 @@ async def test_the_same_organization_for_another_order_parks(tenancy: Tenancy) -
     await tenancy.receive(other)
     row = await tenancy.inbox_row(other.id)
     assert (row.status, "OrganizationOfAnotherOrder" in row.reason) == ("parked", True)
-    assert len(await tenancy.facts(tenant)) == 1
+    assert len(await tenancy.facts(tenant)) == 2
 
 
 @pytest.mark.invariant("S46")
@@ -132,6 +133,7 @@ async def test_a_renewal_extends_and_is_applied_once_per_order(tenancy: Tenancy)
     facts = await tenancy.facts(tenant)
     assert [(f["type"], f["aggregateversion"]) for f in facts] == [
         ("org.provisioned.v1", 1),
+        ("org.particulars_changed.v1", 1),
         ("org.plan_changed.v1", 2),
     ]
 
@@ -149,7 +151,7 @@ async def test_a_renewal_that_overtakes_its_organization_waits(tenancy: Tenancy)
         return (await tenancy.inbox_row(renewal.id)).status == "done"
 
     await eventually(applied)
-    assert len(await tenancy.facts(first.tenantid)) == 2
+    assert len(await tenancy.facts(first.tenantid)) == 3
 
 
 def told_of(event, *, version: int = 1, name: str = "subscription.plan_changed.v1"):
@@ -179,7 +181,7 @@ async def test_payment_and_subscription_tell_of_one_change_and_it_happens_once(t
     tenant = await tenancy.organization(owner)
     change = payment_confirmed(owner, tenant_id=tenant, kind="change", plan=GOLD)
     await tenancy.receive(change, told_of(change, version=2))
-    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1", "org.plan_changed.v1"]
+    assert [fact["type"] for fact in await tenancy.facts(tenant)] == [*BORN, "org.plan_changed.v1"]
 
 
 @pytest.mark.invariant("S49")

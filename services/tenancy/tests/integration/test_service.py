@@ -79,7 +79,8 @@ async def test_two_workers_that_get_a_payment_again_and_again_open_one_organizat
         await eventually(all_done)
     assert len(await tenancy.rows(event.tenantid, tables.organizations)) == 1
     assert len(await tenancy.rows(event.tenantid, tables.memberships)) == 1
-    assert [fact["type"] for fact in await tenancy.facts(event.tenantid)] == ["org.provisioned.v1"]
+    told = [fact["type"] for fact in await tenancy.facts(event.tenantid)]
+    assert told == ["org.provisioned.v1", "org.particulars_changed.v1"]
     assert len(await tenancy.mails_to(owner.email)) == 1
 
 

@@ -113,7 +113,8 @@ async def test_what_staff_holds_no_payment_lets_go(tenancy: Tenancy) -> None:
     released = await desk(tenancy).post(f"{BASE}{tenant}/reactivate/", json={"reason": "it was his"})
     assert released.json()["status"] == "active"
     assert [fact["type"] for fact in await tenancy.facts(tenant)] == [
-        "org.provisioned.v1", "org.suspended.v1", "org.plan_changed.v1", "org.reactivated.v1",
+        "org.provisioned.v1", "org.particulars_changed.v1", "org.suspended.v1", "org.plan_changed.v1",
+        "org.reactivated.v1",
     ]  # fmt: skip
     subjects = [mail.subject for mail in await tenancy.mails_to(owner.email)][1:]
     assert subjects == ["Société Exemple est suspendue par notre équipe", "Société Exemple est de nouveau active"]
@@ -141,7 +142,8 @@ async def test_an_entitlement_that_no_plan_has_is_refused_with_those_that_are(te
     answer = await desk(tenancy).patch(f"{BASE}{tenant}/entitlements/", json={"reason": "pilot"} | wanted)
     assert (answer.status_code, answer.json()["code"]) == (422, "entitlement_unknown")
     assert "max_vms" in answer.json()["known"]
-    assert [fact["type"] for fact in await tenancy.facts(tenant)] == ["org.provisioned.v1"]
+    told = [fact["type"] for fact in await tenancy.facts(tenant)]
+    assert told == ["org.provisioned.v1", "org.particulars_changed.v1"]
     assert await tenancy.rows(tenant, audit_log) == []
 
 

@@ -144,6 +144,11 @@ class Order:
     proration: Proration | None = None
 
     @property
+    def is_made_ahead(self) -> bool:
+        """Whether the calendar made it: a renewal of which nobody typed anything."""
+        return self.kind is OrderKind.RENEWAL and self.effective_at is not None
+
+    @property
     def outstanding(self) -> Money:
         """What is still to pay."""
         return Money(max(self.amounts.total.amount_minor - self.allocated_minor, 0), self.amounts.currency)

@@ -3,12 +3,14 @@
 The reader models declare only what is read. Deliveries run in the event's tenant, in one transaction each.
 """
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from common.messaging import Envelope, Subscriptions
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from billing.domain.order import Customer
+from billing.domain.particulars import Particulars
 from billing.domain.usage import Figure
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.complete_order import complete_order, learn_organization
@@ -118,6 +120,40 @@ async def learn_plan(event: OrganizationFact, uow: UnitOfWork, envelope: Envelop
 async def learn_particulars(event: OrganizationFact, uow: UnitOfWork, envelope: Envelope) -> None:
     """Keep name, address and owner for answers and for what only an owner may do."""
     await _learn(event, uow, envelope)
+
+
+OneLine = Annotated[str | None, BeforeValidator(lambda value: " ".join(value.split()) or None if value else None)]
+"""What would break a line of an invoice is a blank; nothing but blanks is nothing."""
+
+
+class StatedParticulars(BaseModel):
+    """Who the organization is on its invoices by its settings, whole."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: OneLine
+    email: str
+    phone: OneLine = None
+    address: OneLine = None
+    rccm: OneLine = None
+    niu: OneLine = None
+
+    def customer(self) -> Customer:
+        """Return them as an order names its customer."""
+        return Customer(self.name or "", self.email, self.phone, self.address, self.rccm, self.niu)
+
+
+@subscriptions.on("org.particulars_changed", source="tenancy")
+async def learn_invoice_particulars(event: StatedParticulars, uow: UnitOfWork, envelope: Envelope) -> None:
+    """Keep what an invoice names where its order says nothing.
+
+    It has to be in the fact: the law wants the customer's address, register and taxpayer numbers on an invoice
+    (`domain.paper`), an invoice is numbered in a transaction that may ask nobody, and renewals are made where no
+    customer is there to type them. They go with the organization: the row, and the fact itself from outbox and inbox.
+    """
+    await uow.particulars.learn(
+        uow.tenant_id, Particulars(event.customer(), envelope.time), version=envelope.aggregateversion
+    )
 
 
 @subscriptions.on("org.suspended", source="tenancy")

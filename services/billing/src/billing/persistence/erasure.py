@@ -4,7 +4,11 @@ from common.persistence.erasure import Target, plan_of
 
 BOOKS = "the books: kept for ten years (OHADA, Acte uniforme relatif au droit comptable, art. 24)"
 
+PARTICULARS = (Target("organization_particulars"),)
+"""Came after the eraser, so a migration of its own lets it take them."""
+
 PLAN = plan_of(
+    *PARTICULARS,
     Target("organizations"),
     Target("usage_figures"),
     Target("orders", where="customer_phone is not null", empty={"customer_phone": "null"}),

@@ -17,6 +17,7 @@ from billing.persistence.invoices import Invoices
 from billing.persistence.ledger import Ledger
 from billing.persistence.orders import Orders
 from billing.persistence.organizations import Organizations
+from billing.persistence.particulars import OrganizationParticulars
 from billing.persistence.payments import Payments
 from billing.persistence.polling import Hints, Polling
 from billing.persistence.receipts import Receipts
@@ -49,6 +50,7 @@ class UnitOfWork(Transaction):
         self.ledger = Ledger(session, clock)
         self.orders = Orders(session, clock)
         self.organizations = Organizations(session, clock)
+        self.particulars = OrganizationParticulars(session)
         self.credit_notes = CreditNotes(session)
         self.payments = Payments(session, clock)
         self.refunds = Refunds(session, clock)

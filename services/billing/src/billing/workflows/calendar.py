@@ -14,6 +14,7 @@ from common.crash_points import reach
 
 from billing.domain.lifecycle import Step, Terms
 from billing.domain.order import Order, OrderKind, WantedOrder
+from billing.domain.particulars import carried_over
 from billing.domain.payment import Patience, Payment
 from billing.domain.plan import Method
 from billing.domain.subscription import Subscription
@@ -164,7 +165,7 @@ class Calendar:
         wanted = WantedOrder(
             plan_id=subscription.plan.id,
             billing_cycle=subscription.cycle,
-            customer=last.customer,
+            customer=carried_over(last, await uow.particulars.known(subscription.tenant_id)),
             coupon_code=None,
             kind=OrderKind.RENEWAL,
             effective_now=False,

@@ -14,6 +14,7 @@ from common.idempotency import once
 from common.ids import uuid7
 
 from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind, WantedOrder
+from billing.domain.particulars import carried_over
 from billing.domain.plan import BillingCycle
 from billing.errors import (
     OrderNotCancellable,
@@ -216,13 +217,14 @@ async def change_for_customer(
         if running is None or former is None:
             raise SubscriptionNotFound
         owner = await uow.organizations.owner(tenant_id)
+        stated = await uow.particulars.known(tenant_id)
         await uow.audit("subscription.read_by_staff", str(tenant_id), actor=asked.by, reason=wanted.reason)
     if asked.by in {owner, former.user_id}:
         raise SamePersonChanges
     order = WantedOrder(
         plan_id=wanted.plan_id,
         billing_cycle=wanted.billing_cycle,
-        customer=former.customer,
+        customer=carried_over(former, stated),
         coupon_code=wanted.coupon_code,
         kind=OrderKind.CHANGE,
         effective_now=wanted.effective_now,

@@ -56,6 +56,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 """Facts that customers can hear of, by their owner."""
 
 WITHHELD: Mapping[str, str] = {
+    "org.particulars_changed.v1": "what the organization's own settings say, for billing alone",
     "org.deleted.v1": "the endpoints go with the organization",
     "subscription.deletion_due.v1": "a wish of billing's, which the owner is warned of by mail",
     "usage.recorded.v1": "figures every few minutes, which the API shows",

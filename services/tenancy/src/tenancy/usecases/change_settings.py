@@ -8,7 +8,7 @@ from uuid import UUID
 from tenancy.domain.particulars import Particulars
 from tenancy.domain.people import normalized_email
 from tenancy.errors import InvalidEmail
-from tenancy.events import OrgUpdated
+from tenancy.events import OrgParticularsChanged, OrgUpdated
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.usecases.steps.room import writable_organization
 
@@ -33,6 +33,9 @@ async def change_settings(uow: UnitOfWork, changes: Mapping[str, Any], *, actor:
     await uow.publish(
         OrgUpdated.of(current, current.source_order_id), subject=str(current.id), aggregate_version=current.version
     )
+    told = OrgParticularsChanged.of(wanted)
+    if told != OrgParticularsChanged.of(known):
+        await uow.publish(told, subject=str(current.id), aggregate_version=current.version)
     before = {name: getattr(known, name) for name in changed}
     await uow.audit("organization.settings_changed", str(current.id), actor=actor, before=before, after=changed)
     return wanted

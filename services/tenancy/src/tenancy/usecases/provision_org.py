@@ -7,11 +7,12 @@ from common.crash_points import reach
 
 from tenancy.domain.membership import Membership
 from tenancy.domain.organization import Entitlements, OrderKind, Organization, Status
+from tenancy.domain.particulars import Particulars
 from tenancy.domain.people import DAY, NamedPerson
 from tenancy.domain.roles import Role
 from tenancy.domain.usage import Usage, UsageMonth
 from tenancy.errors import BuyerNotYetKnown, OrganizationOfAnotherOrder
-from tenancy.events import OrgProvisioned
+from tenancy.events import OrgParticularsChanged, OrgProvisioned
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters
 
@@ -78,6 +79,11 @@ async def _create(uow: UnitOfWork, letters: Letters, order: BoughtOrder) -> None
     await uow.usage.save(organization.id, Usage(month, users_count=1))
     await uow.publish(
         OrgProvisioned.of(organization, order.order_id),
+        subject=str(organization.id),
+        aggregate_version=organization.version,
+    )
+    await uow.publish(
+        OrgParticularsChanged.of(Particulars(organization.name, organization.email)),
         subject=str(organization.id),
         aggregate_version=organization.version,
     )

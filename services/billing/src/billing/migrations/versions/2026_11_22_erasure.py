@@ -1,7 +1,7 @@
 """Let a deleted organization be erased."""
 
 from alembic import op
-from billing.persistence.erasure import PLAN
+from billing.persistence.erasure import PARTICULARS, PLAN
 from common.persistence.rls import erasure_door
 
 revision = "2026_11_22_erasure"
@@ -9,4 +9,5 @@ down_revision = "2026_11_22_proration"
 
 
 def upgrade() -> None:
-    erasure_door(op, "billing", *PLAN.targets)
+    later = {target.table for target in PARTICULARS}
+    erasure_door(op, "billing", *(target for target in PLAN.targets if target.table not in later))

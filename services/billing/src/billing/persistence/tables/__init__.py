@@ -32,7 +32,13 @@ from billing.persistence.tables.statements import (
     reconciliations,
     unmatched_movements,
 )
-from billing.persistence.tables.subscriptions import organizations, subscription_periods, subscriptions, usage_figures
+from billing.persistence.tables.subscriptions import (
+    organization_particulars,
+    organizations,
+    subscription_periods,
+    subscriptions,
+    usage_figures,
+)
 
 __all__ = [
     "bank_statement_lines",
@@ -51,6 +57,7 @@ __all__ = [
     "ledger_postings",
     "metadata",
     "orders",
+    "organization_particulars",
     "organizations",
     "payment_allocations",
     "payment_methods",

@@ -83,6 +83,22 @@ organizations = Table(
 )
 """Tenancy's organization objects as last told, for answers; tenancy owns them."""
 
+organization_particulars = Table(
+    "organization_particulars",
+    metadata,
+    tenant_id(),
+    Column("name", String(200), nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("phone", String(40)),
+    Column("address", String(300)),
+    Column("rccm", String(60)),
+    Column("niu", String(60)),
+    Column("version", Integer, nullable=False),
+    at("stated_at"),
+    PrimaryKeyConstraint("tenant_id"),
+)
+"""Who organizations are on their invoices by their settings, as last told: for what an order leaves empty."""
+
 usage_figures = Table(
     "usage_figures",
     metadata,

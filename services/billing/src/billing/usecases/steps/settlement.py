@@ -18,6 +18,7 @@ from billing.domain.order import (
     OrderStatus,
     payment_status,
 )
+from billing.domain.particulars import named_on_invoice
 from billing.domain.payment import Payment, PaymentStatus
 from billing.domain.period import Period
 from billing.domain.subscription import Subscription, period_bought
@@ -173,7 +174,7 @@ async def _invoice(uow: UnitOfWork, order: Order, period: Period, issuer: Issuer
         sequence=sequence,
         number=number_of(issuer.code, now.year, sequence),
         issued_at=now,
-        customer=order.customer,
+        customer=named_on_invoice(order, await uow.particulars.known(order.tenant_id)),
         language=order.language,
         amounts=order.amounts,
         lines=invoice_lines(order),
