@@ -154,6 +154,17 @@ async def test_a_repeat_under_one_idempotency_key_has_the_same_secret_and_no_sec
     assert answers[0].json()["key"] not in kept
 
 
+async def test_a_key_is_shown_again_to_nobody_but_its_maker(tenancy: Tenancy) -> None:
+    me, _, tenant = await keeper(tenancy)
+    colleague = tenancy.client(user_id=(await tenancy.person()).id, tenant_id=tenant, roles=["admin"])
+    stranger, _, _ = await keeper(tenancy)
+    headers = {"Idempotency-Key": "the-same-1"}
+    made = [(await one.post(PATH, json=WANTED, headers=headers)).json() for one in (me, colleague, stranger, me)]
+    assert made[0] == made[3]
+    assert len({one["key"] for one in made}) == 3
+    assert len({one["created_by"] for one in made}) == 3
+
+
 @pytest.mark.invariant("S39")
 async def test_keys_made_at_once_do_not_exceed_what_an_organization_may_have(tenancy: Tenancy) -> None:
     me, _, tenant = await keeper(tenancy)

@@ -271,10 +271,19 @@ async def test_an_address_that_no_invoice_names_is_not_told_to_billing(tenancy: 
 
 
 @pytest.mark.parametrize(
-    "body", [{"name": ""}, {"name": None}, {"email": "nobody"}, {"phone": "call me"}, {"slug": "x"}]
+    "body",
+    [{"name": ""}, {"name": None}, {"name": "\u200b\u202e"}, {"email": "nobody"}, {"phone": "call me"}, {"slug": "x"}],
 )
 async def test_settings_that_make_no_sense_are_refused(tenancy: Tenancy, body: dict[str, Any]) -> None:
     owner, tenant = await tenancy.owned()
     assert (
         await acting(tenancy, owner, tenant, "owner").patch(path(tenant, "settings/"), json=body)
     ).status_code == 422
+
+
+async def test_a_name_is_one_line_of_what_people_see(tenancy: Tenancy) -> None:
+    owner, tenant = await tenancy.owned()
+    me = acting(tenancy, owner, tenant, "owner")
+    sent = {"name": "Ngoma\r\nBcc: x@exemple.cm \u202eLRAS", "address": "BP 1\nDouala"}
+    kept = (await me.patch(path(tenant, "settings/"), json=sent)).json()
+    assert (kept["name"], kept["address"]) == ("Ngoma Bcc: x@exemple.cm LRAS", "BP 1\nDouala")

@@ -285,6 +285,18 @@ async def test_a_domain_is_proved_by_its_record_and_by_one_organization(
     assert (await post(open_tenancy, "sso", {"email": acme.address()})).status_code == 404
 
 
+async def test_an_organization_notes_no_more_domains_than_can_be_listed(
+    acme: Company, open_tenancy: Tenancy, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenancy.usecases.sso_settings.MOST_DOMAINS", 2)
+    other = await company(open_tenancy, elsewhere(), records)
+    noted = len((await other.admin().get(f"{other.path}/sso/")).json()["domains"])
+    wanted = [{"domain": f"n{number}.example"} for number in range(3 - noted)]
+    answers = [await other.admin().post(f"{other.path}/sso/domains/", json=one) for one in (*wanted, wanted[0])]
+    assert [answer.status_code for answer in answers] == [201] * (2 - noted) + [409, 201]
+    assert answers[-2].json()["code"] == "too_many_domains"
+
+
 @pytest.mark.invariant("S9")
 async def test_single_sign_on_of_another_organization_is_answered_as_of_a_missing_one(
     acme: Company, tenancy: Tenancy

@@ -162,6 +162,19 @@ async def test_a_repeat_under_one_idempotency_key_has_the_same_secret_and_no_sec
     assert first.json()["secret"] == again.json()["secret"] != made["secret"]
 
 
+async def test_a_secret_is_shown_again_to_nobody_but_who_asked_for_it(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    colleague = tenancy.client(user_id=uuid7(), tenant_id=tenant, roles=["admin"])
+    headers = {"Idempotency-Key": "the-same-1"}
+    made = (await me.post(PATH, json=WANTED, headers=headers)).json()
+    assert (await colleague.post(PATH, json=WANTED, headers=headers)).text.count(made["secret"]) == 0
+    rotate = f"{PATH}{made['id']}/rotate_secret/"
+    first, second, again = [
+        (await one.post(rotate, json={}, headers=headers)).json()["secret"] for one in (me, colleague, me)
+    ]
+    assert first == again != second
+
+
 @pytest.mark.invariant("S71")
 async def test_a_rotated_secret_signs_beside_the_new_one_for_as_long_as_was_asked(tenancy: Tenancy) -> None:
     me, tenant = await keeper(tenancy)

@@ -5,7 +5,7 @@ from common.web.pages import Cursor, Page, Paging, PagingDep
 from common.web.parts import HttpPart, OpsPart
 from common.web.problems import language_of
 from common.web.requests import IdempotencyKey, LanguageDep, ReadReason
-from common.web.schemas import Answer, Body
+from common.web.schemas import Answer, Body, OneLine
 
 __all__ = [
     "Answer",
@@ -14,6 +14,7 @@ __all__ = [
     "HttpPart",
     "IdempotencyKey",
     "LanguageDep",
+    "OneLine",
     "OpsPart",
     "Page",
     "Paging",

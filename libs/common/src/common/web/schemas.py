@@ -1,8 +1,12 @@
 """What request and answer models derive from."""
 
-from typing import Any
+import unicodedata
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+JOINERS = "\u200c\u200d"
+"""Without a width of their own, and part of how Persian, Hindi and emoji are written."""
 
 
 class Body(BaseModel):
@@ -20,6 +24,20 @@ class Body(BaseModel):
                 names = ", ".join(str(name).replace("\0", "") for name in found)
                 raise ValueError(f"the character NUL (\\u0000) is not allowed: {names}")
         return given
+
+
+def _one_line(given: Any) -> Any:
+    if not isinstance(given, str) or "\0" in given:
+        return given
+    line = " ".join(given.split())
+    seen = "".join(sign for sign in line if unicodedata.category(sign) not in {"Cc", "Cf"} or sign in JOINERS)
+    return " ".join(seen.split()) if seen.strip(JOINERS + " ") else ""
+
+
+OneLine = Annotated[str, BeforeValidator(_one_line)]
+"""What people call something: no line breaks, which would end a mail's header or a line of a file, and nothing that
+nobody sees or that turns what follows around (Unicode categories Cc and Cf). What is then empty has no name.
+"""
 
 
 def _has_nul(value: Any) -> bool:

@@ -11,6 +11,9 @@ STATE_LIFETIME = timedelta(minutes=10)
 RECORD = "_esxi-backup-manager"
 """Where in a domain its TXT record is looked for."""
 
+MOST_DOMAINS = 50
+"""Domains of one organization: they are listed with its provider, all at once."""
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 

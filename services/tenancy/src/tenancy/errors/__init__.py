@@ -18,7 +18,7 @@ DomainError
 │             · OrganizationOfAnotherOrder · OrderOfAnotherOrganization
 │             · EmailTaken · SecondFactorMissing · SecondFactorExists · PasskeyExists
 │             · DomainNotProved · DomainOfAnother · SsoNotReady
-│             · TooManyPasskeys
+│             · TooManyPasskeys · TooManyDomains
 ├── Gone: TokenExpired · ImpersonationEnded
 ├── TooMany: TooManyTries · InvitationJustSent · TooManyInvitations · TooManyWebhookTests
 ├── Unavailable: PasswordsBusy · ProviderUnavailable
@@ -157,6 +157,14 @@ class DomainInvalid(Invalid):
     code = "domain_invalid"
     en = "This is not a domain."
     fr = "Ceci n'est pas un domaine."
+
+
+class TooManyDomains(Conflict):
+    """Field `limit`."""
+
+    code = "too_many_domains"
+    en = "There are {limit} domains already: remove one first."
+    fr = "Il y a déjà {limit} domaines : retirez-en un d'abord."
 
 
 class DomainNotProved(Conflict):

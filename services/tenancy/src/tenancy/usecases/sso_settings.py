@@ -4,7 +4,7 @@ from uuid import UUID
 
 from tenancy.domain.secrets import new_token
 from tenancy.domain.sign_in_rules import SignInRules
-from tenancy.domain.sso import ProvenDomain, normalized_domain
+from tenancy.domain.sso import MOST_DOMAINS, ProvenDomain, normalized_domain
 from tenancy.errors import (
     DomainInvalid,
     DomainNotFound,
@@ -13,6 +13,7 @@ from tenancy.errors import (
     EmailNotVerified,
     SecondFactorMissing,
     SsoNotReady,
+    TooManyDomains,
 )
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Sealer
@@ -51,11 +52,15 @@ async def add_domain(uow: UnitOfWork, actor: UUID, typed: str) -> ProvenDomain:
 
     Raises:
         DomainInvalid: it is no domain.
+        TooManyDomains: the organization has noted as many as it may.
     """
     await writable_organization(uow)
     domain = normalized_domain(typed)
     if domain is None:
         raise DomainInvalid
+    noted = [one.domain for one in await uow.sso.domains(uow.tenant_id)]
+    if len(noted) >= MOST_DOMAINS and domain not in noted:
+        raise TooManyDomains(limit=MOST_DOMAINS)
     await uow.sso.add_domain(ProvenDomain(uow.tenant_id, domain, new_token()))
     await uow.audit("sso.domain_added", domain, actor=actor)
     return await find_domain(uow, domain)

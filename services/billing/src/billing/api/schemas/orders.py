@@ -4,17 +4,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from common.web import Answer, Body
-from pydantic import BeforeValidator, EmailStr, Field
+from common.web import Answer, Body, OneLine
+from pydantic import EmailStr, Field
 
 from billing.domain.order import Customer, Order, OrderKind, WantedOrder
 from billing.domain.plan import BillingCycle
 from billing.domain.usage import Excess
 from billing.domain.wording import explain_proration
-
-OneLine = Annotated[str, BeforeValidator(lambda value: " ".join(value.split()) if isinstance(value, str) else value)]
-"""Text for names: what would break a line of a mail or an invoice is a blank."""
-
 
 CurrencyIn = Annotated[
     str | None,

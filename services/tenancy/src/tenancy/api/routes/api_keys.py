@@ -32,7 +32,7 @@ async def keys(tools: ToolsDep, who: Keeper, paging: PagingDep) -> Page[ApiKeyOu
 async def create(
     wanted: ApiKeyIn, request: Request, tools: ToolsDep, who: Keeper, key: IdempotencyKey = None
 ) -> NewApiKeyOut:
-    """Make a key. Its secret is in this answer and nowhere else; what is remembered for a repeat is sealed."""
+    """Make a key. Its secret is in this answer and nowhere else; what is remembered, for its maker alone, is sealed."""
 
     async def act() -> tuple[int, Any]:
         made, secret = await create_api_key(
@@ -51,7 +51,7 @@ async def create(
 
     body = await request.body()
     async with tools.store.for_tenant(who.tenant_id) as uow:
-        _status, answer = await once(uow, who.tenant_id, "POST api-keys", key, body, act)
+        _status, answer = await once(uow, who.tenant_id, f"POST api-keys by {who.user_id}", key, body, act)
     secret = tools.sealer.open(b64decode(answer["key"]), UUID(answer["id"]))
     return NewApiKeyOut.model_validate(answer | {"key": secret})
 

@@ -60,7 +60,7 @@ async def endpoints(tools: ToolsDep, who: Keeper, paging: PagingDep) -> Page[Web
 async def create(
     wanted: WebhookEndpointIn, request: Request, tools: ToolsDep, who: Keeper, key: IdempotencyKey = None
 ) -> WebhookSecretOut:
-    """Make an endpoint. Its secret is in this answer and nowhere else; what is remembered for a repeat is sealed."""
+    """Make an endpoint. Its secret is in this answer and nowhere else; what is remembered, for its maker, is sealed."""
 
     async def made() -> tuple[Endpoint, str]:
         return await webhook_endpoints.create_endpoint(
@@ -75,7 +75,8 @@ async def create(
 
     body = await request.body()
     async with tools.store.for_tenant(who.tenant_id) as uow:
-        _, answer = await once(uow, who.tenant_id, "POST webhook-endpoints", key, body, _sealed(tools, 201, made))
+        route = f"POST webhook-endpoints by {who.user_id}"
+        _, answer = await once(uow, who.tenant_id, route, key, body, _sealed(tools, 201, made))
     return _opened(tools, answer)
 
 
@@ -123,7 +124,7 @@ async def rotate_secret(
         overlap = timedelta(hours=wanted.overlap_hours)
         return await webhook_endpoints.rotate_secret(uow, tools.sealer, who.user_id, endpoint_id, overlap)
 
-    body, route = await request.body(), f"POST webhook-endpoints/{endpoint_id}/rotate_secret"
+    body, route = await request.body(), f"POST webhook-endpoints/{endpoint_id}/rotate_secret by {who.user_id}"
     async with tools.store.for_tenant(who.tenant_id) as uow:
         _, answer = await once(uow, who.tenant_id, route, key, body, _sealed(tools, 200, made))
     return _opened(tools, answer)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import AwareDatetime, Field
 
 from tenancy.domain.api_keys import Scope
@@ -14,7 +14,7 @@ from tenancy.domain.roles import Role
 class ApiKeyIn(Body):
     """A key to be made. It acts with `role` and only within `scopes`, from `allowed_networks` where any are named."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: OneLine = Field(min_length=1, max_length=100)
     role: Role = Role.MEMBER
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope))
     allowed_networks: list[Annotated[str, Field(max_length=50)]] = Field([], max_length=50)

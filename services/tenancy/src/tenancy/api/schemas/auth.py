@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import Field, StringConstraints
 
 from tenancy.domain.people import Language, User
@@ -23,7 +23,7 @@ class RegisterIn(Body):
 
     email: Email
     password: Password
-    full_name: str = Field(min_length=1, max_length=200)
+    full_name: OneLine = Field(min_length=1, max_length=200)
     language: Language | None = None
 
 
@@ -93,7 +93,7 @@ class AccessOut(Answer):
 class UserIn(Body):
     """What a person may change about themselves; what is left out stays."""
 
-    full_name: str | None = Field(None, min_length=1, max_length=200)
+    full_name: OneLine | None = Field(None, min_length=1, max_length=200)
     language: Language | None = None
 
 

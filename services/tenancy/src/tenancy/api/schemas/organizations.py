@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import Field
 
 from tenancy.api.schemas.auth import Email
@@ -120,12 +120,12 @@ class SettingsOut(Answer):
 class SettingsIn(Body):
     """What is named changes, the rest stays; null takes an optional one away."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=str)
+    name: Annotated[OneLine, Field(min_length=1, max_length=200)] = Field(default_factory=str)
     email: Email = Field(default_factory=str)
     phone: Annotated[str, Field(max_length=40, pattern=r"^\+?[0-9 ().-]{4,}$")] | None = None
     address: Line | None = None
-    rccm: Annotated[str, Field(max_length=60)] | None = None
-    niu: Annotated[str, Field(max_length=60)] | None = None
+    rccm: Annotated[OneLine, Field(max_length=60)] | None = None
+    niu: Annotated[OneLine, Field(max_length=60)] | None = None
     technical_email: Email | None = None
 
     def changes(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import Field
 
 
@@ -19,14 +19,14 @@ class NewPasskeyIn(Body):
     """What the browser made (`credential.toJSON()`), and what its holder calls it."""
 
     challenge_id: UUID
-    name: str = Field(min_length=1, max_length=100)
+    name: OneLine = Field(min_length=1, max_length=100)
     credential: dict[str, Any]
 
 
 class PasskeyNameIn(Body):
     """What its holder calls a passkey."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: OneLine = Field(min_length=1, max_length=100)
 
 
 class PasskeyLoginIn(Body):

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import AwareDatetime, Field
 
 from tenancy.domain.webhook_urls import LONGEST
 
 Url = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 EventTypes = Annotated[list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=100)]
-Description = Annotated[str, Field(max_length=200)]
+Description = Annotated[OneLine, Field(max_length=200)]
 
 
 class WebhookEndpointIn(Body):
