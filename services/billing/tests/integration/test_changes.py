@@ -66,7 +66,7 @@ async def test_what_is_unused_beyond_the_price_stays_the_customers_credit(billin
     (note,) = await notes(billing, tenant_id)
     assert (note["total_minor"], note["refund_id"], note["invoiced"]) == (left, None, 500_000)
     # It pays what he orders next, without asking for money.
-    renewal = await place(owner, plan_id=3)
+    renewal = await place(owner, plan_id=3, kind="renewal")
     assert (renewal["kind"], renewal["status"]) == ("renewal", "completed")
     assert (await balances(billing, tenant_id))["customer_credit"] == 100_000 - left
 

@@ -2,15 +2,25 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
-from billing.domain.order import CHANGE_HOLDS
-from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, until_paid, verify
+from billing.domain.order import CHANGE_HOLDS, SECOND_CLICK
+from billing.testing import ORDERS, PAYMENTS, Billing, initiate, order_body, place, until_paid, verify
 from common.ids import uuid7
 
 pytestmark = pytest.mark.integration
+
+
+async def paid_order(billing: Billing, buyer: Any, order: dict[str, Any]) -> dict[str, Any]:
+    """Return the order, paid by a transfer."""
+    started = await initiate(buyer, order, 3)
+    path = f"{PAYMENTS}{started['payment_id']}/verify_bank_transfer/"
+    answer = await billing.client(staff=["finance"]).post(path, json={"approve": True})
+    assert answer.status_code == 200, answer.text
+    return order
 
 
 class Customer:
@@ -90,8 +100,29 @@ async def test_credit_that_covers_an_order_pays_it_when_it_is_placed(billing: Bi
     renewal = await place(customer.owner)
     assert (renewal["status"], renewal["payment_status"]) == ("completed", "paid")
     assert (await customer.credit(), await customer.periods()) == (["0 XAF"], 2)
+    billing.clock.advance(SECOND_CLICK + timedelta(seconds=1))
     again = await place(customer.owner)
     assert again["payment_status"] == "unpaid"
+
+
+@pytest.mark.parametrize("others", [pytest.param(1, id="clicked-twice"), pytest.param(50, id="fifty-at-once")])
+async def test_a_change_that_costs_nothing_is_one_change_however_often_it_is_clicked(
+    billing: Billing, others: int
+) -> None:
+    me = uuid7()
+    buyer = billing.client(user_id=me)
+    first = await place(buyer, plan_id=3)
+    tenant_id = await billing.provision(await paid_order(billing, buyer, first))
+    owner = billing.client(user_id=me, tenant_id=tenant_id)
+    change = partial(owner.post, ORDERS, json=order_body(plan_id=1, effective="now"))
+    clicked = [await change()] if others == 1 else []
+    clicked += await asyncio.gather(*(change() for _ in range(others)))
+    assert {(answer.status_code, answer.json()["kind"]) for answer in clicked} == {(201, "change")}
+    assert len({answer.json()["id"] for answer in clicked}) == 1
+    count = "select count(*) as n from subscription_periods where tenant_id = $1 and replaced_at is null"
+    assert (await billing.rows(count, t=tenant_id))[0]["n"] == 1, "no renewal was bought of what is left"
+    meant = await owner.post(ORDERS, json=order_body(plan_id=1, effective="now"), headers={"Idempotency-Key": "more"})
+    assert meant.json()["kind"] == "renewal", "who says that it is another wish is believed"
 
 
 async def test_credit_that_came_after_an_order_pays_it_when_a_payment_is_begun(billing: Billing) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from billing.domain.order import SECOND_CLICK
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, order_body, pay_by_transfer, place, subscribed
 from common.ids import uuid7
 from common.testing import answered
@@ -95,7 +96,7 @@ async def test_what_became_his_credit_is_refunded_once_from_there(billing: Billi
     assert (refund["from_order"], refund["from_credit"]) == (str(500_000 - left - 100_000), str(left))
     assert await mine.credit() == 0
     assert (await ask(billing, mine.first, amount="1")).status_code == 409
-    renewal = await place(mine.client, plan_id=3)
+    renewal = await place(mine.client, plan_id=3, kind="renewal")
     assert renewal["payment_status"] == "unpaid", "what has left pays nothing"
 
 
@@ -127,7 +128,8 @@ async def test_credit_that_was_spent_is_not_refunded(billing: Billing) -> None:
     mine = await Owner(billing).buys(days=10, plan_id=2, billing_cycle="yearly")
     left = (await mine.changes(plan_id=3))["proration"]["credit_left_minor"]
     for _ in range(left // 100_000):
-        assert (await place(mine.client, plan_id=3))["status"] == "completed"
+        assert (await place(mine.client, plan_id=3, kind="renewal"))["status"] == "completed"
+        billing.clock.advance(SECOND_CLICK + timedelta(seconds=1))
     rest = left % 100_000
     refund = await mine.gives_back(mine.first)
     assert refund["amount"] == str(rest + 500_000 - left - 100_000)

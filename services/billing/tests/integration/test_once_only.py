@@ -12,7 +12,7 @@ from billing.domain.money import Money
 from billing.domain.plan import Method
 from billing.persistence.tables import ledger_entries, ledger_postings
 from billing.ports import ProviderState, ProviderStatus
-from billing.testing import ORDERS, Billing, by_momo, place, verify
+from billing.testing import ORDERS, PAYMENTS, Billing, by_momo, place, verify
 from billing.usecases.apply_provider_state import apply_provider_state
 from billing.workflows.checkout import view_of
 from common.ids import uuid7
@@ -244,6 +244,8 @@ async def test_one_movement_of_money_confirms_one_payment(billing: Billing) -> N
     ]
     assert rows[0] == {"status": "completed", "reason_code": None}
     assert rows[1]["status"] == "quarantined"
+    told = (await buyer.get(f"{PAYMENTS}{views[1][2].payment_id}/", headers={"accept-language": "en"})).json()["reason"]
+    assert "Do not pay a second time" in told, "who is told that it failed pays twice"
     assert await counted(billing, views[0][0]) == ONCE
     assert (await counted(billing, views[1][0]))["confirmations"] == 0
 

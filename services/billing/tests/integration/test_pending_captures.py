@@ -21,6 +21,9 @@ async def _held(world: Any) -> tuple[Any, dict[str, Any], dict[str, Any], str]:
     assert (await verify(buyer, order))["payment_status"] == "pending"
     payment = (await buyer.get(f"/api/tenants/payments/{started['payment_id']}/")).json()
     assert payment["status"] == "processing"
+    told = (await verify(buyer, order))["message"]
+    assert told == payment["reason"]
+    assert "do not pay a second time" in told, "who is told that it failed pays twice"
     events = (await world.http.get(f"{world.paypal.url}/_sim/events")).json()["results"]
     held = next(event["event"]["resource"] for event in events if event["type"] == "PAYMENT.CAPTURE.PENDING")
     return buyer, order, started, held["id"]

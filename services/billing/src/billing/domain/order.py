@@ -18,6 +18,10 @@ from billing.domain.proration import Proration
 SAME_ORDER_WINDOW = timedelta(hours=1)
 """An unpaid order that is the same in every submitted field is the same order for this long: a reload, not a wish."""
 
+SECOND_CLICK = timedelta(minutes=1)
+"""An order that credit or a coupon has paid is the same for this long where no Idempotency-Key tells two wishes apart:
+who clicks twice on a change that costs nothing wants one change, and not a renewal of it."""
+
 CHANGE_HOLDS = timedelta(days=5)
 """How long the price of a change holds, for its credit is of time that passes; a bank transfer takes so long."""
 

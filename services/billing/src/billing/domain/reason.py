@@ -1,10 +1,13 @@
-"""What people are told about why a payment did not succeed; providers' codes are an open list."""
+"""What people are told about why a payment did not succeed, or not yet; providers' codes are an open list."""
+
+from billing.domain.payment import Payment, PaymentStatus
 
 _SAYS_WHAT_TO_DO = {
     "PAYER_NOT_FOUND",
     "PAYER_LIMIT_REACHED",
     "SENDER_ACCOUNT_NOT_ACTIVE",
     "INVALID_PHONE_NUMBER",
+    "INSTRUMENT_DECLINED",
     "transfer_overdue",
 }
 _OTHER = ("Choisissez un autre moyen.", "Choose another method.")
@@ -66,8 +69,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(OURS, _OUR_FAULT),
     "INSTRUMENT_DECLINED": (
-        "PayPal a refusé la carte ou le compte. Retournez chez PayPal pour en choisir un autre.",
-        "PayPal declined the card or account. Go back to PayPal to choose another.",
+        "PayPal a refusé la carte ou le compte. Retournez chez PayPal pour en choisir un autre, ou changez de moyen.",
+        "PayPal declined the card or account. Go back to PayPal to choose another, or choose another method.",
     ),
     "transfer_rejected": (
         "Le virement n'a pas été confirmé. Voir le message envoyé.",
@@ -80,6 +83,30 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "not_received": ("Le fournisseur n'a jamais reçu la demande.", "The provider never received the request."),
 }
 
+_NOT_YET = (
+    (
+        "Le fournisseur n'a pas encore dit son dernier mot ; cela peut prendre quelques jours. Nous le lui redemandons "
+        "et vous prévenons : ne payez pas une seconde fois."
+    ),
+    (
+        "The provider has not said its final word yet; that may take some days. We keep asking and will tell you: "
+        "do not pay a second time."
+    ),
+)
+_LOOKED_INTO = (
+    (
+        "Ce paiement ne correspond pas à ce qui était dû : une personne le vérifie et vous répond. "
+        "Ne payez pas une seconde fois."
+    ),
+    "This payment is not what was due: a person looks into it and will answer you. Do not pay a second time.",
+)
+_MAY_BE_MONEY = {
+    PaymentStatus.PROCESSING: _NOT_YET,
+    PaymentStatus.UNKNOWN: _NOT_YET,
+    PaymentStatus.QUARANTINED: _LOOKED_INTO,
+}
+"""States that have a reason too, but in which the money may be on its way: who tried again would pay twice."""
+
 
 def explain(code: str | None, language: str) -> str | None:
     """Return a sentence for a reason code in ``fr`` or ``en``; an unknown code gets a general one."""
@@ -90,3 +117,10 @@ def explain(code: str | None, language: str) -> str | None:
     if code.rstrip(".") in OURS:
         return f"{text} {_OTHER[language != 'fr']}"
     return text if code.rstrip(".") in _SAYS_WHAT_TO_DO else f"{text} {_RETRY[language != 'fr']}"
+
+
+def explain_payment(payment: Payment, language: str) -> str | None:
+    """Return a sentence for the reason of an attempt in the state that it is in; ``None`` where it has none."""
+    if payment.reason_code is not None and payment.status in _MAY_BE_MONEY:
+        return _MAY_BE_MONEY[payment.status][language != "fr"]
+    return explain(payment.reason_code, language)

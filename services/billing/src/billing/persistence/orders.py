@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing.domain.money import Money
 from billing.domain.order import (
+    SETTLED,
     UNPAID,
     Customer,
     Order,
@@ -183,6 +184,16 @@ class Orders:
         rows = await self._session.execute(
             select(orders)
             .where(orders.c.user_id == user_id, orders.c.status.in_(UNPAID), orders.c.created_at >= since)
+            .order_by(orders.c.created_at.desc(), orders.c.id.desc())
+            .limit(20)
+        )
+        return [_order(row) for row in rows]
+
+    async def settled_of(self, user_id: UUID, since: datetime) -> list[Order]:
+        """Return a buyer's orders that were placed since then and are paid for already, newest first."""
+        rows = await self._session.execute(
+            select(orders)
+            .where(orders.c.user_id == user_id, orders.c.status.in_(SETTLED), orders.c.created_at >= since)
             .order_by(orders.c.created_at.desc(), orders.c.id.desc())
             .limit(20)
         )

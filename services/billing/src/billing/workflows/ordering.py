@@ -13,7 +13,7 @@ from common.auth import Principal
 from common.idempotency import once
 from common.ids import uuid7
 
-from billing.domain.order import SAME_ORDER_WINDOW, Order, OrderKind, WantedOrder
+from billing.domain.order import SAME_ORDER_WINDOW, SECOND_CLICK, SETTLED, Order, OrderKind, WantedOrder
 from billing.domain.particulars import carried_over
 from billing.domain.plan import BillingCycle
 from billing.errors import (
@@ -43,12 +43,17 @@ Answer = Callable[[UnitOfWork, Order], Awaitable[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request for an order: who sends it, and what its Idempotency-Key is remembered by."""
+    """A request for an order: who sends it, and what its Idempotency-Key is remembered by.
+
+    Attributes:
+        any_kind: Whether it left open which kind of order it is.
+    """
 
     by: UUID
     route: str
     key: str | None
     body: bytes
+    any_kind: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,8 @@ async def order_for(
     one is cancelled, by staff only where it is for the same organization, and so is the same one where its price does
     not hold any more.
 
-    Two submissions of one person at a time wait for each other, so a double click makes one order.
+    Two submissions of one person at a time wait for each other, so a double click makes one order, also where nothing
+    was to pay: the first has changed the plan then, and the second would be a renewal of that.
 
     Args:
         store: The three doors.
@@ -136,12 +142,14 @@ async def order_for(
         if asked.by != buyer:
             unpaid = [order for order in unpaid if order.tenant_id == organization_id]
         same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
+        if same is None and asked.by == buyer and asked.key is None:
+            same = await _clicked_before(store, mine, buyer, wanted, organization_id, any_kind=asked.any_kind)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
         async with store.for_tenant(tenant_id, acting=asked.by) as uow:
             placed: list[Order] = []
 
             async def act() -> tuple[int, dict[str, Any]]:
-                if same is not None and not await _overtaken(uow, same, selling):
+                if same is not None and (same.status in SETTLED or not await _overtaken(uow, same, selling)):
                     return 201, await answer(uow, same)
                 if must is not None:
                     await must(uow)
@@ -155,20 +163,28 @@ async def order_for(
 
 
 async def preview_for(
-    store: BillingStore, who: Principal, wanted: WantedOrder, organization_id: UUID | None, selling: Selling
+    store: BillingStore,
+    who: Principal,
+    wanted: WantedOrder,
+    organization_id: UUID | None,
+    selling: Selling,
+    *,
+    any_kind: bool = False,
 ) -> Preview:
-    """Return what `order_for` would answer, were it asked now: by a draft, or by the same unpaid order, at its price
-    and with its use of a coupon.
+    """Return what `order_for` would answer, were it asked now without an Idempotency-Key: by a draft, or by the same
+    order, at its price and with its use of a coupon.
 
     Raises:
         DomainError: As placing it would.
     """
     async with store.for_user(who.user_id) as mine:
         unpaid = await _unpaid(store, mine, who.user_id, organization_id)
-    same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
+        same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
+        if same is None:
+            same = await _clicked_before(store, mine, who.user_id, wanted, organization_id, any_kind=any_kind)
     tenant_id = same.tenant_id if same else organization_id or uuid7()
     async with store.for_tenant(tenant_id, acting=who.user_id) as uow:
-        if same is not None and not await _overtaken(uow, same, selling):
+        if same is not None and (same.status in SETTLED or not await _overtaken(uow, same, selling)):
             return await preview_of(uow, same)
         preview = await preview_order(uow, wanted, selling, tenant_id=tenant_id, user_id=who.user_id)
         await uow.session.rollback()  # placing would cancel what was overtaken; showing it changes nothing
@@ -258,6 +274,26 @@ async def _unpaid(store: BillingStore, mine: UnitOfWork, buyer: UUID, organizati
     """Return the orders that an equal one would be, or that another one takes the place of."""
     unpaid = await mine.orders.unpaid_of(buyer, store.clock.now() - SAME_ORDER_WINDOW)
     return unpaid + await _made_ahead(store, organization_id, known={order.id for order in unpaid})
+
+
+async def _clicked_before(
+    store: BillingStore,
+    mine: UnitOfWork,
+    buyer: UUID,
+    wanted: WantedOrder,
+    organization_id: UUID | None,
+    *,
+    any_kind: bool,
+) -> Order | None:
+    """Return the order of a moment ago that was the same wish and that no payment was made for."""
+    kinds = {kind: None if kind is OrderKind.NEW else organization_id for kind in OrderKind}
+    if not any_kind:
+        kinds = {wanted.kind: organization_id}
+    for order in await mine.orders.settled_of(buyer, store.clock.now() - SECOND_CLICK):
+        same = any(replace(wanted, kind=kind).is_of(order, tenant_id) for kind, tenant_id in kinds.items())
+        if same and not await mine.payments.of_order(order.id):
+            return order
+    return None
 
 
 async def _made_ahead(store: BillingStore, organization_id: UUID | None, known: set[UUID]) -> list[Order]:

@@ -18,7 +18,7 @@ from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOu
 from billing.api.schemas.previews import PreviewOut
 from billing.domain.order import PAID_FOR, Order, OrderKind
 from billing.domain.payment import Payment
-from billing.domain.reason import explain
+from billing.domain.reason import explain_payment
 from billing.domain.usage import Excess, over_quota
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
@@ -66,7 +66,9 @@ async def place(
             organization_id,
             selling_of(tools),
             holds=timedelta(days=tools.settings.order_days),
-            asked=Asked(by=who.user_id, route="POST /api/tenants/orders/", key=key, body=body),
+            asked=Asked(
+                by=who.user_id, route="POST /api/tenants/orders/", key=key, body=body, any_kind=wanted.kind is None
+            ),
             answer=answer_of,
         )
     reach("billing.order.placed")
@@ -83,7 +85,9 @@ async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: Lang
         tools.store, who, wanted.wanted(language), kind=wanted.kind, organization_id=wanted.organization_id
     )
     async with tools.trying_coupons.counted(who.user_id, wish.coupon_code):
-        shown = await preview_for(tools.store, who, wish, organization_id, selling_of(tools))
+        shown = await preview_for(
+            tools.store, who, wish, organization_id, selling_of(tools), any_kind=wanted.kind is None
+        )
     async with tools.store.for_system("catalogue") as uow:
         methods = await uow.catalogue.methods()
     return PreviewOut.of(shown, language, offered_for(tools, methods, shown.due))
@@ -138,13 +142,13 @@ async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language:
     if await _ask_about(tools, standing.attempts):
         standing = await _standing(tools, order)
     current, organization = standing.order, standing.organization
-    last = standing.attempts[-1].reason_code if standing.attempts else None
+    last = standing.attempts[-1] if standing.attempts else None
     paid = current.payment_status in PAID_FOR
     return VerifyOut(
         success=paid and organization is not None,
         status=current.status,
         payment_status=current.payment_status,
-        message=None if paid else explain(last, language),
+        message=None if paid or last is None else explain_payment(last, language),
         organization=organization if paid else None,
     )
 

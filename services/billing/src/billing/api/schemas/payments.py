@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field, StrictInt
 
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
-from billing.domain.reason import explain
+from billing.domain.reason import explain_payment
 
 
 class PaymentOut(Answer):
@@ -52,7 +52,7 @@ class PaymentOut(Answer):
             receipt_reference=payment.receipt_reference,
             redirect_url=payment.redirect_url if payment.is_offered else None,
             reason_code=payment.reason_code,
-            reason=explain(payment.reason_code, language),
+            reason=explain_payment(payment, language),
             has_receipt=has_receipt,
             created_at=payment.created_at,
             completed_at=payment.completed_at,
