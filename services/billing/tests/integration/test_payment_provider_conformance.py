@@ -143,7 +143,7 @@ async def test_a_payer_who_says_no_pays_nothing(world: World) -> None:
 async def test_observing_in_parallel_and_again_gives_one_state(world: World) -> None:
     attempt = await world.started()
     await world.decide(attempt, True)
-    states = await asyncio.gather(*(world.provider.observe(attempt) for _ in range(5)))
+    states = await asyncio.gather(*(world.provider.observe(attempt) for _ in range(50)))
     states.append(await world.provider.observe(attempt))
     assert {(state.status, state.receipt_reference) for state in states} == {
         (ProviderStatus.COMPLETED, states[0].receipt_reference)

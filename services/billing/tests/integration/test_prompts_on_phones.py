@@ -63,7 +63,7 @@ async def prompts_to(world: Any, number: str) -> int:
 @pytest.mark.invariant("S95")
 async def test_organizations_at_once_send_a_number_no_more_prompts_than_its_limit(world: Any, replica: Billing) -> None:
     victim, buyers = somebodys_number(), []
-    for process in (world.billing, replica) * 10:
+    for process in (world.billing, replica) * 25:
         buyer = process.client()
         buyers.append((buyer, await place(buyer)))
     answers = await asyncio.gather(*(ask(buyer, order, victim) for buyer, order in buyers))
