@@ -3,10 +3,11 @@
 DomainError
 ├── NotFound: PlanNotFound · OrderNotFound · PaymentNotFound · InvoiceNotFound · OrganizationNotFound · CallbackUnknown
 │             RefundNotFound · CaseNotFound · MovementNotFound · CreditNoteNotFound · CouponNotFound
-│             StatementLineNotFound · SubscriptionNotFound · DisputeNotFound
+│             StatementLineNotFound · SubscriptionNotFound · DisputeNotFound · ReceiptNotFound
 ├── Invalid: MethodUnknown · CouponRefused · ReturnUrlRefused · PhoneNumberMissing · PhoneNumberInvalid · OrderIdDiffers
 │            PhoneNumberForeign · AmountAboveLimit
 │            CurrencyNotSold · ReturnUrlMissing · AmountInvalid · WebhookMalformed · CouponTermsInvalid
+│            CouponNeverHolds
 │            WindowInvalid · StatementUnreadable · StatementOfAnotherAccount · MethodOfAnotherCurrency
 │            RejectionWithoutNote · MovementUnnamed
 ├── Conflict: OrderNotPayable · OrderNotCancellable · PaymentNotSubmitted · OrganizationNotActive · SubscriptionMissing
@@ -14,7 +15,7 @@ DomainError
 │            ReceiptAlreadyKnown · OrderOutdated · RenewalOfAnotherPlan · ReceiptsEnough · PaymentNotRefundable
 │            RefundTooLarge · RefundStateForbids · RefundReferenceKnown · StatementLineDecided · TransferTaken
 │            SubscriptionEnded · OrderPaidByCredit · SubscriptionDisputed · SubscriptionInAnotherCurrency
-│            DisputeStateForbids · DisputeLeavesDebt · PlanUnchanged
+│            DisputeStateForbids · DisputeLeavesDebt · PlanUnchanged · MovementTaken
 ├── Forbidden: OrganizationOwnerRequired · SamePersonApproves · SignatureInvalid · SamePersonRefunds · SamePersonLifts
 │            SamePersonChanges
 ├── TooLarge: ReceiptTooLarge · StatementTooLarge
@@ -22,6 +23,8 @@ DomainError
 ├── TooMany: CouponTriesUsedUp · PromptsUsedUp
 └── Unavailable: MethodUnavailable
 """
+
+import re
 
 from common.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, TooMany, Unavailable, Unsupported
 
@@ -68,6 +71,12 @@ class OrganizationNotFound(NotFound):
     fr = "Cette organisation n'existe pas. Les vôtres : /api/tenants/organizations/."
 
 
+class ReceiptNotFound(NotFound):
+    code = "receipt_not_found"
+    en = "No receipt was sent for this payment. A transfer that waits for its check takes one."
+    fr = "Aucun reçu n'a été envoyé pour ce paiement. Un virement en attente de vérification en accepte un."
+
+
 class CallbackUnknown(NotFound):
     code = "callback_unknown"
     en = "Nothing waits for this callback."
@@ -92,12 +101,32 @@ class StatementLineNotFound(NotFound):
     fr = "Cette ligne de relevé bancaire n'existe pas."
 
 
+_WHERE_IN_FRENCH = {
+    "the file": "le fichier",
+    "the header": "l'en-tête",
+    "the account": "le compte",
+    "the XML": "le XML",
+    "row": "ligne",
+    "entry": "écriture",
+    "more than": "plus de",
+    "entries": "écritures",
+}
+
+
 class StatementUnreadable(Invalid):
     """Field `where`: what could not be read."""
 
     code = "statement_unreadable"
     en = "This is no bank statement that we can read (CAMT.053, or CSV with known columns): {where}."
     fr = "Ce n'est pas un relevé que nous savons lire (CAMT.053, ou CSV aux colonnes connues) : {where}."
+
+    def text(self, language: str) -> str:
+        if language != "fr":
+            return super().text(language)
+        where = str(self.fields["where"])
+        for english, french in _WHERE_IN_FRENCH.items():
+            where = re.sub(rf"\b{english}\b", french, where)
+        return self.fr.format(where=where)
 
 
 class StatementOfAnotherAccount(Invalid):
@@ -107,11 +136,11 @@ class StatementOfAnotherAccount(Invalid):
 
 
 class StatementLineDecided(Conflict):
-    """Field `status`."""
+    """Field `state`."""
 
     code = "statement_line_decided"
-    en = "The line is {status}; this cannot be done with it any more."
-    fr = "La ligne est à l'état {status} ; cela n'est plus possible."
+    en = "The line is {state}; this cannot be done with it any more."
+    fr = "La ligne est à l'état {state} ; cela n'est plus possible."
 
 
 class TransferTaken(Conflict):
@@ -160,10 +189,30 @@ class MethodOfAnotherCurrency(Invalid):
     fr = "{method} ne règle pas ici de commande en {currency}. Changez de moyen, ou commandez dans une autre devise."
 
 
+_COUPON_IS = {
+    "unknown": ("there is no such code", "ce code n'existe pas"),
+    "switched_off": ("it is switched off", "il est désactivé"),
+    "not_started": ("it does not hold yet", "il n'est pas encore valable"),
+    "expired": ("it has expired", "il a expiré"),
+    "other_plan": ("it is for another plan", "il vaut pour un autre plan"),
+    "below_minimum": ("the amount is too small for it", "le montant est trop faible"),
+    "other_currency": ("it is for another currency", "il vaut pour une autre devise"),
+    "used_up": ("it is used up", "il est épuisé"),
+    "used_by_customer": ("you have used it already", "vous l'avez déjà utilisé"),
+}
+
+
 class CouponRefused(Invalid):
+    """Field `reason`: as `coupons/validate/` answers it."""
+
     code = "coupon_refused"
-    en = "The coupon does not hold for this purchase ({reason})."
-    fr = "Ce code promo n'est pas valable pour cet achat ({reason})."
+    en = "The coupon does not hold for this purchase: {reason}. Order with another one, or without."
+    fr = "Ce code promo n'est pas valable pour cet achat : {reason}. Commandez avec un autre, ou sans."
+
+    def text(self, language: str) -> str:
+        reason = str(self.fields["reason"])
+        said = _COUPON_IS.get(reason, (reason, reason))[language == "fr"]
+        return (self.fr if language == "fr" else self.en).format(reason=said)
 
 
 class CouponTriesUsedUp(TooMany):
@@ -241,9 +290,24 @@ class OrderIdDiffers(Invalid):
 
 
 class AmountInvalid(Invalid):
+    """Fields `currency` and `exponent`, which is ``?`` where the currency is none that we know."""
+
     code = "amount_invalid"
     en = "The amount must be a positive number written with {exponent} decimals in {currency}."
     fr = "Le montant doit être un nombre positif écrit avec {exponent} décimales en {currency}."
+
+    def text(self, language: str) -> str:
+        exponent, currency = self.fields["exponent"], self.fields["currency"]
+        if exponent == "?":
+            unknown = ("{} is no currency that amounts can be in here.", "{} n'est pas une devise admise ici.")
+            return unknown[language == "fr"].format(currency)
+        if exponent == 0:
+            whole = (
+                "The amount must be a positive whole number, written without decimals in {}.",
+                "Le montant doit être un nombre entier positif, écrit sans décimales en {}.",
+            )
+            return whole[language == "fr"].format(currency)
+        return super().text(language)
 
 
 class RejectionWithoutNote(Invalid):
@@ -258,6 +322,20 @@ class MovementUnnamed(Invalid):
     fr = "Indiquez bank_reference et value_date tels que le relevé les montre : le virement doit pouvoir être retrouvé."
 
 
+class MovementTaken(Conflict):
+    """Field `bank_reference`."""
+
+    code = "bank_movement_taken"
+    en = (
+        "The movement {bank_reference} has paid another transfer already. If it pays several, take it in for one, what "
+        "is over is the customer's credit; or say which part this is, as «{bank_reference}/2»."
+    )
+    fr = (
+        "Le mouvement {bank_reference} a déjà réglé un autre virement. S'il en règle plusieurs, saisissez-le pour un "
+        "seul, le surplus devient l'avoir du client ; ou dites quelle part c'est, comme « {bank_reference}/2 »."
+    )
+
+
 class WebhookMalformed(Invalid):
     code = "webhook_malformed"
     en = "The body is not an event."
@@ -266,14 +344,26 @@ class WebhookMalformed(Invalid):
 
 class CouponTermsInvalid(Invalid):
     code = "coupon_terms_invalid"
-    en = "A coupon takes off either a percentage of at most 100 or fixed amounts."
-    fr = "Un code promo réduit soit d'un pourcentage d'au plus 100, soit de montants fixes."
+    en = "A coupon takes off either a percentage above 0 and of at most 100, or fixed amounts."
+    fr = "Un code promo réduit soit d'un pourcentage au-dessus de 0 et d'au plus 100, soit de montants fixes."
+
+
+class CouponNeverHolds(Invalid):
+    code = "coupon_never_holds"
+    en = "The coupon would never hold: valid_until has to be later than valid_from."
+    fr = "Ce code promo ne vaudrait jamais : valid_until doit être postérieur à valid_from."
 
 
 class OrderNotPayable(Conflict):
     code = "order_not_payable"
-    en = "The order is {status} and takes no new payment. Place a new order if you still want the plan."
-    fr = "La commande est à l'état {status} et n'accepte plus de paiement. Passez une nouvelle commande si besoin."
+    en = "The order is {state} and takes no new payment. Place a new order if you still want the plan."
+    fr = "La commande est à l'état {state} et n'accepte plus de paiement. Passez une nouvelle commande si besoin."
+
+    def text(self, language: str) -> str:
+        if self.fields["state"] in {"paid", "processing", "completed"}:
+            paid = ("This order is paid already: nothing is left to pay.", "Cette commande est déjà payée.")
+            return paid[language == "fr"]
+        return super().text(language)
 
 
 class OrderPaidByCredit(Conflict):
@@ -284,14 +374,20 @@ class OrderPaidByCredit(Conflict):
 
 class OrderNotCancellable(Conflict):
     code = "order_not_cancellable"
-    en = "The order is {status}; only an unpaid order without an open payment can be cancelled."
-    fr = "La commande est à l'état {status} ; seule une commande impayée sans paiement en cours peut être annulée."
+    en = (
+        "The order is {state}; only an unpaid order without an open payment can be cancelled. "
+        "One that stays unpaid is cancelled by itself."
+    )
+    fr = (
+        "La commande est à l'état {state} ; seule une commande impayée sans paiement en cours peut être annulée. "
+        "Celle qui reste impayée s'annule d'elle-même."
+    )
 
 
 class PaymentNotSubmitted(Conflict):
     code = "payment_not_submitted"
-    en = "The payment is {status}: only a bank transfer that was submitted can be checked, and only once."
-    fr = "Le paiement est à l'état {status} : seul un virement soumis peut être vérifié, et une seule fois."
+    en = "The payment is {state}: only a bank transfer that was submitted can be checked, and only once."
+    fr = "Le paiement est à l'état {state} : seul un virement soumis peut être vérifié, et une seule fois."
 
 
 class OrganizationNotActive(Conflict):
@@ -374,8 +470,8 @@ class CouponCodeTaken(Conflict):
 
 class ReceiptNotWanted(Conflict):
     code = "receipt_not_wanted"
-    en = "Only a bank transfer that waits for its check takes a receipt; this payment is {status}."
-    fr = "Seul un virement en attente de vérification accepte un reçu ; ce paiement est à l'état {status}."
+    en = "Only a bank transfer that waits for its check takes a receipt; this payment is {state}."
+    fr = "Seul un virement en attente de vérification accepte un reçu ; ce paiement est à l'état {state}."
 
 
 class ReceiptAlreadyKnown(Conflict):
@@ -394,8 +490,8 @@ class ReceiptsEnough(Conflict):
 
 class PaymentNotRefundable(Conflict):
     code = "payment_not_refundable"
-    en = "The payment is {status}: only money that arrived can be refunded."
-    fr = "Le paiement est à l'état {status} : seul l'argent reçu peut être remboursé."
+    en = "The payment is {state}: only money that arrived can be refunded."
+    fr = "Le paiement est à l'état {state} : seul l'argent reçu peut être remboursé."
 
 
 class RefundTooLarge(Conflict):
@@ -403,25 +499,25 @@ class RefundTooLarge(Conflict):
 
     code = "refund_too_large"
     en = (
-        "At most {left} {currency} of this payment may still be refunded: without unused time that a change of plan has"
-        " credited, and without credit that was used since."
+        "At most {left} {currency} of this payment may still be refunded: without refunds that are asked for already,"
+        " unused time that a change of plan has credited, and credit that was used since."
     )
     fr = (
-        "Au plus {left} {currency} de ce paiement sont encore remboursables : sans le temps non utilisé qu'un"
-        " changement de plan a déjà crédité, ni l'avoir utilisé depuis."
+        "Au plus {left} {currency} de ce paiement sont encore remboursables : sans les remboursements déjà demandés, le"
+        " temps non utilisé qu'un changement de plan a crédité, ni l'avoir utilisé depuis."
     )
 
 
 class RefundStateForbids(Conflict):
     code = "refund_state"
-    en = "The refund is {status}: this can't be done with it (any more)."
-    fr = "Le remboursement est à l'état {status} : cette action n'est pas (ou plus) possible."
+    en = "The refund is {state}: this can't be done with it (any more)."
+    fr = "Le remboursement est à l'état {state} : cette action n'est pas (ou plus) possible."
 
 
 class DisputeStateForbids(Conflict):
     code = "dispute_state"
-    en = "Only a lost dispute is lifted, and once; this one is {status}. An open one is its provider's to decide."
-    fr = "Seul un litige perdu se lève, et une fois ; celui-ci est {status}. Un litige ouvert relève du fournisseur."
+    en = "Only a lost dispute is lifted, and once; this one is {state}. An open one is its provider's to decide."
+    fr = "Seul un litige perdu se lève, et une fois ; celui-ci est {state}. Un litige ouvert relève du fournisseur."
 
 
 class DisputeLeavesDebt(Conflict):

@@ -118,6 +118,45 @@ async def test_orders_and_invoices_are_found_by_organization_number_and_state_pa
     assert [each["invoice_number"] for each in same["results"]] == [number]
 
 
+async def test_payments_that_are_asked_for_by_nothing_are_those_that_wait_for_a_check(billing: Billing) -> None:
+    order, tenant_id = await sold(billing)
+    staff = billing.client(staff=["finance"])
+    for query in ({"order_id": order["id"]}, {"organization_id": str(tenant_id)}):
+        found = (await staff.get("/api/admin/payments/", params=query)).json()["results"]
+        assert [(one["id"], one["status"]) for one in found] == [(order["payment_id"], "completed")]
+    waiting = (await staff.get("/api/admin/payments/")).json()["results"]
+    assert {one["status"] for one in waiting} <= {"submitted"}
+
+
+@pytest.mark.parametrize("path", ["disputes", "credit-notes"])
+async def test_what_was_taken_or_given_back_is_found_by_organization(billing: Billing, path: str) -> None:
+    mine, none = uuid7(), uuid7()
+    order, tenant_id = await sold(billing)
+    staff, me = billing.client(user_id=mine, staff=["finance"]), billing.client(user_id=none, staff=["finance"])
+    refund = f"/api/admin/payments/{order['payment_id']}/refunds/"
+    asked = (await staff.post(refund, json={"amount": "5000", "reason": "a gesture"})).json()
+    await me.post(f"/api/admin/refunds/{asked['id']}/approve/", json={"reason": "a gesture"})
+    sent = {"reference": f"VIR-{asked['id']}", "reason": "sent by hand"}
+    await staff.post(f"/api/admin/refunds/{asked['id']}/record/", json=sent)
+    found = (await staff.get(f"/api/admin/{path}/", params={"organization_id": str(tenant_id)})).json()["results"]
+    assert {one["organization_id"] for one in found} == (set() if path == "disputes" else {str(tenant_id)})
+    rows = await billing.rows(
+        "select tenant_id from audit_log where actor = $1 and action like '%listed_by_staff'", a=str(mine)
+    )
+    assert [row["tenant_id"] for row in rows] == [tenant_id], "its owners see that finance looked"
+
+
+async def test_a_customers_lists_are_narrowed_by_state_and_order(billing: Billing) -> None:
+    order, tenant_id = await sold(billing)
+    member = billing.client(tenant_id=tenant_id, roles=["owner"])
+    for status, ids in (("completed", [order["id"]]), ("cancelled", [])):
+        found = (await member.get("/api/tenants/orders/", params={"status": status})).json()["results"]
+        assert [one["id"] for one in found] == ids
+    for order_id, numbers in ((order["id"], 1), (str(uuid7()), 0)):
+        found = (await member.get("/api/tenants/invoices/", params={"order_id": order_id})).json()["results"]
+        assert len(found) == numbers
+
+
 @pytest.mark.invariant("S14")
 async def test_finance_reads_an_invoice_as_its_customer_does_and_he_can_see_that_it_did(billing: Billing) -> None:
     order, tenant_id = await sold(billing)

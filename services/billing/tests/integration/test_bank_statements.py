@@ -81,6 +81,27 @@ async def test_a_line_that_quotes_a_transfer_is_proposed_and_a_second_person_app
 
 
 @pytest.mark.invariant("S40")
+@pytest.mark.parametrize("by_hand_first", [False, True])
+async def test_a_movement_pays_by_hand_or_as_a_line_and_not_both(
+    billing: Billing, desk: Desk, by_hand_first: bool
+) -> None:
+    (_, _, first), (_, _, second) = await transfer(billing), await transfer(billing)
+    number = f"FT{uuid4().hex[:10]}"
+    seen = {"approve": True, "bank_reference": number, "value_date": "2026-11-24"}
+    path = f"{PAYMENTS}{first['payment_id']}/verify_bank_transfer/"
+    await desk.import_(row(second, number=number), proposed=1)
+    line = await desk.line_of(second)
+    if by_hand_first:
+        assert (await desk.checker.post(path, json=seen)).status_code == 200
+        refused = await desk.say(line, "approve")
+        assert (await desk.say(line, "release")).status_code == 200, "it is nobody's then"
+    else:
+        assert (await desk.say(line, "approve")).status_code == 200
+        refused = await desk.checker.post(path, json=seen)
+    assert (refused.status_code, refused.json()["code"]) == (409, "bank_movement_taken")
+
+
+@pytest.mark.invariant("S40")
 async def test_the_buyer_of_a_transfer_does_not_approve_its_line(billing: Billing, desk: Desk) -> None:
     me = uuid7()
     buyer = billing.client(user_id=me)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,8 +22,8 @@ PNG = (
 )
 
 
-async def submitted(billing: Billing) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    buyer = billing.client()
+async def submitted(billing: Billing, **who: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    buyer = billing.client(**who)
     order = await place(buyer)
     return buyer, order, await initiate(buyer, order, 3)
 
@@ -86,6 +87,7 @@ async def test_only_a_submitted_transfer_is_checked(billing: Billing) -> None:
     await initiate(buyer, order, 3)
     answer = await check(billing.client(staff=["finance"]), former)
     assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (409, "payment_not_submitted", 409)
+    assert answer.json()["state"] == "superseded"
 
 
 @pytest.mark.parametrize("who", [{}, {"staff": ["support"]}])
@@ -159,26 +161,44 @@ async def test_what_staff_read_and_decide_is_in_the_audit_log(billing: Billing) 
     assert rows[-1]["reason"] == "statement 12"
 
 
-SEEN = {"amount": "50000", "bank_reference": "FT26327XK9", "value_date": "2026-11-20"}
+def seen_at_the_bank() -> dict[str, str]:
+    """Return what finance says of a movement that nobody named before."""
+    return {"amount": "50000", "bank_reference": f"FT{uuid4().hex[:10]}", "value_date": "2026-11-20"}
 
 
 async def test_what_was_seen_at_the_bank_is_kept_with_the_payment_and_in_the_audit_log(billing: Billing) -> None:
     (buyer, _, payment), (stranger, _, _) = await submitted(billing), await submitted(billing)
-    person = uuid7()
+    person, seen = uuid7(), seen_at_the_bank()
     finance = billing.client(user_id=person, staff=["finance"])
-    assert (await check(finance, payment, **SEEN)).status_code == 200, "an approval needs no note"
+    assert (await check(finance, payment, **seen)).status_code == 200, "an approval needs no note"
     query = {"status": "completed", "limit": "100"}
     listed = (await finance.get("/api/admin/payments/", params=query)).json()["results"]
     (mine,) = [one for one in listed if one["id"] == payment["payment_id"]]
-    assert {name: mine[name] for name in ("received_amount", "bank_reference", "value_date")} == {
-        "received_amount": "50000", "bank_reference": "FT26327XK9", "value_date": "2026-11-20"
-    }  # fmt: skip
+    told = {"amount": mine["received_amount"]} | {name: mine[name] for name in ("bank_reference", "value_date")}
+    assert told == seen
     (row,) = await billing.rows(
         "select details from audit_log where actor = $1 and action = 'payment.transfer_approved'", a=str(person)
     )
-    assert json.loads(row["details"]) == SEEN | {"currency": "XAF"}
+    assert json.loads(row["details"]) == seen | {"currency": "XAF"}
     assert "bank_reference" not in (await buyer.get(f"{PAYMENTS}{payment['payment_id']}/")).json()
     assert (await stranger.get(f"{PAYMENTS}{payment['payment_id']}/")).status_code == 404
+
+
+@pytest.mark.invariant("S40")
+async def test_of_fifty_transfers_that_are_said_to_be_one_movement_at_once_one_is_paid(billing: Billing) -> None:
+    waiting = [(await submitted(billing))[2] for _ in range(50)]
+    seen = seen_at_the_bank()
+    staff = [billing.client(staff=["finance"]) for _ in waiting]
+    answers = await asyncio.gather(
+        *(answered(partial(check, who, payment, **seen)) for who, payment in zip(staff, waiting, strict=True))
+    )
+    assert Counter((answer.status_code, answer.json().get("code")) for answer in answers) == {
+        (200, None): 1,
+        (409, "bank_movement_taken"): 49,
+    }
+    at = next(at for at, answer in enumerate(answers) if answer.status_code == 409)
+    part = seen | {"bank_reference": f"{seen['bank_reference']}/2"}
+    assert (await check(staff[at], waiting[at], **part)).status_code == 200, "a movement for two is named by its parts"
 
 
 class TestWhereTheMovementMustBeNamed:
@@ -190,11 +210,12 @@ class TestWhereTheMovementMustBeNamed:
     async def test_an_approval_without_it_changes_nothing(self, billing: Billing, left_out: str) -> None:
         buyer, order, payment = await submitted(billing)
         finance = billing.client(staff=["finance"])
-        said = {name: value for name, value in SEEN.items() if name != left_out}
+        seen = seen_at_the_bank()
+        said = {name: value for name, value in seen.items() if name != left_out}
         answer = await check(finance, payment, **said)
         assert (answer.status_code, answer.json()["code"]) == (422, "bank_movement_required")
         assert (await verify(buyer, order))["payment_status"] == "pending"
-        assert (await check(finance, payment, **SEEN)).status_code == 200
+        assert (await check(finance, payment, **seen)).status_code == 200
 
     async def test_a_rejection_names_none(self, billing: Billing) -> None:
         _, _, payment = await submitted(billing)
@@ -302,7 +323,8 @@ async def test_one_receipt_for_two_transfers_is_shown_to_finance_and_to_no_other
 async def test_a_customer_reads_his_own_receipt_back_and_nobody_elses(billing: Billing) -> None:
     buyer, _order, payment = await submitted(billing)
     path, content = f"{PAYMENTS}{payment['payment_id']}/receipt/", _pdf()
-    assert (await buyer.get(path)).status_code == 404
+    missing = await buyer.get(path)
+    assert (missing.status_code, missing.json()["code"]) == (404, "receipt_not_found")
     await send(buyer, payment, content)
     read = await buyer.get(path)
     assert (read.content, read.headers["content-type"]) == (content, "application/pdf")
@@ -312,11 +334,31 @@ async def test_a_customer_reads_his_own_receipt_back_and_nobody_elses(billing: B
         assert (refused.status_code, refused.json()["code"]) == (404, "payment_not_found")
 
 
+@pytest.mark.parametrize("is_member", [False, True])
+async def test_a_customers_list_says_what_arrived_and_which_receipt_was_sent(billing: Billing, is_member: bool) -> None:
+    me = uuid7()
+    buyer, order, first = await submitted(billing, user_id=me)
+    rows = await billing.rows("select tenant_id from orders where id = $1", id=UUID(order["id"]))
+    reader = billing.client(user_id=me, tenant_id=rows[0]["tenant_id"], roles=["owner"]) if is_member else buyer
+    await send(buyer, first, _pdf())
+    await check(billing.client(staff=["finance"]), first, amount="20000")
+    second = await initiate(buyer, order, 3)
+    listed = (await reader.get(PAYMENTS, params={"order_id": order["id"]})).json()["results"]
+    assert [(one["id"], one["has_receipt"], one["received_amount"]) for one in listed] == [
+        (second["payment_id"], False, None),
+        (first["payment_id"], True, "20000"),
+    ]
+    waiting = (await reader.get(PAYMENTS, params={"order_id": order["id"], "status": "submitted"})).json()["results"]
+    assert [one["id"] for one in waiting] == [second["payment_id"]]
+    seen = (await reader.get(f"{ORDERS}{order['id']}/")).json()
+    assert (seen["total_amount"], seen["outstanding_amount"]) == ("50000", "30000")
+
+
 async def test_finance_sees_what_arrived_beside_what_was_asked_for(billing: Billing) -> None:
     _buyer, order, payment = await submitted(billing)
     staff = billing.client(staff=["finance"])
     await check(staff, payment, amount="20000")
-    query = {"status": "completed", "order_id": order["id"]}
+    query = {"order_id": order["id"]}
     (listed,) = (await staff.get("/api/admin/payments/", params=query)).json()["results"]
     assert (listed["charged_amount"], listed["received_amount"], listed["received_currency"]) == (
         "50000",

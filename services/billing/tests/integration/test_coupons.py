@@ -36,6 +36,7 @@ async def test_validate_tells_the_discount_and_the_total(billing: Billing) -> No
         "total_amount": "43750",
         "currency": "XAF",
         "reason": None,
+        "message": None,
     }
     assert await uses(billing, code) == 0
 
@@ -122,6 +123,13 @@ async def test_a_customers_own_limit_holds_for_orders_that_he_places_at_once(bil
         ({}, 422, "coupon_terms_invalid"),
         ({"percent": "10", "amounts": {"XAF": "5"}}, 422, "coupon_terms_invalid"),
         ({"percent": "100.01"}, 422, "coupon_terms_invalid"),
+        ({"percent": "0"}, 422, "coupon_terms_invalid"),
+        ({"percent": "5", "plan_ids": [77]}, 404, "plan_not_found"),
+        (
+            {"percent": "5", "valid_from": "2027-01-01T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"},
+            422,
+            "coupon_never_holds",
+        ),
         ({"percent": "-1"}, 422, "invalid_request"),
         ({"amounts": {"XAF": "1.5"}}, 422, "amount_invalid"),
         ({"amounts": {"ZZZ": "1"}}, 422, "amount_invalid"),

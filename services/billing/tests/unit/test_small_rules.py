@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from billing import errors
 from billing.domain.charging import charge_for
+from billing.domain.coupon import CouponRefusal
 from billing.domain.ledger import Entry, EntryKind, Posting, allocated, invoiced, kept_as_credit, received
 from billing.domain.money import Money, MoneyError
 from billing.domain.reason import explain
@@ -142,6 +143,35 @@ def test_every_error_has_texts_in_both_languages_that_name_the_same_fields(error
     made = error(**dict.fromkeys(fields[0], "x"))
     assert made.text("fr")
     assert made.text("en")
+
+
+@pytest.mark.parametrize("refusal", CouponRefusal)
+def test_why_a_coupon_does_not_hold_is_told_in_words(refusal: CouponRefusal) -> None:
+    told = [errors.CouponRefused(reason=refusal.value).text(language) for language in ("en", "fr")]
+    assert told[0] != told[1]
+    assert all(refusal.value not in text for text in told if refusal is not CouponRefusal.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("where", "french"),
+    [("the header", "l'en-tête"), ("row 7", "ligne 7"), ("entry A-1", "écriture A-1"), ("the XML", "le XML"),
+     ("the account", "le compte"), ("the file", "le fichier"), ("more than 20000 entries", "plus de 20000 écritures")],
+)  # fmt: skip
+def test_where_a_statement_cannot_be_read_is_told_in_french_too(where: str, french: str) -> None:
+    error = errors.StatementUnreadable(where=where)
+    assert error.text("fr").endswith(f": {french}.")
+    assert error.text("en").endswith(f": {where}.")
+
+
+@pytest.mark.parametrize(("exponent", "said"), [("?", "devise"), (0, "sans décimales"), (2, "écrit avec 2 décimales")])
+def test_an_amount_that_is_none_is_told_as_its_currency_is_written(exponent: object, said: str) -> None:
+    assert said in errors.AmountInvalid(exponent=exponent, currency="XAF").text("fr")
+
+
+def test_an_order_that_is_paid_asks_for_no_other_one() -> None:
+    told = [errors.OrderNotPayable(state=state).text("fr") for state in ("completed", "cancelled")]
+    assert ["déjà payée" in text for text in told] == [True, False]
+    assert ["nouvelle commande" in text for text in told] == [False, True]
 
 
 def test_error_codes_are_unique_and_every_error_is_drawn_in_the_tree() -> None:

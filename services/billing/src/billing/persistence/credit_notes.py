@@ -103,7 +103,10 @@ class CreditNotes:
         row = (await self._session.execute(select(credit_notes).where(credit_notes.c.id == note_id))).one_or_none()
         return _note(row) if row else None
 
-    async def page(self, after: UUID | None, limit: int, *, invoice_id: UUID | None = None) -> list[CreditNote]:
+    async def page(
+        self, after: UUID | None, limit: int, *, invoice_id: UUID | None = None, tenant_id: UUID | None = None
+    ) -> list[CreditNote]:
         """Return visible credit notes, newest first, that are older than ``after``."""
-        query = newest_first(credit_notes, after, limit, {credit_notes.c.invoice_id: invoice_id})
+        equal = {credit_notes.c.invoice_id: invoice_id, credit_notes.c.tenant_id: tenant_id}
+        query = newest_first(credit_notes, after, limit, equal)
         return [_note(row) for row in await self._session.execute(query)]

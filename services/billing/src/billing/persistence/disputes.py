@@ -111,9 +111,18 @@ class Disputes:
         """Let the tenant's lost disputes hold nothing any more: the subscription that they held has ended."""
         await self._session.execute(update(disputes).where(LOST).values(lifted_at=self._clock.now()))
 
-    async def page(self, after: UUID | None, limit: int, *, status: DisputeStatus | None = None) -> list[Dispute]:
+    async def page(
+        self,
+        after: UUID | None,
+        limit: int,
+        *,
+        status: DisputeStatus | None = None,
+        payment_id: UUID | None = None,
+        tenant_id: UUID | None = None,
+    ) -> list[Dispute]:
         """Return visible disputes, newest first, that are older than ``after``."""
-        query = newest_first(disputes, after, limit, {disputes.c.status: status})
+        equal = {disputes.c.status: status, disputes.c.payment_id: payment_id, disputes.c.tenant_id: tenant_id}
+        query = newest_first(disputes, after, limit, equal)
         return [_dispute(row) for row in await self._session.execute(query)]
 
     async def claim_due(self) -> tuple[UUID, UUID, str] | None:

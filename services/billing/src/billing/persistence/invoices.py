@@ -171,8 +171,15 @@ class Invoices:
         return found[0] if found else None
 
     async def page(
-        self, after: UUID | None, limit: int, *, number: str | None = None, tenant_id: UUID | None = None
+        self,
+        after: UUID | None,
+        limit: int,
+        *,
+        number: str | None = None,
+        order_id: UUID | None = None,
+        tenant_id: UUID | None = None,
     ) -> list[Invoice]:
         """Return the tenant's invoices, newest first, that are older than ``after``."""
-        query = newest_first(invoices, after, limit, {invoices.c.number: number, invoices.c.tenant_id: tenant_id})
+        equal = {invoices.c.number: number, invoices.c.order_id: order_id, invoices.c.tenant_id: tenant_id}
+        query = newest_first(invoices, after, limit, equal)
         return await self._with_lines(list((await self._session.execute(query)).all()))

@@ -1,6 +1,7 @@
 """Payments (attempts), their allocations, and who may ask a provider about them."""
 
-from datetime import datetime
+from collections.abc import Collection
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -141,6 +142,19 @@ class Payments:
             },
         )
         return [_payment(row) for row in await self._session.execute(query)]
+
+    async def paid_by_movement(self, reference: str, days: Collection[date], *, by_hand_only: bool = False) -> bool:
+        """Say whether a movement at the bank has paid a transfer; through the staff's door one of any organization.
+
+        Args:
+            reference: The bank's number of the movement.
+            days: Value dates that it may have been given.
+            by_hand_only: Whether lines of statements, each of which is a movement of its own, are left out.
+        """
+        query = select(payments.c.id).where(payments.c.bank_reference == reference, payments.c.value_on.in_(days))
+        if by_hand_only:
+            query = query.where(payments.c.receipt_reference.is_(None))
+        return await self._session.scalar(query.limit(1)) is not None
 
     async def move(self, payment: Payment, wanted: PaymentStatus, **columns: Any) -> bool:
         """Move a locked payment where its rank allows; ``columns`` are written either way.

@@ -80,6 +80,13 @@ class Receipts:
                 known.append(row.repeats)
         return found
 
+    async def sent_for(self, payment_ids: Collection[UUID]) -> set[UUID]:
+        """Return which of these payments a receipt was sent for."""
+        rows = await self._session.scalars(
+            select(receipts.c.payment_id).where(receipts.c.payment_id.in_(payment_ids)).distinct()
+        )
+        return set(rows)
+
     async def any_of(self, payment_id: UUID) -> bool:
         """Say whether a receipt was sent for the payment."""
         return await self.newest_of(payment_id) is not None

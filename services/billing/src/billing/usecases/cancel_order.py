@@ -22,7 +22,7 @@ async def cancel_order(uow: UnitOfWork, order_id: UUID) -> Order:
         return order
     attempts = await uow.payments.of_order(order.id)
     if order.status not in UNPAID or order.allocated_minor or any(attempt.is_offered for attempt in attempts):
-        raise OrderNotCancellable(status=order.status.value)
+        raise OrderNotCancellable(state=order.status.value)
     await restate(uow, order, OrderStatus.CANCELLED)
     if not any(attempt.keeps_coupon for attempt in attempts):
         await uow.coupons.release(order)

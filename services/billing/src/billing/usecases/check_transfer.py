@@ -2,11 +2,13 @@
 
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from billing.domain.invoice import Issuer
 from billing.domain.order import UNPAID, Order, OrderStatus
 from billing.domain.payment import TRANSFER_OVERDUE, TRANSFER_WAITING, Payment, PaymentStatus, SeenAtBank
 from billing.domain.plan import Method
-from billing.errors import PaymentNotSubmitted, RejectionWithoutNote, SamePersonApproves
+from billing.errors import MovementTaken, PaymentNotSubmitted, RejectionWithoutNote, SamePersonApproves
 from billing.events import PaymentFailed
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.steps.held import held_payment
@@ -17,7 +19,7 @@ from billing.usecases.steps.settlement import restate, settle, take_in
 async def _submitted(uow: UnitOfWork, payment_id: UUID, staff_id: UUID) -> tuple[Order, Payment]:
     order, payment = await held_payment(uow, payment_id)
     if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
-        raise PaymentNotSubmitted(status=payment.status.value)
+        raise PaymentNotSubmitted(state=payment.status.value)
     if staff_id in {payment.submitted_by, payment.user_id}:
         raise SamePersonApproves
     return order, payment
@@ -48,22 +50,27 @@ async def approve_transfer(
         PaymentNotFound: No such payment in this tenant.
         PaymentNotSubmitted: It is no transfer, or was checked before.
         SamePersonApproves: The checker is its maker, or the buyer of its order.
+        MovementTaken: Another transfer was said to be this movement.
     """
     order, payment = await _submitted(uow, payment_id, staff_id)
     arrived = seen.amount or payment.charged
-    await uow.payments.move(
-        payment,
-        PaymentStatus.COMPLETED,
-        settled_minor=arrived.amount_minor,
-        settled_currency=arrived.currency,
-        approved_by=staff_id,
-        note=note,
-        receipt_reference=movement,
-        bank_reference=seen.reference,
-        value_on=seen.value_on,
-        reason_code=None,
-        completed_at=uow.clock.now(),
-    )
+    try:
+        async with uow.session.begin_nested():
+            await uow.payments.move(
+                payment,
+                PaymentStatus.COMPLETED,
+                settled_minor=arrived.amount_minor,
+                settled_currency=arrived.currency,
+                approved_by=staff_id,
+                note=note,
+                receipt_reference=movement,
+                bank_reference=seen.reference,
+                value_on=seen.value_on,
+                reason_code=None,
+                completed_at=uow.clock.now(),
+            )
+    except IntegrityError:
+        raise MovementTaken(bank_reference=seen.reference) from None
     await _answered(uow, payment, staff_id, note or "approved")
     order = await take_in(uow, order, payment, arrived, arrived, issuer)
     if not await settle(uow, order, issuer, payment):

@@ -27,7 +27,7 @@ async def decide_refund(uow: UnitOfWork, refund_id: UUID, *, approve: bool, staf
     """
     order, _payment, refund = await held_refund(uow, refund_id)
     if refund.status is not RefundStatus.REQUESTED:
-        raise RefundStateForbids(status=refund.status.value)
+        raise RefundStateForbids(state=refund.status.value)
     if approve and staff_id in {refund.requested_by, order.user_id}:
         raise SamePersonRefunds
     if approve:
@@ -61,7 +61,7 @@ async def record_refund(
     """
     order, payment, refund = await held_refund(uow, refund_id)
     if refund.channel is not Channel.BY_HAND or refund.status not in SENT:
-        raise RefundStateForbids(status=refund.status.value)
+        raise RefundStateForbids(state=refund.status.value)
     if not await complete(uow, order, payment, refund, issuer, reference=reference):
         raise RefundReferenceKnown
     await uow.audit("refund.recorded", str(refund.id), actor=staff_id, reason=reason, details={"reference": reference})

@@ -40,7 +40,7 @@ async def lift_dispute(uow: UnitOfWork, dispute_id: UUID, *, staff_id: UUID, rea
     await uow.subscriptions.lock(order.tenant_id)
     dispute = await _known(uow, dispute_id)
     if dispute.status is not DisputeStatus.LOST or not dispute.holds:
-        raise DisputeStateForbids(status=dispute.status.value)
+        raise DisputeStateForbids(state=dispute.status.value)
     left = await left_of(uow, order)
     if left < Money.zero(left.currency):
         raise DisputeLeavesDebt(owed=(-left).decimal(), currency=left.currency)

@@ -49,7 +49,7 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     if order is None:
         raise OrderNotFound
     if order.status not in UNPAID:
-        raise OrderNotPayable(status=order.status.value)
+        raise OrderNotPayable(state=order.status.value)
     if await is_outdated(uow, order, await uow.subscriptions.find(order.tenant_id)):
         raise OrderOutdated
     former = await uow.payments.of_order(order.id)

@@ -48,7 +48,7 @@ async def request_refund(
     """
     order, payment = await held_payment(uow, payment_id)
     if payment.status not in {PaymentStatus.COMPLETED, PaymentStatus.REFUNDED} or payment.settled is None:
-        raise PaymentNotRefundable(status=payment.status.value)
+        raise PaymentNotRefundable(state=payment.status.value)
     captured = await left_to_refund(uow, order, payment)
     wanted = amount or captured.refundable
     parts = captured.split(wanted) if wanted.currency == payment.settled.currency else None

@@ -92,7 +92,7 @@ async def receive_receipt(
 
 def _must_wait(payment: Payment) -> None:
     if payment.method is not Method.BANK_TRANSFER or payment.status is not PaymentStatus.SUBMITTED:
-        raise ReceiptNotWanted(status=payment.status.value)
+        raise ReceiptNotWanted(state=payment.status.value)
 
 
 async def _must_be_new(uow: UnitOfWork, payment: Payment, digest: str) -> None:

@@ -7,12 +7,14 @@ line again finds that and only writes the line.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
 from billing.domain.invoice import Issuer
 from billing.domain.payment import SeenAtBank
 from billing.domain.statement import Awaited, LineStatus
 from billing.errors import (
+    MovementTaken,
     PaymentNotFound,
     SamePersonApproves,
     StatementLineDecided,
@@ -22,6 +24,9 @@ from billing.errors import (
 from billing.persistence.statements import StatementLine
 from billing.persistence.unit_of_work import BillingStore, UnitOfWork
 from billing.usecases.check_transfer import approve_transfer
+
+NEAR_DAYS = 7
+"""How far a movement's value date may be from the day on which the bank has booked it: a week-end and a holiday."""
 
 
 @asynccontextmanager
@@ -33,7 +38,7 @@ async def _held(
         if line is None:
             raise StatementLineNotFound
         if line.status not in allowed:
-            raise StatementLineDecided(status=line.status.value)
+            raise StatementLineDecided(state=line.status.value)
         yield uow, line
 
 
@@ -45,11 +50,13 @@ async def approve_line(store: BillingStore, line_id: UUID, *, who: UUID, note: s
         StatementLineDecided: It is not proposed.
         SamePersonApproves: The checker proposed it, submitted the transfer, or is its buyer.
         PaymentNotSubmitted: The transfer was checked otherwise meanwhile.
+        MovementTaken: A person has taken it in for another transfer, as its movement at the bank.
     """
     async with _held(store, line_id, LineStatus.PROPOSED) as (uow, line):
         assert line.awaited is not None
         if who == line.proposed_by:
             raise SamePersonApproves
+        await _must_be_new(uow, line)
         await _approve(store, line, line.awaited, who=who, note=note, issuer=issuer)
         await uow.statements.decide(line, LineStatus.APPROVED, who, note)
         await uow.audit(
@@ -60,6 +67,14 @@ async def approve_line(store: BillingStore, line_id: UUID, *, who: UUID, note: s
             tenant_id=line.awaited.organization_id,
             details={"payment_id": str(line.awaited.payment_id)},
         )
+
+
+async def _must_be_new(uow: UnitOfWork, line: StatementLine) -> None:
+    """Refuse a line whose movement was taken in by hand, under a value date near the day on which it was booked."""
+    reference, booked_on = line.credit.bank_reference, line.credit.booked_on
+    near = [booked_on + timedelta(days=days) for days in range(-NEAR_DAYS, NEAR_DAYS + 1)]
+    if reference and await uow.payments.paid_by_movement(reference, near, by_hand_only=True):
+        raise MovementTaken(bank_reference=reference)
 
 
 def _movement(line: StatementLine) -> str:
@@ -125,6 +140,6 @@ async def decide_line(store: BillingStore, line_id: UUID, wanted: LineStatus, *,
     allowed = {LineStatus.UNMATCHED: (LineStatus.PROPOSED, LineStatus.DISMISSED)}.get(wanted, (LineStatus.UNMATCHED,))
     async with _held(store, line_id, *allowed) as (uow, line):
         if line.awaited is not None and await _was_taken(store, line, line.awaited):
-            raise StatementLineDecided(status=LineStatus.APPROVED.value)
+            raise StatementLineDecided(state=LineStatus.APPROVED.value)
         await uow.statements.decide(line, wanted, who, note)
         await uow.audit(f"bank_statement.line_{wanted}", str(line.id), actor=who, reason=note)

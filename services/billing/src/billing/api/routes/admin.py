@@ -21,7 +21,16 @@ from billing.api.schemas.payments import CouponIn, CouponOut, RegisterTransferIn
 from billing.domain.coupon import Coupon, normalised
 from billing.domain.payment import PaymentStatus
 from billing.domain.plan import Method
-from billing.errors import CouponCodeTaken, CouponNotFound, CouponTermsInvalid, OrderNotFound, PaymentNotFound
+from billing.errors import (
+    CouponCodeTaken,
+    CouponNeverHolds,
+    CouponNotFound,
+    CouponTermsInvalid,
+    OrderNotFound,
+    PaymentNotFound,
+    PlanNotFound,
+    ReceiptNotFound,
+)
 from billing.usecases.register_transfer import register_transfer
 
 router = APIRouter(prefix="/api/admin", tags=["back office"])
@@ -34,11 +43,16 @@ async def list_payments(
     tools: ToolsDep,
     language: LanguageDep,
     paging: PagingDep,
-    status: Annotated[PaymentStatus, Query()] = PaymentStatus.SUBMITTED,
+    status: Annotated[
+        PaymentStatus | None,
+        Query(description="Where nothing else is asked for by default «submitted»: transfers that wait for a check"),
+    ] = None,
     method: Annotated[Method | None, Query()] = None,
     order_id: Annotated[UUID | None, Query()] = None,
     organization_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[TransferOut]:
+    if status is None and method is None and order_id is None and organization_id is None:
+        status = PaymentStatus.SUBMITTED
     async with tools.store.for_system("staff") as uow:
         payments = await uow.payments.page(
             paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
@@ -55,11 +69,11 @@ async def list_payments(
 @router.get("/payments/{payment_id}/receipt/", response_class=Response)
 async def get_receipt(payment_id: UUID, who: Finance, reason: ReadReason, tools: ToolsDep) -> Response:
     async with tools.store.for_system("staff") as uow:
-        receipt = await uow.receipts.newest_of(payment_id)
-        if receipt is None:
-            raise PaymentNotFound
         payment = await uow.payments.find(payment_id)
         await read_by_staff(uow, payment, PaymentNotFound, "receipt", payment_id, who=who, reason=reason)
+        receipt = await uow.receipts.newest_of(payment_id)
+    if receipt is None:
+        raise ReceiptNotFound
     return await receipt_file(tools.documents, receipt)
 
 
@@ -97,7 +111,7 @@ def _hundredths(percent: str | None) -> int | None:
         return None
     whole, _, fraction = percent.partition(".")
     hundredths = int(whole) * 100 + int(fraction.ljust(2, "0") or "0")
-    if hundredths > 10_000:
+    if not 0 < hundredths <= 10_000:
         raise CouponTermsInvalid
     return hundredths
 
@@ -106,6 +120,8 @@ def _hundredths(percent: str | None) -> int | None:
 async def create_coupon(wanted: CouponIn, who: Finance, tools: ToolsDep) -> CouponOut:
     if (wanted.percent is None) == (not wanted.amounts):
         raise CouponTermsInvalid
+    if wanted.valid_from and wanted.valid_until and wanted.valid_from >= wanted.valid_until:
+        raise CouponNeverHolds
     coupon = Coupon(
         id=uuid7(),
         code=normalised(wanted.code),
@@ -120,6 +136,9 @@ async def create_coupon(wanted: CouponIn, who: Finance, tools: ToolsDep) -> Coup
         redemptions=0,
     )
     async with tools.store.for_system("staff") as uow:
+        for plan_id in coupon.plan_ids:
+            if await uow.catalogue.known(plan_id) is None:
+                raise PlanNotFound
         if not await uow.coupons.add(coupon):
             raise CouponCodeTaken
         await uow.audit("coupon.created", coupon.code, actor=who.user_id, reason=wanted.reason)

@@ -150,10 +150,16 @@ async def list_disputes(
     tools: ToolsDep,
     paging: PagingDep,
     status: Annotated[DisputeStatus | None, Query()] = None,
+    payment_id: Annotated[UUID | None, Query()] = None,
+    organization_id: OrganizationId = None,
 ) -> Page[DisputeOut]:
     async with tools.store.for_system("staff") as uow:
-        disputes = await uow.disputes.page(paging.after, paging.rows, status=status)
-        await uow.audit("disputes.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason)
+        disputes = await uow.disputes.page(
+            paging.after, paging.rows, status=status, payment_id=payment_id, tenant_id=organization_id
+        )
+        await uow.audit(
+            "disputes.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id
+        )
     return paging.page(disputes, DisputeOut.of, lambda dispute: (dispute.id,))
 
 

@@ -124,8 +124,15 @@ async def list_credit_notes(
     tools: ToolsDep,
     paging: PagingDep,
     invoice_id: Annotated[UUID | None, Query()] = None,
+    organization_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[CreditNoteOut]:
     async with tools.store.for_system("staff") as uow:
-        notes = await uow.credit_notes.page(paging.after, paging.rows, invoice_id=invoice_id)
-        await uow.audit("credit_notes.listed_by_staff", f"invoice={invoice_id}", actor=who.user_id, reason=reason)
+        notes = await uow.credit_notes.page(paging.after, paging.rows, invoice_id=invoice_id, tenant_id=organization_id)
+        await uow.audit(
+            "credit_notes.listed_by_staff",
+            f"invoice={invoice_id}",
+            actor=who.user_id,
+            reason=reason,
+            tenant_id=organization_id,
+        )
     return paging.page(notes, CreditNoteOut.of, lambda note: (note.id,))

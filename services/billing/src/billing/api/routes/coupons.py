@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from common.auth import Principal, requires_person
+from common.web import LanguageDep
 from fastapi import APIRouter
 
 from billing.api.dependencies import ToolsDep
@@ -11,6 +12,7 @@ from billing.api.schemas.orders import ValidateIn, ValidateOut
 from billing.domain.coupon import CouponRefusal
 from billing.domain.money import Money
 from billing.domain.pricing import amounts
+from billing.errors import CouponRefused
 from billing.usecases.steps.drafting import price_of
 
 router = APIRouter(prefix="/api/tenants/coupons", tags=["coupons"])
@@ -18,7 +20,7 @@ Person = Annotated[Principal, requires_person()]
 
 
 @router.post("/validate/")
-async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> ValidateOut:
+async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep, language: LanguageDep) -> ValidateOut:
     tenant_id, mine = who.active_tenant_id, tools.store.for_user(who.user_id)
     door = tools.store.for_tenant(tenant_id, acting=who.user_id) if tenant_id else mine
     async with tools.trying_coupons.counted(who.user_id, wanted.code) as tried, door as uow:
@@ -42,4 +44,5 @@ async def validate(wanted: ValidateIn, who: Person, tools: ToolsDep) -> Validate
         total_amount=priced.total.decimal(),
         currency=price.currency,
         reason=refusal.value if refusal else None,
+        message=CouponRefused(reason=refusal.value).text(language) if refusal else None,
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from common.auth import Principal, requires_person
 from common.web import LanguageDep, Page, PagingDep
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from billing.api.dependencies import ToolsDep
 from billing.api.papers import paper
@@ -20,11 +20,17 @@ Person = Annotated[Principal, requires_person()]
 
 
 @router.get("/")
-async def list_invoices(who: Person, tools: ToolsDep, language: LanguageDep, paging: PagingDep) -> Page[InvoiceOut]:
+async def list_invoices(
+    who: Person,
+    tools: ToolsDep,
+    language: LanguageDep,
+    paging: PagingDep,
+    order_id: Annotated[UUID | None, Query()] = None,
+) -> Page[InvoiceOut]:
     if who.active_tenant_id is None:
         return Page(results=[])
     async with tools.store.for_tenant(who.active_tenant_id) as uow:
-        invoices = await uow.invoices.page(paging.after, paging.rows)
+        invoices = await uow.invoices.page(paging.after, paging.rows, order_id=order_id)
     return paging.page(invoices, lambda invoice: InvoiceOut.of(invoice, language), lambda invoice: (invoice.id,))
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from common.auth import Principal, requires_person
 from common.crash_points import reach
 from common.web import IdempotencyKey, LanguageDep, Page, PagingDep
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from billing.api.dependencies import ToolsDep, may_act_on, visible_order
@@ -16,7 +16,7 @@ from billing.api.initiating import initiate
 from billing.api.offering import offered_for, selling_of
 from billing.api.schemas.orders import InitiateIn, InitiateOut, OrderIn, OrderOut, PricedIn, VerifyOut
 from billing.api.schemas.previews import PreviewOut
-from billing.domain.order import PAID_FOR, Order, OrderKind
+from billing.domain.order import PAID_FOR, Order, OrderKind, OrderStatus
 from billing.domain.payment import Payment
 from billing.domain.reason import explain_payment
 from billing.domain.usage import Excess, over_quota
@@ -94,10 +94,12 @@ async def preview(wanted: PricedIn, who: Person, tools: ToolsDep, language: Lang
 
 
 @router.get("/")
-async def list_orders(who: Person, tools: ToolsDep, paging: PagingDep) -> Page[OrderOut]:
+async def list_orders(
+    who: Person, tools: ToolsDep, paging: PagingDep, status: Annotated[OrderStatus | None, Query()] = None
+) -> Page[OrderOut]:
     door = tools.store.for_tenant(who.active_tenant_id) if who.active_tenant_id else tools.store.for_user(who.user_id)
     async with door as uow:
-        orders = await uow.orders.page(paging.after, paging.rows)
+        orders = await uow.orders.page(paging.after, paging.rows, status=status)
         known = await uow.organizations.documents([order.tenant_id for order in orders])
     return paging.page(orders, lambda order: OrderOut.of(order, known.get(order.tenant_id)), lambda order: (order.id,))
 

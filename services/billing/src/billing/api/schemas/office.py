@@ -59,10 +59,13 @@ class OfficeCouponOut(Answer):
     code: str
     percent: str | None
     amounts: dict[str, str]
+    minimum: dict[str, str]
+    plan_ids: list[int]
     valid_from: datetime | None
     valid_until: datetime | None
     redemptions: int
     max_redemptions: int | None
+    max_per_customer: int | None
     is_active: bool
 
     @classmethod
@@ -73,10 +76,13 @@ class OfficeCouponOut(Answer):
             code=coupon.code,
             percent=None if percent is None else f"{percent // 100}.{percent % 100:02d}",
             amounts={currency: Money(minor, currency).decimal() for currency, minor in coupon.fixed.items()},
+            minimum={currency: Money(minor, currency).decimal() for currency, minor in coupon.minimum.items()},
+            plan_ids=list(coupon.plan_ids),
             valid_from=coupon.valid_from,
             valid_until=coupon.valid_until,
             redemptions=coupon.redemptions,
             max_redemptions=coupon.max_redemptions,
+            max_per_customer=coupon.max_per_customer,
             is_active=coupon.is_active,
         )
 

@@ -163,6 +163,7 @@ class OrderOut(Answer):
     credit_amount: str
     tax_amount: str
     total_amount: str
+    outstanding_amount: str = Field(description="What of the total has not been paid yet")
     currency: str
     status: str
     payment_status: str
@@ -194,6 +195,7 @@ class OrderOut(Answer):
             credit_amount=order.amounts.credit.decimal(),
             tax_amount=order.amounts.tax.decimal(),
             total_amount=order.amounts.total.decimal(),
+            outstanding_amount=order.outstanding.decimal(),
             currency=order.amounts.currency,
             status=order.status,
             payment_status=order.payment_status,
@@ -254,3 +256,4 @@ class ValidateOut(Answer):
     total_amount: str
     currency: str
     reason: str | None
+    message: str | None = Field(description="The same for people; none where it holds")

@@ -7,6 +7,7 @@ from uuid import UUID
 from common.web import Answer, Body
 from pydantic import AwareDatetime, Field, StrictInt
 
+from billing.api.schemas.orders import OneLine
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
 from billing.domain.reason import explain_payment
@@ -22,6 +23,8 @@ class PaymentOut(Answer):
     charged_amount: str
     charged_currency: str
     exchange_rate: str | None
+    received_amount: str | None = Field(description="What arrived, which may be less or more than was asked for")
+    received_currency: str | None
     reference: str
     receipt_reference: str | None
     redirect_url: str | None
@@ -48,6 +51,8 @@ class PaymentOut(Answer):
             charged_amount=payment.charged.decimal(),
             charged_currency=payment.charged.currency,
             exchange_rate=rate,
+            received_amount=payment.settled.decimal() if payment.settled else None,
+            received_currency=payment.settled.currency if payment.settled else None,
             reference=payment.reference,
             receipt_reference=payment.receipt_reference,
             redirect_url=payment.redirect_url if payment.is_offered else None,
@@ -70,7 +75,7 @@ class ReceiptOut(Answer):
 class CheckTransferIn(Body):
     approve: bool
     amount: str | None = Field(None, max_length=30)
-    bank_reference: str | None = Field(
+    bank_reference: OneLine | None = Field(
         None, min_length=1, max_length=100, description="The bank's number of the movement, of one that is approved"
     )
     value_date: date | None = Field(None, description="Its value date at the bank")
@@ -178,11 +183,9 @@ class CouponOut(Answer):
 
 
 class TransferOut(PaymentOut):
-    """A payment as finance sees it: also what arrived, and which other payments were shown the very same receipt."""
+    """A payment as finance sees it: also what was seen at the bank, and who sent the same receipt."""
 
     organization_id: UUID
-    received_amount: str | None
-    received_currency: str | None
     bank_reference: str | None = Field(description="What was seen of an approved transfer at the bank")
     value_date: date | None
     receipt_repeats: list[UUID]
@@ -194,8 +197,6 @@ class TransferOut(PaymentOut):
         return cls(
             **shown.model_dump(),
             organization_id=payment.tenant_id,
-            received_amount=payment.settled.decimal() if payment.settled else None,
-            received_currency=payment.settled.currency if payment.settled else None,
             bank_reference=payment.bank_reference,
             value_date=payment.value_on,
             receipt_repeats=receipts.get(payment.id, []),

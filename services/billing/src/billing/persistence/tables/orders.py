@@ -114,6 +114,13 @@ payments = Table(
     Index("uq_payments_callback_token", "callback_token", unique=True),
     Index("uq_payments_method_provider_reference", "method", "provider_reference", unique=True),
     Index("uq_payments_method_receipt_reference", "method", "receipt_reference", unique=True),
+    Index(
+        "uq_payments_movement_by_hand",
+        "bank_reference",
+        "value_on",
+        unique=True,
+        postgresql_where=text("receipt_reference is null and bank_reference is not null"),
+    ),
     Index("ix_payments_order", "tenant_id", "order_id"),
     Index("ix_payments_user", "user_id", "id"),
     Index("ix_payments_submitted", "reference", postgresql_where=text("status = 'submitted'")),
