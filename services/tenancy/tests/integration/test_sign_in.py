@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,9 @@ import pytest
 from common.ids import uuid7
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import select
+from tenancy.adapters.passwords import Argon2Passwords
 from tenancy.persistence import tables
 from tenancy.testing import PASSWORD, Tenancy
 
@@ -160,6 +163,33 @@ async def test_wrong_passwords_and_unknown_addresses_get_one_answer(tenancy: Ten
     unknown = await login(tenancy, f"{uuid7().hex}@exemple.cm")
     assert wrong.status_code == unknown.status_code == 401
     assert {**wrong.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}
+
+
+class Counting(Argon2Hasher):
+    """A quick hasher that says whether it had to work."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=1024, parallelism=1)
+        self.verified = 0
+
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002  # the overridden name
+        self.verified += 1
+        return super().verify(password, hash)
+
+
+@pytest.mark.invariant("S56")
+async def test_an_unknown_address_costs_as_many_hashes_as_a_wrong_password(tenancy: Tenancy) -> None:
+    """Hashing is what takes the time: whoever is told at once that he is wrong knows that there is no account."""
+    person, gone = await tenancy.person(), await tenancy.person()
+    async with tenancy.store.for_system("auth") as uow:
+        await uow.users.set(gone.id, disabled_at=tenancy.clock.now())
+    hasher = Counting()
+    tenancy = replace(tenancy, tools=replace(tenancy.tools, passwords=Argon2Passwords(1, hasher)))
+    for email in (person.email, gone.email, f"{uuid7().hex}@exemple.cm", "no address"):
+        before = hasher.verified
+        assert (await login(tenancy, email, "Une autre phrase longue")).status_code == 401
+        assert hasher.verified == before + 1, email
+    tenancy.tools.passwords.close()
 
 
 async def test_a_refresh_token_rotates(tenancy: Tenancy) -> None:
