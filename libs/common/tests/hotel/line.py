@@ -13,7 +13,7 @@ from common.messaging.inbox import InboxWorker
 from common.messaging.relay import Relay
 from common.parts import Part
 from common.persistence import Store
-from common.persistence.mechanisms import inbox, outbox
+from common.persistence.mechanisms import audit_log, inbox, outbox
 from common.persistence.scope import Scope
 from sqlalchemy import func, select
 
@@ -37,6 +37,12 @@ def booking(guest: str = "guest", *, tenant: UUID | None = None, **changes: Any)
         "data": {"guest": guest},
     }
     return Envelope(**(told | changes))
+
+
+def inspection(by: str = "Ana", *, tenant: UUID | None = None, **changes: Any) -> Envelope:
+    """Return the envelope of an inspection, which names nobody's organization unless said."""
+    told = {"type": "hotel.inspected.v1", "dataschema": "events/hotel.inspected.v1.json", "data": {"by": by}}
+    return booking(**(told | changes)).model_copy(update={"tenantid": tenant})
 
 
 class Line:
@@ -133,6 +139,13 @@ class Line:
         async with self.store.for_tenant(tenant) as uow:
             names = await uow.session.scalars(select(rooms.c.name).order_by(rooms.c.name))
             return [name.partition("/")[2] for name in names if name.startswith(f"{self.consumer}/")]
+
+    async def inspected(self, subject: str) -> list[tuple[UUID | None, str]]:
+        """Return for whom and by whom this consumer's handler noted an inspection."""
+        async with self.store.for_system("audit") as uow:
+            noted = select(audit_log.c.tenant_id, audit_log.c.actor).where(audit_log.c.target == subject)
+            mine = noted.where(audit_log.c.actor.startswith(f"{self.consumer}/")).order_by(audit_log.c.id)
+            return [(row.tenant_id, row.actor.partition("/")[2]) for row in await uow.session.execute(mine)]
 
     async def has_rooms(self, tenant: UUID, count: int) -> bool:
         return len(await self.rooms(tenant)) == count

@@ -49,6 +49,10 @@ class Furnished(BaseModel):
     beds: int
 
 
+class Inspected(BaseModel):
+    by: str
+
+
 class NoVacancy(Conflict):
     code = "no_vacancy"
     en = "No vacancy."
@@ -56,7 +60,7 @@ class NoVacancy(Conflict):
 
 
 def subscriptions(consumer: str = "hotel", failures: dict[str, int] | None = None) -> Subscriptions:
-    """Return subscriptions whose handler adds a room per booking.
+    """Return subscriptions whose handler adds a room per booking, and notes who inspected the house, for whomever.
 
     Args:
         consumer: Whose inbox; its rooms are named ``consumer/guest``.
@@ -85,5 +89,12 @@ def subscriptions(consumer: str = "hotel", failures: dict[str, int] | None = Non
                 index_elements=["tenant_id", "id"], set_=newer, where=rooms.c.version < new.excluded.version
             )
         )
+
+    @found.on("hotel.inspected", source="hotel", of_nobody=True)
+    async def note_inspection(event: Inspected, uow: UnitOfWork, envelope: Envelope) -> None:
+        await uow.audit("hotel.inspected", envelope.subject, actor=f"{consumer}/{event.by}")
+        if left.get(event.by, 0) > 0:
+            left[event.by] -= 1
+            raise ZeroDivisionError
 
     return found

@@ -27,7 +27,7 @@ from common.messaging.inbox import BUG_TRIES, InboxWorker
 from common.messaging.parked import Parked
 from common.persistence.mechanisms import outbox
 from common.testing import ServiceDatabase, eventually
-from hotel.line import Doors, Line, booking
+from hotel.line import Doors, Line, booking, inspection
 from hotel.networks import Network
 from hotel.process import start_process
 from sqlalchemy import insert
@@ -229,6 +229,58 @@ async def test_a_fact_without_a_tenant_is_parked_and_gets_nobodys(line: Line, ne
     await line.handle_all()
     state = await line.state(fact.id)
     assert (state.status, state.reason) == ("parked", "the fact names no tenant")
+
+
+@pytest.mark.invariant("S100")
+async def test_a_fact_without_a_tenant_is_applied_once_by_a_handler_that_says_that_it_takes_such(
+    line: Line, network: Network
+) -> None:
+    line.bind()
+    followed: list[UUID] = []
+
+    async def follow(_uow: Any, envelope: Envelope) -> None:
+        followed.append(envelope.id)
+
+    line.subscriptions.after_each(follow)
+    await network.up()
+    subject, tenant = uuid7().hex, uuid7()
+    nobodys, somebodys = inspection(subject=subject), inspection(tenant=tenant, subject=subject)
+    for _ in range(3):
+        await line.broker.publish(nobodys)
+    await line.broker.publish(somebodys)
+    await eventually(lambda: line.stored_are(2))
+    await line.handle_all()
+    await line.broker.publish(nobodys)
+    await line.broker.publish(last := booking())
+    await eventually(lambda: line.state(last.id))
+    await line.handle_all()
+    assert sorted(await line.inspected(subject), key=str) == sorted([(None, "Ana"), (tenant, "Ana")], key=str)
+    assert (await line.state(nobodys.id)).status == "done"
+    assert nobodys.id not in followed
+    assert {somebodys.id, last.id} <= set(followed)
+
+
+@pytest.mark.invariant("S100")
+async def test_what_fails_of_a_fact_without_a_tenant_leaves_nothing_and_is_tried_again(
+    own_store: Doors, network: Network
+) -> None:
+    line = Line(own_store, network.broker("hotel"), failures={"Ben": 2})
+    line.bind()
+    await network.up()
+    fact = inspection("Ben", subject=uuid7().hex)
+    await line.broker.publish(fact)
+    await eventually(lambda: line.state(fact.id))
+    await line.handle_all()
+    state = await line.state(fact.id)
+    assert (state.status, state.attempts) == ("pending", 1)
+    assert await line.inspected(fact.subject) == []
+
+    async def done() -> bool:
+        await line.handle_all()
+        return await line.is_("done", fact.id)
+
+    await eventually(done)
+    assert await line.inspected(fact.subject) == [(None, "Ben")]
 
 
 @pytest.mark.invariant("S48")

@@ -16,7 +16,7 @@ from common.messaging.parked import Parked
 from common.messaging.topology import dead_letters, exchange_of, inbox_queue
 from common.telemetry.metrics import EVENTS_REFUSED
 from common.testing import eventually
-from hotel.line import Doors, Line, booking
+from hotel.line import Doors, Line, booking, inspection
 from hotel.networks import RabbitNetwork
 
 pytestmark = pytest.mark.invariant("S52")
@@ -172,6 +172,21 @@ async def test_a_forged_fact_is_counted_and_put_aside_with_its_reason_and_no_rep
     assert await parked.replay() == (0, 2)
     await hotel.broker.publish(forged)
     await eventually(lambda: hotel.is_("pending", forged.id))
+
+
+@pytest.mark.invariant("S100")
+async def test_a_forged_fact_of_nobodys_organization_is_refused_though_a_handler_takes_such(
+    hotel: Line, rabbit: RabbitNetwork
+) -> None:
+    forged = inspection("the kitchen", subject="forged")
+    async with channel(rabbit, "kitchen") as theirs:
+        exchange = await theirs.get_exchange(exchange_of("kitchen"), ensure=False)
+        await exchange.publish(message(forged, "kitchen"), "meal.cooked.v1")
+        await exchange.publish(message(forged, None), "meal.cooked.v1")
+    found = await eventually(lambda: _two(Parked(hotel.store)))
+    assert {fact.reason for fact in found} == {REFUSED}
+    await hotel.handle_all()
+    assert await hotel.inspected("forged") == []
 
 
 async def _two(parked: Parked) -> list[Any] | None:

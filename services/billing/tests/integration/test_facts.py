@@ -115,3 +115,25 @@ async def test_what_staff_reads_in_a_customers_name_is_told_to_his_audit_log(bil
     assert [fact["action"] for fact in facts] == ["impersonation.used"] * 2
     assert [fact["target"] for fact in facts] == ["GET /api/tenants/subscription/", "GET /api/tenants/invoices/"]
     assert facts[0]["details"] == {"impersonation": str(began), "impersonator": str(staff)}
+
+
+@pytest.mark.invariant("S100")
+async def test_what_finance_did_for_no_organization_is_told_without_one(billing: Billing) -> None:
+    _owner, tenant_id = await subscribed(billing)
+    staff = uuid7()
+    finance = billing.client(user_id=staff, staff=["finance"])
+    assert (await finance.get("/api/admin/coupons/")).status_code == 200
+    async with billing.store.for_tenant(tenant_id) as uow:
+        await uow.audit("thing.done", "1", actor=staff)
+    await Sealer(billing.store).seal()
+    rows = await billing.rows(
+        "select tenant_id, envelope from outbox where type = 'audit.recorded.v1'"
+        " and envelope -> 'data' ->> 'actor' = $1 order by position",
+        a=str(staff),
+    )
+    told = [(row["tenant_id"], json.loads(row["envelope"])) for row in rows]
+    assert [(tenant, fact["data"]["action"]) for tenant, fact in told] == [
+        (None, "coupons.listed_by_staff"), (tenant_id, "thing.done"),
+    ]  # fmt: skip
+    assert [fact["tenantid"] for _tenant, fact in told] == [None, str(tenant_id)]
+    assert told[0][1]["data"]["reason"] == "a test"

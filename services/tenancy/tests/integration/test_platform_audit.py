@@ -1,15 +1,22 @@
 """The platform's own audit chain: read with a reason, and never without leaving that it was read (S14)."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from common.audit import Sealer
+from common.audit import AuditRecorded, Sealer
 from common.ids import uuid7
+from common.messaging import Envelope
+from common.persistence.erasure import Eraser
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from tenancy.api import audit_entries
-from tenancy.testing import Tenancy
+from tenancy.persistence.erasure import PLAN
+from tenancy.persistence.tables import platform_audit_entries
+from tenancy.testing import Tenancy, envelope, payment_confirmed
 
 pytestmark = pytest.mark.integration
 BASE = "/api/admin/audit-log/"
@@ -124,3 +131,71 @@ async def test_a_row_that_was_changed_is_named(tenancy: Tenancy) -> None:
     finally:
         await admin.execute("alter table audit_log enable trigger all")
         await admin.close()
+
+
+def recorded(source: str, actor: UUID, *, at: datetime, tenant: UUID | None = None, **changes: Any) -> Envelope:
+    """A row of another service's audit log."""
+    told = AuditRecorded.example().model_dump(mode="json") | {
+        "id": str(uuid7()), "actor": str(actor), "action": "orders.listed_by_staff", "reason": "a complaint",
+        "at": at.isoformat(),
+    }  # fmt: skip
+    return envelope(source, "audit.recorded.v1", tenant or uuid7(), told | changes).model_copy(
+        update={"tenantid": tenant}
+    )
+
+
+@pytest.mark.invariant("S100")
+async def test_what_other_services_did_for_the_platform_is_merged_in_order_and_once(tenancy: Tenancy) -> None:
+    now, actor = tenancy.clock.now(), await done(tenancy, "plan.changed", times=2)
+    earlier = recorded("billing", actor, at=now - timedelta(days=1), target="earlier")
+    later = recorded("backup-engine", actor, at=now + timedelta(days=1), target="later")
+    again = earlier.model_copy(update={"id": uuid7()})
+    await tenancy.receive(later, earlier, again, later)
+    assert {(await tenancy.inbox_row(one.id)).status for one in (earlier, later, again)} == {"done"}
+    admin, mine = tenancy.client(staff=("admin",)), {"actor": str(actor), "limit": 3}
+    first = (await admin.get(BASE, params=mine, headers=WHY)).json()
+    rest = (await admin.get(BASE, params=mine | {"cursor": first["next"]}, headers=WHY)).json()
+    assert [(entry["source"], entry["target"]) for entry in first["results"] + rest["results"]] == [
+        ("backup-engine", "later"), ("tenancy", "1"), ("tenancy", "0"), ("billing", "earlier"),
+    ]  # fmt: skip
+    assert rest["next"] is None
+    narrowed = {"actor": str(actor), "action": "orders."}
+    found = (await admin.get(BASE, params=narrowed, headers=WHY)).json()["results"]
+    assert [(entry["target"], entry["reason"], entry["number"]) for entry in found] == [
+        ("later", "a complaint", 7), ("earlier", "a complaint", 7),
+    ]  # fmt: skip
+    lines = (await admin.get(BASE + "export/", params={"actor": str(actor)}, headers=WHY)).text.splitlines()
+    assert [json.loads(line)["target"] for line in lines] == ["later", "1", "0", "earlier"]
+
+
+@pytest.mark.invariant("S100")
+async def test_no_organization_sees_them_and_they_stay_when_one_goes(tenancy: Tenancy) -> None:
+    (owner, tenant), (_, other) = await tenancy.owned(), await tenancy.owned()
+    now, actor = tenancy.clock.now(), uuid7()
+    await tenancy.receive(
+        recorded("billing", actor, at=now, target="of nobody"),
+        recorded("billing", actor, at=now, target="theirs", tenant=tenant),
+        recorded("billing", actor, at=now, target="another's", tenant=other),
+    )
+    me = tenancy.client(user_id=owner.id, tenant_id=tenant)
+    log = f"/api/tenants/organizations/{tenant}/audit-log/"
+    shown = (await me.get(log, params={"actor": str(actor)})).json()["results"]
+    assert [entry["target"] for entry in shown] == ["theirs"]
+    for door in (tenancy.store.for_tenant(tenant), tenancy.store.for_user(owner.id)):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with door as uow:
+                await uow.session.execute(select(platform_audit_entries))
+    async with tenancy.store.for_tenant(tenant) as uow:
+        await uow.request_erasure()
+    await Eraser(tenancy.store, PLAN).erase(tenant)
+    found = await tenancy.client(staff=("admin",)).get(BASE, params={"actor": str(actor)}, headers=WHY)
+    assert [entry["target"] for entry in found.json()["results"]] == ["of nobody"]
+
+
+@pytest.mark.invariant("S100")
+async def test_any_other_fact_without_a_tenant_is_put_aside(tenancy: Tenancy) -> None:
+    owner = await tenancy.person()
+    paid = payment_confirmed(owner).model_copy(update={"tenantid": None})
+    await tenancy.receive(paid)
+    row = await tenancy.inbox_row(paid.id)
+    assert (row.status, row.reason) == ("parked", "the fact names no tenant")

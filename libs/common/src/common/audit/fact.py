@@ -8,8 +8,9 @@ from common.messaging.fact import Fact
 
 
 class AuditRecorded(Fact):
-    """Somebody did something in an organization; the row is sealed under ``number`` in its service's chain.
+    """Somebody did something in an organization or, where none is named, for the platform.
 
+    The row is sealed under ``number`` in its service's chain.
     ``details`` may name what was changed, with ``before`` and ``after``: an audit that leaves that out is none.
     """
 

@@ -41,7 +41,7 @@ class Sealer:
 
     Args:
         store: The service's doors.
-        announce: Whether rows of organizations go out as `audit.recorded`.
+        announce: Whether rows go out as `audit.recorded`; the platform's name no organization.
         heads_folder: Where each day's heads are kept; ``None`` leaves them in the log only.
     """
 
@@ -84,7 +84,7 @@ class Sealer:
         hashed = link(previous, number, row, content)
         seal = update(audit_log).where(audit_log.c.id == row["id"])
         await uow.session.execute(seal.values(number=number, content_hash=content, hash=hashed))
-        if self._announce and row["tenant_id"] is not None:
+        if self._announce:
             named = ("id", "at", "actor", "action", "target", "reason", "address", "details")
             fact = AuditRecorded(number=number, **{name: row[name] for name in named})
             await uow.publish(fact, subject=str(row["id"]), tenant_id=row["tenant_id"])

@@ -52,6 +52,10 @@ class UnknownFact(Exception):
     """A type or schema version that this version of the consumer does not know; a later one may."""
 
 
+class _NamesNoTenant(Exception):
+    """A fact of nobody's organization, and a handler that takes none such."""
+
+
 def pause_after(attempts: int) -> timedelta:
     """Return the pause after the n-th failed try: 0.2 s, doubling, at most 5 minutes."""
     return min(timedelta(minutes=5), timedelta(seconds=0.2) * float(1 << min(attempts, 12)))
@@ -177,10 +181,9 @@ class InboxWorker:
 
     async def _try(self, fact: _Key, tenant_id: UUID | None) -> None:
         try:
-            if tenant_id is None:
-                await self._keep(fact)
-            else:
-                await self._handle(fact, tenant_id)
+            await self._handle(fact, tenant_id)
+        except _NamesNoTenant:
+            await self._fail(fact, "the fact names no tenant", park=True)
         except (DataError, IntegrityError, ProgrammingError) as error:
             log.exception("handler's statement refused")
             await self._fail(fact, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
@@ -192,14 +195,19 @@ class InboxWorker:
             log.exception("handler failed")
             await self._fail(fact, f"{type(error).__name__}: {error}", tries=BUG_TRIES)
 
-    async def _handle(self, fact: _Key, tenant_id: UUID) -> None:
-        async with self._store.for_tenant(tenant_id) as uow:
+    async def _handle(self, fact: _Key, tenant_id: UUID | None) -> None:
+        """Apply a fact and mark it in one transaction: of its tenant, or of the inbox where it is nobody's."""
+        door = self._store.for_system("inbox") if tenant_id is None else self._store.for_tenant(tenant_id)
+        async with door as uow:
             mine = select(inbox.c.envelope).where(*self._pending(fact)).with_for_update(skip_locked=True)
             row = (await uow.session.execute(mine)).one_or_none()
             if row is None:
                 return
             envelope = Envelope.model_validate(row.envelope)
-            await self._apply(self._subscription(envelope), envelope, uow)
+            subscription = self._subscription(envelope)
+            if tenant_id is None and not subscription.takes_nobodys:
+                raise _NamesNoTenant
+            await self._apply(subscription, envelope, uow)
             reach("common.fact.applied")
             await uow.session.execute(
                 update(inbox)
@@ -208,22 +216,6 @@ class InboxWorker:
             )
         reach("common.fact.committed")
         EVENTS_HANDLED.labels(self._database.prefix, envelope.type, "done").inc()
-
-    async def _keep(self, fact: _Key) -> None:
-        """Settle a fact of nobody's organization: there is no tenant to handle it for, so it can only be kept."""
-        async with self._store.for_system("inbox") as uow:
-            kind = await uow.session.scalar(select(inbox.c.type).where(*self._pending(fact)))
-            found = self._subscriptions.find(fact.source, kind or "")
-            if kept := found is not None and found.handler is None:
-                await uow.session.execute(
-                    update(inbox)
-                    .where(*self._pending(fact))
-                    .values(status="done", handled_at=func.clock_timestamp(), attempts=inbox.c.attempts + 1)
-                )
-        if kept:
-            EVENTS_HANDLED.labels(self._database.prefix, str(kind), "done").inc()
-        else:
-            await self._fail(fact, "the fact names no tenant", park=True)
 
     def _subscription(self, envelope: Envelope) -> Subscription:
         """Return what is done about a fact; one that nobody here knows waits for a version that does."""
@@ -235,11 +227,13 @@ class InboxWorker:
         return found
 
     async def _apply(self, subscription: Subscription, envelope: Envelope, uow: Any) -> None:
-        handler, reader, follower = subscription.handler, subscription.reader, self._subscriptions.follower
+        handler, reader = subscription.handler, subscription.reader
+        follower = self._subscriptions.follower if envelope.tenantid is not None else None
         if handler is None and follower is None:
             return
         event: Any = reader.model_validate(envelope.data) if handler and reader else None
-        fields = {"tenant_id": str(envelope.tenantid), "event_id": str(envelope.id), "event_type": envelope.type}
+        whose = {"tenant_id": str(envelope.tenantid)} if envelope.tenantid is not None else {}
+        fields = whose | {"event_id": str(envelope.id), "event_type": envelope.type}
         with (
             handling(envelope),
             span(

@@ -16,12 +16,21 @@ H = TypeVar("H", bound=Callable[..., Awaitable[None]])
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One event type of one source. Without a handler it is only kept, for those who read the inbox."""
+    """One event type of one source. Without a handler it is only kept, for those who read the inbox.
+
+    ``of_nobody``: whether the handler also takes facts that name no organization. Any other fact without one is parked.
+    """
 
     source: str
     reader: type[BaseModel] | None
     handler: Handler | None
     type: str
+    of_nobody: bool = False
+
+    @property
+    def takes_nobodys(self) -> bool:
+        """Whether a fact that names no organization has a place here; to keep one, none is needed."""
+        return self.handler is None or self.of_nobody
 
 
 class Subscriptions:
@@ -36,16 +45,23 @@ class Subscriptions:
         self.follower: Follower | None = None
         self._by_key: dict[tuple[str, str], Subscription] = {}
 
-    def on(self, name: str, *, source: str, version: int = 1) -> Callable[[H], H]:
+    def on(self, name: str, *, source: str, version: int = 1, of_nobody: bool = False) -> Callable[[H], H]:
         """Register a handler ``(event, uow, envelope)``.
 
         ``event`` is annotated with the consumer's own reader model, which declares only the fields it reads.
+
+        Args:
+            name: Of the fact.
+            source: Whose fact it is.
+            version: Of the fact.
+            of_nobody: Whether it takes facts of nobody's organization too. For these ``uow`` is open for the door
+                ``inbox``, which sees no tenant's rows but the inbox's own.
         """
 
         def register(handler: H) -> H:
             first = next(iter(inspect.signature(handler).parameters))
             reader = get_type_hints(handler)[first]
-            self._add(Subscription(source, reader, handler, f"{name}.v{version}"))
+            self._add(Subscription(source, reader, handler, f"{name}.v{version}", of_nobody))
             return handler
 
         return register

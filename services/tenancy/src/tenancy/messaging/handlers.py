@@ -158,7 +158,7 @@ class RecordedAct(BaseModel):
     details: dict[str, Any]
 
     def entry(self, source: str) -> AuditEntry:
-        """The act as an entry of the organization's audit log."""
+        """The act as an entry of the audit log, the organization's or the platform's."""
         return AuditEntry(source=source, **dict(self))
 
 
@@ -259,6 +259,9 @@ def _follow_reports(taken: Subscriptions, letters: Letters) -> None:
 
     for recorder in ("billing", "backup-engine"):
 
-        @taken.on("audit.recorded", version=1, source=recorder)
+        @taken.on("audit.recorded", version=1, source=recorder, of_nobody=True)
         async def show_in_the_audit_log(event: RecordedAct, uow: UnitOfWork, envelope: Envelope) -> None:
-            await uow.audit_trail.add(uow.tenant_id, event.entry(envelope.source))
+            if envelope.tenantid is None:
+                await uow.audit_trail.add_platforms(event.entry(envelope.source))
+            else:
+                await uow.audit_trail.add(envelope.tenantid, event.entry(envelope.source))

@@ -1,4 +1,4 @@
-"""The audit log of an organization over all services, newest first."""
+"""The audit log of an organization, and that of the platform, over all services, newest first."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.audit import AuditEntry, AuditFilter
-from tenancy.persistence.tables import audit_entries
+from tenancy.persistence.tables import audit_entries, platform_audit_entries
 
 SHOWN = ("id", "number", "at", "actor", "action", "target", "reason", "address", "details")
 
@@ -28,23 +28,36 @@ class AuditTrail:
             upsert(audit_entries).values(tenant_id=tenant_id, source=entry.source, **values).on_conflict_do_nothing()
         )
 
+    async def add_platforms(self, entry: AuditEntry) -> None:
+        """Keep what another service recorded for the platform; a second time changes nothing. For the inbox's door."""
+        values = {name: getattr(entry, name) for name in SHOWN}
+        await self._session.execute(
+            upsert(platform_audit_entries).values(source=entry.source, **values).on_conflict_do_nothing()
+        )
+
     async def page(
         self, tenant_id: UUID, wanted: AuditFilter, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[AuditEntry]:
         """Entries that fit, newest first, older than `before`."""
-        entries = union_all(
+        return await self._merged(
             self._narrowed(_own(tenant_id), audit_log, wanted, before, limit),
             self._narrowed(_others(tenant_id), audit_entries, wanted, before, limit),
-        ).subquery()
-        found = select(entries).order_by(entries.c.at.desc(), entries.c.id.desc()).limit(limit)
-        return [AuditEntry(**row) for row in (await self._session.execute(found)).mappings()]
+            limit=limit,
+        )
 
     async def platform_page(
         self, wanted: AuditFilter, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[AuditEntry]:
         """Entries of no organization, newest first. Needs `for_system("staff")`."""
-        entries = self._narrowed(_own(None), audit_log, wanted, before, limit).subquery()
-        found = select(entries).order_by(entries.c.at.desc(), entries.c.id.desc())
+        return await self._merged(
+            self._narrowed(_own(None), audit_log, wanted, before, limit),
+            self._narrowed(_of_the_platform(), platform_audit_entries, wanted, before, limit),
+            limit=limit,
+        )
+
+    async def _merged(self, own: Select[Any], others: Select[Any], *, limit: int) -> list[AuditEntry]:
+        entries = union_all(own, others).subquery()
+        found = select(entries).order_by(entries.c.at.desc(), entries.c.id.desc()).limit(limit)
         return [AuditEntry(**row) for row in (await self._session.execute(found)).mappings()]
 
     @staticmethod
@@ -82,3 +95,8 @@ def _own(tenant_id: UUID | None) -> Select[Any]:
 def _others(tenant_id: UUID) -> Select[Any]:
     columns = [audit_entries.c[name] for name in SHOWN]
     return select(audit_entries.c.source, *columns).where(audit_entries.c.tenant_id == tenant_id)
+
+
+def _of_the_platform() -> Select[Any]:
+    columns = [platform_audit_entries.c[name] for name in SHOWN]
+    return select(platform_audit_entries.c.source, *columns)

@@ -13,6 +13,7 @@ from tenancy.persistence.tables.organizations import (
     invitations,
     memberships,
     organizations,
+    platform_audit_entries,
     usage_metrics,
 )
 from tenancy.persistence.tables.people import (
@@ -47,6 +48,7 @@ __all__ = [
     "organizations",
     "passkey_challenges",
     "passkeys",
+    "platform_audit_entries",
     "recovery_codes",
     "refresh_tokens",
     "sessions",

@@ -178,6 +178,24 @@ audit_entries = Table(
 )
 """What other services' audit logs say; tenancy's own is beside it, and the owner reads both as one."""
 
+platform_audit_entries = Table(
+    "platform_audit_entries",
+    metadata,
+    Column("source", String(60), nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    at("at"),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(100), nullable=False),
+    Column("target", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("address", String(45)),
+    Column("details", JSONB, nullable=False),
+    PrimaryKeyConstraint("source", "id"),
+    Index("ix_platform_audit_entries_at", "at", "id"),
+)
+"""What other services' audit logs say that belongs to no organization: only the platform's staff reads it."""
+
 api_keys = Table(
     "api_keys",
     metadata,
