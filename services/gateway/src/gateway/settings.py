@@ -22,7 +22,9 @@ class Settings(ServiceSettings, BrokerSettings, HttpSettings):
     token_issuer: str = Field("tenancy", description="iss that access tokens must have")
     token_audience: str = Field("gateway", description="aud that access tokens must have")
     key_set_lifetime: timedelta = Field(
-        timedelta(minutes=2), description="How long tenancy's key set is used without asking again"
+        timedelta(seconds=10),
+        le=timedelta(minutes=1),
+        description="How long tenancy's key set is used without asking again: a withdrawn key is believed no longer",
     )
     session_lifetime: timedelta = Field(
         timedelta(seconds=10), le=timedelta(seconds=10), description="How long a session's organization is remembered"

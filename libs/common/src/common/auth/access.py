@@ -150,7 +150,7 @@ def requires_staff(*roles: str) -> Any:
     async def staff(request: Request) -> Principal:
         who = _principal(request)
         if not wanted & who.staff_roles:
-            raise StaffOnly
+            raise StaffOnly(roles=", ".join(sorted(wanted)))
         return who
 
     return _declare(staff, Access("staff", tuple(sorted(wanted))))

@@ -22,9 +22,11 @@ class RoleRequired(Forbidden):
 
 
 class StaffOnly(Forbidden):
+    """Field `roles`: any of these roles of the platform's staff would do."""
+
     code = "staff_only"
-    en = "This is for the platform's staff."
-    fr = "Cette action est réservée au personnel de la plateforme."
+    en = "This is for the platform's staff with one of the roles: {roles}."
+    fr = "Cette action est réservée au personnel de la plateforme ayant l'un des rôles : {roles}."
 
 
 class ReadOnlyImpersonation(Forbidden):

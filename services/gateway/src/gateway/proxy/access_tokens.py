@@ -29,7 +29,8 @@ LEEWAY_SECONDS = 5
 """How far tenancy's clock may run ahead."""
 
 REMEMBERED_SECONDS = 60.0
-"""How long a verified token is not verified again: well below its ten minutes, and its expiry is still checked."""
+"""How long a verified token is not verified again: well below its ten minutes; that it has not expired and that its
+key is still published is checked each time."""
 
 REMEMBERED_TOKENS = 20_000
 ASK_AGAIN_SECONDS = 1.0
@@ -83,24 +84,32 @@ class KeySet:
             ServiceUnavailable: there is no usable key set and tenancy does not answer.
         """
         now = time.monotonic()
-        wanting = kid not in self._keys or now - self._fetched_at >= self._lifetime
-        if wanting and now - self._asked_at >= ASK_AGAIN_SECONDS:
-            await self._refresh(asked_before=now)
+        if now - self._asked_at >= ASK_AGAIN_SECONDS:
+            wanting = kid not in self._keys or now - self._fetched_at > STALE_SECONDS
+            if wanting:
+                await self._refresh(asked_before=now)
+            elif now - self._fetched_at >= self._lifetime and not self._one_at_a_time.locked():
+                # Who finds it old asks; meanwhile the others go on with what is known, however long tenancy takes.
+                self._asked_at = now
+                async with self._one_at_a_time:
+                    await self._ask()
         return self._keys.get(kid)
 
     async def _refresh(self, asked_before: float) -> None:
         async with self._one_at_a_time:
-            if self._asked_at >= asked_before:
-                return
-            try:
-                answer = await self._fetch()
-                self._keys = {jwk["kid"]: OKPKey.import_key(dict(jwk)) for jwk in answer["keys"] if _usable(jwk)}
-                self._asked_at = self._fetched_at = time.monotonic()
-            except (ServiceUnavailable, JoseError, KeyError, TypeError, ValueError) as error:
-                log.warning("key set not refreshed: %s", error)
-                if time.monotonic() - self._fetched_at > STALE_SECONDS:
-                    raise ServiceUnavailable(service="tenancy") from error
-                self._asked_at = time.monotonic()
+            if self._asked_at < asked_before:
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            answer = await self._fetch()
+            self._keys = {jwk["kid"]: OKPKey.import_key(dict(jwk)) for jwk in answer["keys"] if _usable(jwk)}
+            self._asked_at = self._fetched_at = time.monotonic()
+        except (ServiceUnavailable, JoseError, KeyError, TypeError, ValueError) as error:
+            log.warning("key set not refreshed: %s", error)
+            if time.monotonic() - self._fetched_at > STALE_SECONDS:
+                raise ServiceUnavailable(service="tenancy") from error
+            self._asked_at = time.monotonic()
 
 
 def _usable(jwk: Mapping[str, Any]) -> bool:
@@ -115,7 +124,7 @@ class AccessTokens:
         self._issuer = issuer
         self._audience = audience
         self._now = now
-        self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Identity, float, str]] = OrderedDict()
 
     async def verify(self, token: str) -> Identity:
         """Whom the token speaks for.
@@ -129,18 +138,20 @@ class AccessTokens:
         digest = hashlib.sha256(token.encode("latin-1")).digest()
         now = self._now()
         if known := self._known.get(digest):
-            identity, until = known
-            if now < until and now < identity.expires_at:
+            identity, until, kid = known
+            # A key that became known to others is withdrawn, and with it whatever it has signed.
+            if now < until and now < identity.expires_at and await self._keys.key(kid) is not None:
                 return identity
-            del self._known[digest]
-        identity = await self._verified(token, now)
-        self._known[digest] = (identity, now + REMEMBERED_SECONDS)
+            self._known.pop(digest, None)
+        kid = _key_id(token)
+        identity = await self._verified(token, kid, now)
+        self._known[digest] = (identity, now + REMEMBERED_SECONDS, kid)
         if len(self._known) > REMEMBERED_TOKENS:
             self._known.popitem(last=False)
         return identity
 
-    async def _verified(self, token: str, now: float) -> Identity:
-        key = await self._keys.key(_key_id(token))
+    async def _verified(self, token: str, kid: str, now: float) -> Identity:
+        key = await self._keys.key(kid)
         if key is None:
             raise TokenInvalid
         try:
