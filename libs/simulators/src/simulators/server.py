@@ -149,7 +149,8 @@ class UrlMap:
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the options that every simulator has."""
-    parser = argparse.ArgumentParser(description=description)
+    spec = sys.modules["__main__"].__spec__  # None where it is no module that was run by name
+    parser = argparse.ArgumentParser(prog=f"python -m {spec.parent}" if spec else None, description=description)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one (default)")
     parser.add_argument("--announce", type=Path, help="write addresses and credentials to this file as JSON when ready")

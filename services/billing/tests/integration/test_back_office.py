@@ -102,6 +102,8 @@ async def test_orders_and_invoices_are_found_by_organization_number_and_state_pa
     staff = billing.client(staff=["finance"])
     found = (await staff.get("/api/admin/orders/", params={"organization_id": str(tenant_id)})).json()
     assert [(each["id"], each["organization_id"]) for each in found["results"]] == [(order["id"], str(tenant_id))]
+    by_id = (await staff.get("/api/admin/orders/", params={"order_id": order["id"]})).json()
+    assert [each["order_number"] for each in by_id["results"]] == [order["order_number"]]
     by_number = (await staff.get("/api/admin/orders/", params={"order_number": order["order_number"]})).json()
     assert [each["id"] for each in by_number["results"]] == [order["id"]]
     none = (
@@ -121,7 +123,11 @@ async def test_orders_and_invoices_are_found_by_organization_number_and_state_pa
 async def test_payments_that_are_asked_for_by_nothing_are_those_that_wait_for_a_check(billing: Billing) -> None:
     order, tenant_id = await sold(billing)
     staff = billing.client(staff=["finance"])
-    for query in ({"order_id": order["id"]}, {"organization_id": str(tenant_id)}):
+    for query in (
+        {"order_id": order["id"]},
+        {"payment_id": order["payment_id"]},
+        {"organization_id": str(tenant_id)},
+    ):
         found = (await staff.get("/api/admin/payments/", params=query)).json()["results"]
         assert [(one["id"], one["status"]) for one in found] == [(order["payment_id"], "completed")]
     waiting = (await staff.get("/api/admin/payments/")).json()["results"]

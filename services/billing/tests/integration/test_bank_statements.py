@@ -80,6 +80,19 @@ async def test_a_line_that_quotes_a_transfer_is_proposed_and_a_second_person_app
     assert (again.status_code, again.json()["code"]) == (409, "statement_line_decided")
 
 
+@pytest.mark.parametrize("reason", ["the account of November", None])
+async def test_an_import_is_audited_with_its_reason(billing: Billing, reason: str | None) -> None:
+    me = uuid7()
+    finance = billing.client(user_id=me, staff=["finance"])
+    del finance.headers["x-reason"]
+    file = ("releve.csv", (HEADER + f"24/11/2026;{uuid4().hex};5;;").encode(), "text/csv")
+    headers = {} if reason is None else {"x-reason": reason}
+    answer = await finance.post(STATEMENTS, files={"file": file}, headers=headers)
+    assert answer.status_code == 201, answer.text
+    rows = await billing.rows("select reason from audit_log where actor = $1", a=str(me))
+    assert [row["reason"] for row in rows] == [reason or "bank statement imported"]
+
+
 @pytest.mark.invariant("S40")
 @pytest.mark.parametrize("by_hand_first", [False, True])
 async def test_a_movement_pays_by_hand_or_as_a_line_and_not_both(

@@ -217,6 +217,12 @@ async def test_a_reversal_suspends_and_does_not_end(world: Any) -> None:
     assert await mine.facts("payment.disputed") == ["lost"]
     rows = await mine.billing.rows("select status from orders where id = $1", id=UUID(mine.order["id"]))
     assert rows[0]["status"] == "refunded"
+    told = await mine.billing.rows("select key, attachment from mails where tenant_id = $1", t=mine.tenant_id)
+    about = [(mail["key"].partition(":")[0], mail["attachment"]) for mail in told]
+    notes = await mine.billing.rows("select id, reason from credit_notes where tenant_id = $1", t=mine.tenant_id)
+    assert ("payment_taken_back", f"credit_note:{notes[0]['id']}") in about
+    assert "refund_sent" not in dict(about), "we have sent nothing"
+    assert notes[0]["reason"] in {"Payment taken back by its provider", "Paiement repris par son fournisseur"}
 
 
 @pytest.mark.invariant("S22")

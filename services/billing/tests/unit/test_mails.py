@@ -152,6 +152,7 @@ WRITTEN: dict[str, Callable[[Order], MailMessage]] = {
     "auto_renewal_ended": lambda of: mails.auto_renewal_ended(of, JUNE, ISSUER),
     "dispute_lifted": lambda of: mails.dispute_lifted(of, payment(of), dispute(of), ISSUER),
     "refund_sent": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER),
+    "payment_taken_back": lambda of: mails.refund_sent(of, refund(of), note(of), ISSUER, taken=True),
 }
 FACTS = {
     "order_received": {"ORD-20261122-ABCDEFGHJK", "Gold"},
@@ -174,6 +175,7 @@ FACTS = {
     "auto_renewal_ended": {"ORD-20261122-ABCDEFGHJK", "2027"},
     "dispute_lifted": {"PP-D-27803", "ORD-20261122-ABCDEFGHJK"},
     "refund_sent": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
+    "payment_taken_back": {"EBM-AV-2026-000007", "ORD-20261122-ABCDEFGHJK"},
     "subscription_cancelled": {"Gold", "2027"},
     "plan_too_small": {"Gold", "ORD-20261122-ABCDEFGHJK", "30 / 10"},
 }

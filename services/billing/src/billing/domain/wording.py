@@ -62,7 +62,7 @@ def explain_proration(order: Order, language: str) -> str:
 
 
 _SPANS = {
-    "fr": "{left} jours sur {days} payés {cost} restent, soit {credit}",
+    "fr": "il reste {left} jours sur {days}, payés {cost}, soit {credit}",
     "en": "{left} of {days} days that cost {cost} are left, which is {credit}",
 }
 _CHANGE = {

@@ -167,6 +167,7 @@ class Orders:
         limit: int,
         *,
         status: OrderStatus | None = None,
+        order_id: UUID | None = None,
         number: str | None = None,
         tenant_id: UUID | None = None,
     ) -> list[Order]:
@@ -175,7 +176,12 @@ class Orders:
             orders,
             after,
             limit,
-            {orders.c.status: status, orders.c.order_number: number, orders.c.tenant_id: tenant_id},
+            {
+                orders.c.status: status,
+                orders.c.id: order_id,
+                orders.c.order_number: number,
+                orders.c.tenant_id: tenant_id,
+            },
         )
         return [_order(row) for row in await self._session.execute(query)]
 

@@ -126,6 +126,7 @@ class Payments:
         *,
         status: PaymentStatus | None = None,
         method: Method | None = None,
+        payment_id: UUID | None = None,
         order_id: UUID | None = None,
         tenant_id: UUID | None = None,
     ) -> list[Payment]:
@@ -137,6 +138,7 @@ class Payments:
             {
                 payments.c.status: status,
                 payments.c.method: method,
+                payments.c.id: payment_id,
                 payments.c.order_id: order_id,
                 payments.c.tenant_id: tenant_id,
             },

@@ -18,7 +18,7 @@ class Imported:
     unmatched: int
 
 
-async def import_statement(uow: UnitOfWork, statement: Statement, sha256: str, who: UUID) -> Imported:
+async def import_statement(uow: UnitOfWork, statement: Statement, sha256: str, who: UUID, reason: str) -> Imported:
     """Store each line once and match what is unmatched, lines of former statements included.
 
     Args:
@@ -26,6 +26,7 @@ async def import_statement(uow: UnitOfWork, statement: Statement, sha256: str, w
         statement: What the file says.
         sha256: Of the file; the same file again adds nothing.
         who: Its importer, who is the maker of the proposals and approves none of them.
+        reason: Why, for the audit log.
     """
     _, new = await uow.statements.add(statement, sha256, who)
     waiting = await uow.statements.unmatched()
@@ -40,6 +41,7 @@ async def import_statement(uow: UnitOfWork, statement: Statement, sha256: str, w
         "bank_statement.imported",
         sha256,
         actor=who,
+        reason=reason,
         details={"lines": len(statement.credits), "new": new, "proposed": proposed},
     )
     return Imported(

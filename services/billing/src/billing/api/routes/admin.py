@@ -48,14 +48,21 @@ async def list_payments(
         Query(description="Where nothing else is asked for by default «submitted»: transfers that wait for a check"),
     ] = None,
     method: Annotated[Method | None, Query()] = None,
+    payment_id: Annotated[UUID | None, Query()] = None,
     order_id: Annotated[UUID | None, Query()] = None,
     organization_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[TransferOut]:
-    if status is None and method is None and order_id is None and organization_id is None:
+    if not any((status, method, payment_id, order_id, organization_id)):
         status = PaymentStatus.SUBMITTED
     async with tools.store.for_system("staff") as uow:
         payments = await uow.payments.page(
-            paging.after, paging.rows, status=status, method=method, order_id=order_id, tenant_id=organization_id
+            paging.after,
+            paging.rows,
+            status=status,
+            method=method,
+            payment_id=payment_id,
+            order_id=order_id,
+            tenant_id=organization_id,
         )
         receipts = await uow.receipts.repeats([payment.id for payment in payments])
         await uow.audit(

@@ -46,12 +46,18 @@ async def list_orders(
     tools: ToolsDep,
     paging: PagingDep,
     status: Annotated[OrderStatus | None, Query()] = None,
+    order_id: Annotated[UUID | None, Query()] = None,
     order_number: Annotated[str | None, Query(max_length=40)] = None,
     organization_id: OrganizationId = None,
 ) -> Page[OfficeOrderOut]:
     async with tools.store.for_system("staff") as uow:
         orders = await uow.orders.page(
-            paging.after, paging.rows, status=status, number=order_number, tenant_id=organization_id
+            paging.after,
+            paging.rows,
+            status=status,
+            order_id=order_id,
+            number=order_number,
+            tenant_id=organization_id,
         )
         await uow.audit(
             "orders.listed_by_staff", f"status={status}", actor=who.user_id, reason=reason, tenant_id=organization_id

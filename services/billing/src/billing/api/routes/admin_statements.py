@@ -28,7 +28,9 @@ def _is_ours(tools: Tools, account: str | None) -> bool:
 
 
 @router.post("/bank-statements/", status_code=201)
-async def import_bank_statement(who: Finance, tools: ToolsDep, file: Annotated[UploadFile, File()]) -> ImportedOut:
+async def import_bank_statement(
+    who: Finance, tools: ToolsDep, file: Annotated[UploadFile, File()], reason: ReadReason = "bank statement imported"
+) -> ImportedOut:
     content = await file.read(STATEMENT_BYTES + 1)
     if len(content) > STATEMENT_BYTES:
         raise StatementTooLarge(limit_bytes=STATEMENT_BYTES)
@@ -36,7 +38,7 @@ async def import_bank_statement(who: Finance, tools: ToolsDep, file: Annotated[U
     if not _is_ours(tools, statement.account):
         raise StatementOfAnotherAccount
     async with tools.store.for_system("staff") as uow:
-        imported = await import_statement(uow, statement, hashlib.sha256(content).hexdigest(), who.user_id)
+        imported = await import_statement(uow, statement, hashlib.sha256(content).hexdigest(), who.user_id, reason)
     return ImportedOut.model_validate(imported)
 
 

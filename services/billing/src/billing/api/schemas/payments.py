@@ -4,10 +4,9 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from common.web import Answer, Body
+from common.web import Answer, Body, OneLine
 from pydantic import AwareDatetime, Field, StrictInt
 
-from billing.api.schemas.orders import OneLine
 from billing.domain.invoice import Invoice
 from billing.domain.payment import Payment
 from billing.domain.reason import explain_payment

@@ -37,6 +37,7 @@ MAILS = (
     "subscription_past_due",
     "deletion_warning",
     "refund_sent",
+    "payment_taken_back",
     "plan_too_small",
     "subscription_cancelled",
     "payment_disputed",
@@ -312,10 +313,12 @@ def invoice_issued(invoice: Invoice) -> MailMessage:
     )
 
 
-def refund_sent(order: Order, refund: Refund, note: CreditNote | None, issuer: Issuer) -> MailMessage:
-    """Tell the customer that money is on its way back to him, and which credit note he has."""
+def refund_sent(
+    order: Order, refund: Refund, note: CreditNote | None, issuer: Issuer, *, taken: bool = False
+) -> MailMessage:
+    """Tell the customer that money is on its way back, or was taken from us, and which credit note he has."""
     return _about_order(
-        "refund_sent",
+        "payment_taken_back" if taken else "refund_sent",
         refund.id,
         order,
         issuer,

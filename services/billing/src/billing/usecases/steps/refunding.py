@@ -110,7 +110,20 @@ async def _take_from_order(uow: UnitOfWork, order: Order, refund: Refund, issuer
     total = min(refund.from_order + returned, left)
     if total <= nothing:
         return None
-    return await add_credit_note(uow, invoice, total, issuer, reason=refund.reason, refund_id=refund.id)
+    return await add_credit_note(
+        uow, invoice, total, issuer, reason=_printed(refund.reason, order.language), refund_id=refund.id
+    )
+
+
+_ELSEWHERE = {
+    "reversal": ("Paiement repris par son fournisseur", "Payment taken back by its provider"),
+    "refund_seen": ("Paiement remboursé par son fournisseur", "Payment refunded by its provider"),
+}
+"""What is printed for a refund that nobody of ours has given a reason for."""
+
+
+def _printed(reason: str, language: str) -> str:
+    return _ELSEWHERE[reason][language == "en"] if reason in _ELSEWHERE else reason
 
 
 async def complete(
@@ -162,7 +175,7 @@ async def complete(
     ended = await _restated(uow, order, keeps_period=keeps_period)
     log.info("refund completed", extra={"refund_id": str(refund.id), "order_id": str(order.id)})
     await uow.publish(PaymentRefunded.of(order, refund, note, ends_period=ended), subject=str(order.id))
-    await uow.send_mail(refund_sent(order, refund, note, issuer))
+    await uow.send_mail(refund_sent(order, refund, note, issuer, taken=keeps_period))
     return True
 
 
