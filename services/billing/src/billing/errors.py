@@ -392,8 +392,8 @@ class PaymentNotSubmitted(Conflict):
 
 class OrganizationNotActive(Conflict):
     code = "organization_not_active"
-    en = "Switch to this organization first."
-    fr = "Activez d'abord cette organisation."
+    en = "Switch to this organization first (POST /api/auth/switch/)."
+    fr = "Activez d'abord cette organisation (POST /api/auth/switch/)."
 
 
 class SubscriptionMissing(Conflict):
@@ -536,8 +536,14 @@ class RefundReferenceKnown(Conflict):
 
 class OrganizationOwnerRequired(Forbidden):
     code = "organization_owner_required"
-    en = "Only the owner orders and pays for an organization. For an organization of your own, order with kind «new»."
-    fr = "Seul le propriétaire commande et paie pour une organisation. Pour la vôtre, commandez avec kind « new »."
+    en = (
+        "Only its owner orders for an organization; he or an admin pays. "
+        "For an organization of your own, order with kind «new»."
+    )
+    fr = (
+        "Seul le propriétaire commande pour une organisation ; lui ou un administrateur paie. "
+        "Pour la vôtre, commandez avec kind « new »."
+    )
 
 
 class SamePersonApproves(Forbidden):

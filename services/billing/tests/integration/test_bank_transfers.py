@@ -122,6 +122,8 @@ async def test_a_partial_amount_leaves_the_rest_to_pay(billing: Billing) -> None
     await check(billing.client(staff=["finance"]), payment, amount="20000")
     current = (await buyer.get(f"{ORDERS}{order['id']}/")).json()
     assert (current["status"], current["payment_status"]) == ("payment_pending", "pending")
+    buyer.headers["accept-language"] = "en"
+    assert "30,000\u00a0XAF are left to pay" in (await verify(buyer, order))["message"]
     rest = await initiate(buyer, order, 3)
     assert rest["bank_details"]["amount"] == "30000"
     await check(billing.client(staff=["finance"]), rest)

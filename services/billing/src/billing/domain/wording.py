@@ -36,6 +36,19 @@ def day_text(day: date | datetime, language: str) -> str:
     return str(format_date(day, "long", locale=spoken(language)))
 
 
+def explain_rest(order: Order, language: str) -> str | None:
+    """Return in one sentence what is left to pay of an order that a part came for; ``None`` where that is not so."""
+    if not order.allocated_minor or not order.outstanding:
+        return None
+    return _REST[spoken(language)].format(left=amount_text(order.outstanding, language))
+
+
+_REST = {
+    "fr": "Une partie est arrivée. Il reste {left} à payer : lancez un autre paiement.",
+    "en": "A part has arrived. {left} are left to pay: begin another payment.",
+}
+
+
 def explain_proration(order: Order, language: str) -> str:
     """Return in one sentence how much of what was paid is left, what the change costs, and what is to pay."""
     found = order.proration

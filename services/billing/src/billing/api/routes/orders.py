@@ -20,6 +20,7 @@ from billing.domain.order import PAID_FOR, Order, OrderKind, OrderStatus
 from billing.domain.payment import Payment
 from billing.domain.reason import explain_payment
 from billing.domain.usage import Excess, over_quota
+from billing.domain.wording import explain_rest
 from billing.errors import OrderIdDiffers
 from billing.persistence.unit_of_work import UnitOfWork
 from billing.usecases.cancel_order import cancel_order
@@ -144,13 +145,12 @@ async def verify_payment(order_id: UUID, who: Person, tools: ToolsDep, language:
     if await _ask_about(tools, standing.attempts):
         standing = await _standing(tools, order)
     current, organization = standing.order, standing.organization
-    last = standing.attempts[-1] if standing.attempts else None
     paid = current.payment_status in PAID_FOR
     return VerifyOut(
         success=paid and organization is not None,
         status=current.status,
         payment_status=current.payment_status,
-        message=None if paid or last is None else explain_payment(last, language),
+        message=None if paid else _told(standing, language),
         organization=organization if paid else None,
     )
 
@@ -170,6 +170,16 @@ async def _standing(tools: ToolsDep, order: Order) -> _Standing:
         assert current is not None
         attempts = await uow.payments.of_order(order.id)
         return _Standing(current, attempts, await uow.organizations.document(order.tenant_id))
+
+
+def _told(standing: _Standing, language: str) -> str | None:
+    """Say what holds an unpaid order up: why its last attempt did not succeed, or what nobody pays of it just now."""
+    if not standing.attempts:
+        return None
+    rest = None
+    if not any(attempt.is_offered for attempt in standing.attempts):
+        rest = explain_rest(standing.order, language)
+    return explain_payment(standing.attempts[-1], language) or rest
 
 
 async def _ask_about(tools: ToolsDep, attempts: list[Payment]) -> bool:
