@@ -143,6 +143,7 @@ async def build(settings: Settings, broker: Broker | None = None) -> Service:
         Every("tenancy.forgetting", FORGETTING, partial(forget_outlived, tools.store, settings.retention), database),
         sender,
         Every("tenancy.webhooks", FORGETTING, sender.forget, database),
+        Every("tenancy.webhooks_deleted", LOOKING, sender.clear, database),
         Every("tenancy.webhooks_due", LOOKING, sender.look, None),
     ]
 

@@ -14,8 +14,8 @@ from common.testing import ServiceClient
 from sqlalchemy import text
 from tenancy.domain.membership import Membership
 from tenancy.domain.roles import Role
-from tenancy.domain.webhooks import MOST_ENDPOINTS
-from tenancy.persistence import tables
+from tenancy.domain.webhooks import MOST_ENDPOINTS, Attempt
+from tenancy.persistence import tables, webhook_claims
 from tenancy.testing import FEATURES, Tenancy
 
 pytestmark = pytest.mark.integration
@@ -237,3 +237,68 @@ async def test_endpoints_outlast_whoever_made_them_and_his_removal_names_them(te
     log = await me.get(f"/api/tenants/organizations/{tenant}/audit-log/", params={"action": "member.removed"})
     (entry,) = log.json()["results"]
     assert entry["details"] == {"before": {"role": "admin"}, "webhook_endpoints_stay": [made["id"]]}
+
+
+async def _left(tenancy: Tenancy, tenant: UUID) -> dict[str, int]:
+    kept = (tables.webhook_endpoints, tables.webhook_deliveries, tables.webhook_attempts)
+    return {table.name: len(await tenancy.rows(tenant, table)) for table in kept}
+
+
+async def _cleared(tenancy: Tenancy) -> list[int]:
+    """How many rows of deleted endpoints went, transaction by transaction."""
+    went = []
+    while True:
+        async with tenancy.store.for_system("courier") as uow:
+            gone = await uow.webhook_claims.clear()
+        if not gone:
+            return went
+        went.append(gone)
+
+
+async def test_a_deleted_endpoint_is_gone_at_once_and_what_was_sent_to_it_goes_some_at_a_time(
+    tenancy: Tenancy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _cleared(tenancy)
+    monkeypatch.setattr(webhook_claims, "CLEARED_AT_ONCE", 3)
+    (me, tenant), (other, others_tenant) = await keeper(tenancy), await keeper(tenancy)
+    gone, stays, theirs = [(await one.post(PATH, json=WANTED)).json()["id"] for one in (me, me, other)]
+    for one, endpoint, messages in ((me, gone, 7), (me, stays, 2), (other, theirs, 2)):
+        for _ in range(messages):
+            assert (await one.post(f"{PATH}{endpoint}/test/")).status_code == 202
+    async with tenancy.store.for_tenant(tenant) as uow:
+        for delivery in await uow.webhook_deliveries.page(
+            tenant, UUID(gone), state=None, event_type=None, after=None, limit=5
+        ):
+            tried = Attempt(1, tenancy.clock.now(), 1, 500, None, "", "", "")
+            await uow.webhook_deliveries.note(delivery, tried)
+    path = f"{PATH}{gone}/"
+    assert (await me.delete(path)).status_code == 204
+    for answer in (await me.delete(path), await me.get(path), await me.get(f"{path}deliveries/")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "webhook_endpoint_not_found")
+    assert [one["id"] for one in (await me.get(PATH)).json()["results"]] == [stays]
+    row = next(row for row in await tenancy.rows(tenant, tables.webhook_endpoints) if str(row["id"]) == gone)
+    assert (row["url"], row["secret_sealed"], row["enabled"]) == ("", b"", False)
+    assert await _cleared(tenancy) == [3, 3, 1, 1]
+    assert await _left(tenancy, tenant) == {"webhook_endpoints": 1, "webhook_deliveries": 2, "webhook_attempts": 0}
+    assert await _left(tenancy, others_tenant) == {
+        "webhook_endpoints": 1,
+        "webhook_deliveries": 2,
+        "webhook_attempts": 0,
+    }
+    assert (await other.get(f"{PATH}{theirs}/")).json()["enabled"] is True
+
+
+async def test_the_courier_deletes_no_endpoint_that_its_organization_has_not_deleted(tenancy: Tenancy) -> None:
+    me, tenant = await keeper(tenancy)
+    assert (await me.post(PATH, json=WANTED)).status_code == 201
+    async with tenancy.store.for_system("courier") as uow:
+        await uow.session.execute(text("delete from webhook_endpoints"))
+    assert len(await tenancy.rows(tenant, tables.webhook_endpoints)) == 1
+
+
+async def test_a_deleted_endpoint_takes_no_place_of_another(tenancy: Tenancy) -> None:
+    me, _ = await keeper(tenancy)
+    made = [(await me.post(PATH, json=WANTED)).json()["id"] for _ in range(MOST_ENDPOINTS)]
+    assert (await me.post(PATH, json=WANTED)).json()["code"] == "too_many_webhook_endpoints"
+    assert (await me.delete(f"{PATH}{made[0]}/")).status_code == 204
+    assert (await me.post(PATH, json=WANTED)).status_code == 201

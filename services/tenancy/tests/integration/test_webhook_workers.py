@@ -241,6 +241,7 @@ async def test_what_is_changed_while_a_message_is_on_its_way_stays_so(tenancy: T
         await sending
         await sender(tenancy).turn()
     if change == "delete":
+        await sender(tenancy).clear()
         assert await tenancy.rows(me.tenant, tables.webhook_attempts) == []
         assert await tenancy.rows(me.tenant, tables.webhook_deliveries) == []
         return

@@ -72,6 +72,19 @@ OLD_DELIVERIES = text(f"""delete from webhook_deliveries where (tenant_id, id) i
     select tenant_id, id from webhook_deliveries where finished_at < :before
     limit {FORGOTTEN_AT_ONCE})""")  # noqa: S608
 
+CLEARED_AT_ONCE = 1000
+OF_DELETED = text("""select d.tenant_id, d.id from webhook_endpoints e
+    join webhook_deliveries d on d.tenant_id = e.tenant_id and d.endpoint_id = e.id
+    where e.deleted_at is not null order by d.tenant_id, d.endpoint_id, d.id limit :most for update of d skip locked""")
+THEIR_ATTEMPTS = text("""delete from webhook_attempts a
+    using unnest(cast(:tenants as uuid[]), cast(:deliveries as uuid[])) gone(tenant_id, id)
+    where a.tenant_id = gone.tenant_id and a.delivery_id = gone.id""")
+THEMSELVES = text("""delete from webhook_deliveries d
+    using unnest(cast(:tenants as uuid[]), cast(:deliveries as uuid[])) gone(tenant_id, id)
+    where d.tenant_id = gone.tenant_id and d.id = gone.id""")
+DELETED = text("""delete from webhook_endpoints e where e.deleted_at is not null and not exists (
+    select from webhook_deliveries d where d.tenant_id = e.tenant_id and d.endpoint_id = e.id)""")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -111,3 +124,14 @@ class WebhookClaims:
             if gone.rowcount:
                 return int(gone.rowcount)
         return 0
+
+    async def clear(self) -> int:
+        """Delete messages to endpoints that are deleted, some at a time, at last these; return how many rows went."""
+        rows = (await self._session.execute(OF_DELETED, {"most": CLEARED_AT_ONCE})).all()
+        if not rows:
+            gone: Any = await self._session.execute(DELETED)
+            return int(gone.rowcount)
+        which = {"tenants": [row.tenant_id for row in rows], "deliveries": [row.id for row in rows]}
+        for theirs in (THEIR_ATTEMPTS, THEMSELVES):
+            await self._session.execute(theirs, which)
+        return len(rows)

@@ -8,19 +8,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, exists, func, insert, select, update
+from sqlalchemy import RowMapping, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tenancy.domain.webhooks import Endpoint, Off, Sealed
-from tenancy.persistence.tables import entitlements, webhook_attempts, webhook_deliveries, webhook_endpoints
+from tenancy.persistence.tables import entitlements, webhook_endpoints
 
-SHOWN = [
-    column for column in webhook_endpoints.c if column.name not in {"secret_sealed", "former_sealed", "last_turn_at"}
-]
+UNSHOWN = {"secret_sealed", "former_sealed", "last_turn_at", "deleted_at"}
+SHOWN = [column for column in webhook_endpoints.c if column.name not in UNSHOWN]
+IS_THERE = webhook_endpoints.c.deleted_at.is_(None)
 
 
 class WebhookEndpoints:
-    """Endpoints of the transaction's tenant."""
+    """Endpoints of the transaction's tenant; one that is deleted is none, whatever of it still waits to go."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -30,7 +30,7 @@ class WebhookEndpoints:
         await self._session.execute(insert(webhook_endpoints).values(**kept, secret_sealed=secret_sealed))
 
     async def get(self, tenant_id: UUID, endpoint_id: UUID, *, lock: bool = False) -> Endpoint | None:
-        found = select(*SHOWN).where(*_this(tenant_id, endpoint_id))
+        found = select(*SHOWN).where(*_this(tenant_id, endpoint_id), IS_THERE)
         if lock:
             found = found.with_for_update(key_share=True)
         row = (await self._session.execute(found)).mappings().one_or_none()
@@ -38,7 +38,7 @@ class WebhookEndpoints:
 
     async def page(self, tenant_id: UUID, *, after: UUID | None, limit: int) -> list[Endpoint]:
         """Endpoints, newest first."""
-        found = select(*SHOWN).where(webhook_endpoints.c.tenant_id == tenant_id)
+        found = select(*SHOWN).where(webhook_endpoints.c.tenant_id == tenant_id, IS_THERE)
         if after is not None:
             found = found.where(webhook_endpoints.c.id < after)
         rows = await self._session.execute(found.order_by(webhook_endpoints.c.id.desc()).limit(limit))
@@ -47,12 +47,12 @@ class WebhookEndpoints:
     async def made_by(self, tenant_id: UUID, user_id: UUID) -> list[UUID]:
         """Ids of the endpoints that a person made."""
         found = select(webhook_endpoints.c.id).where(
-            webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.created_by == user_id
+            webhook_endpoints.c.tenant_id == tenant_id, webhook_endpoints.c.created_by == user_id, IS_THERE
         )
         return list(await self._session.scalars(found.order_by(webhook_endpoints.c.id)))
 
     async def count(self, tenant_id: UUID) -> int:
-        found = select(func.count()).where(webhook_endpoints.c.tenant_id == tenant_id)
+        found = select(func.count()).where(webhook_endpoints.c.tenant_id == tenant_id, IS_THERE)
         return int(await self._session.scalar(found) or 0)
 
     async def listening(self, tenant_id: UUID, feature: str) -> list[Endpoint]:
@@ -101,20 +101,12 @@ class WebhookEndpoints:
             update(webhook_endpoints).where(*_this(endpoint.tenant_id, endpoint.id)).values(values)
         )
 
-    async def delete(self, endpoint: Endpoint) -> None:
-        """Delete it with everything that was or is on its way to it."""
-        mine = (
-            webhook_deliveries.c.tenant_id == endpoint.tenant_id,
-            webhook_deliveries.c.endpoint_id == endpoint.id,
-        )
-        tried = select(webhook_deliveries.c.id).where(*mine)
-        await self._session.execute(
-            delete(webhook_attempts).where(
-                webhook_attempts.c.tenant_id == endpoint.tenant_id, webhook_attempts.c.delivery_id.in_(tried)
-            )
-        )
-        await self._session.execute(delete(webhook_deliveries).where(*mine))
-        await self._session.execute(delete(webhook_endpoints).where(*_this(endpoint.tenant_id, endpoint.id)))
+    async def delete(self, endpoint: Endpoint, at: datetime) -> None:
+        """Empty it and let nobody see it any more. What was or is on its way to it goes by and by
+        (`WebhookClaims.clear`): there may be a month of it.
+        """
+        gone = {"url": "", "description": "", "secret_sealed": b"", "former_sealed": None, "former_until": None}
+        await self._update(endpoint, gone | {"enabled": False, "off_for": Off.BY_PERSON, "deleted_at": at})
 
 
 def _this(tenant_id: UUID, endpoint_id: UUID) -> tuple[Any, Any]:

@@ -130,7 +130,7 @@ async def delete_endpoint(uow: UnitOfWork, actor: UUID, endpoint_id: UUID) -> No
         WebhookEndpointNotFound: there is none.
     """
     endpoint = await find_endpoint(uow, endpoint_id, lock=True)
-    await uow.webhook_endpoints.delete(endpoint)
+    await uow.webhook_endpoints.delete(endpoint, uow.clock.now())
     await uow.audit("webhook_endpoint.deleted", str(endpoint.id), actor=actor, before=_told(endpoint))
 
 

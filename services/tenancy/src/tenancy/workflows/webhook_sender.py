@@ -6,7 +6,7 @@ A process that dies in between leaves a claim that runs out, and the message goe
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -201,10 +201,18 @@ class WebhookSender:
 
     async def forget(self) -> int:
         """Timer of the worker: delete what has ended longer ago than `KEPT`; return how many rows."""
-        gone = 0
+        return await self._until_none(lambda uow: uow.webhook_claims.forget(uow.clock.now() - KEPT))
+
+    async def clear(self) -> int:
+        """Timer of the worker: delete what is left of endpoints that are deleted; return how many rows."""
+        return await self._until_none(lambda uow: uow.webhook_claims.clear())
+
+    async def _until_none(self, some: Callable[[UnitOfWork], Awaitable[int]]) -> int:
+        """Do something in transactions of its own until there is nothing left to do."""
+        done = 0
         while True:
             async with self.store.for_system("courier") as uow:
-                went = await uow.webhook_claims.forget(uow.clock.now() - KEPT)
-            gone += went
+                went = await some(uow)
+            done += went
             if not went:
-                return gone
+                return done

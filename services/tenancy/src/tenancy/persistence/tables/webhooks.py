@@ -37,13 +37,17 @@ webhook_endpoints = Table(
     Column("off_for", String(20)),
     at("failing_since", nullable=True),
     at("last_turn_at", nullable=True),
+    at("deleted_at", nullable=True),
     Column("created_by", Uuid, nullable=False),
     at("created_at"),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id"], ["organizations.tenant_id"]),
     CheckConstraint("enabled = (off_for is null)", name="off_for"),
+    CheckConstraint("deleted_at is null or not enabled", name="deleted"),
+    Index("ix_webhook_endpoints_deleted", "deleted_at", postgresql_where=text("deleted_at is not null")),
 )
-"""Where organizations want to hear of things. `last_turn_at`: when something was last claimed for it."""
+"""Where organizations want to hear of things. `last_turn_at`: when something was last claimed for it; `deleted_at`:
+nobody sees it since, it is emptied, and goes when the last of its deliveries has gone."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",
