@@ -28,7 +28,8 @@ def reached() -> Iterator[str]:
 
 def killed_at() -> set[str]:
     """Return every text of the crash tests that is spelled as a point is."""
-    nodes = (node for path in ROOT.glob("tests/crashes/*.py") for node in ast.walk(ast.parse(path.read_text())))
+    paths = [*ROOT.glob("tests/crashes/*.py"), *ROOT.glob("services/*/tests/integration/test_a_dead_*.py")]
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
     texts = {text for node in nodes if (text := text_of(node)) is not None}
     return {
         text

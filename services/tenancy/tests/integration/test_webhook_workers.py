@@ -1,10 +1,8 @@
 """Several workers, slow receivers and killed processes: every message arrives, and nobody waits for another's."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -16,15 +14,14 @@ from uuid import UUID
 import pytest
 from common.ids import uuid7
 from common.testing import eventually
-from pydantic import SecretStr
 from tenancy.domain.webhooks import MOST_ENDPOINTS
 from tenancy.persistence import tables
 from tenancy.persistence.webhook_claims import PER_ORGANIZATION
-from tenancy.settings import Settings
 from tenancy.testing import Tenancy
 from tenancy.workflows import webhook_sender
 
 from .receivers import Request, after, receiver, status
+from .sending_process import begun
 from .webhooks import PATH, customer, sender, sender_of_its_own
 
 pytestmark = pytest.mark.integration
@@ -161,16 +158,7 @@ async def test_a_worker_that_is_killed_after_sending_sends_again_under_the_same_
 
     async with receiver(kill, status(200)) as up:
         endpoint = await me.endpoint(up)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(Path(__file__).with_name("sending_process.py")),
-            stdin=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ["PATH"]},
-            cwd=tmp_path,
-        )
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(_told(tenancy.tools.settings)).encode())
-        process.stdin.close()
+        process = await begun(tenancy.tools.settings, tmp_path)
         await me.hears()
         assert await process.wait() == -signal.SIGKILL
         (row,) = await me.deliveries(endpoint)
@@ -182,16 +170,6 @@ async def test_a_worker_that_is_killed_after_sending_sends_again_under_the_same_
     assert (shown["state"], shown["attempts"]) == ("delivered", 1)
     assert up.ids == [shown["message_id"]] * 2
     assert up.got[0].body == up.got[1].body
-
-
-def _told(settings: Settings) -> dict[str, Any]:
-    """The settings as another process takes them, with what is secret."""
-    told = json.loads(settings.model_dump_json())
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            told[name] = value.get_secret_value()
-    return dict(told)
 
 
 @pytest.mark.invariant("S72")

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from common.crash_points import reach
 from common.messaging.wakeup import Wakeup
 from common.persistence import Store
 from cryptography.exceptions import InvalidTag
@@ -99,6 +100,8 @@ class WebhookSender:
         except Exception:
             log.exception("due webhooks not reachable")
             return 0
+        if claims:
+            reach("tenancy.webhook.claimed")
         for claim in claims:
             task = group.create_task(self._deliver(claim), name=f"webhook-{claim.delivery_id}")
             self._in_hand.add(task)
@@ -129,7 +132,9 @@ class WebhookSender:
                 return
             began, at = time.monotonic(), self.store.clock.now()
             heard = due.unsent or await self.receivers.post(due.message)
+            reach("tenancy.webhook.sent")
             await self._settle(due, heard, at, time.monotonic() - began)
+            reach("tenancy.webhook.recorded")
         except Exception:
             SENT.labels("unrecorded").inc()
             log.exception("webhook %s not settled", claim.delivery_id)
