@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -66,6 +67,7 @@ async def test_forged_expired_and_foreign_tokens_are_refused(stack) -> None:
 
 
 @pytest.mark.invariant("S55")
+@pytest.mark.parametrize("overrides", [{"key_set_lifetime": timedelta(minutes=1)}], indirect=True)
 async def test_a_rotated_key_works_at_once_and_a_retired_one_no_more(stack) -> None:
     usual = {"tenant": str(uuid7()), "roles": ["owner"]}
     old = stack.tenancy.keys[0]
