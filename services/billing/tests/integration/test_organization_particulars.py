@@ -118,6 +118,32 @@ async def test_a_renewal_made_ahead_keeps_what_a_later_order_said(billing: Billi
     assert invoice["customer_address"] == STATED["address"]
 
 
+async def test_a_renewal_made_ahead_is_the_customers_own_that_says_less_and_not_one_that_says_otherwise(
+    billing: Billing,
+) -> None:
+    owner, tenant_id = await subscribed(billing)
+    await state(billing, tenant_id, name="Entreprise XYZ", email="contact@xyz.com", phone=None)
+    ahead = await renewed_ahead(billing, tenant_id)
+    assert ahead["customer_niu"] == STATED["niu"]
+    body = {"plan_id": 2, "billing_cycle": "monthly", "kind": "renewal"}
+    assert (await owner.post("/api/tenants/orders/preview/", json=body)).status_code == 200
+    assert (await place(owner, kind="renewal"))["id"] == ahead["id"]
+    mine = await place(owner, kind="renewal", customer_niu="P000000000000Z")
+    assert mine["id"] != ahead["id"]
+    rows = await billing.rows("select status from orders where id = $1", id=UUID(ahead["id"]))
+    assert rows[0]["status"] == "cancelled"
+
+
+async def test_a_plan_that_finance_orders_names_what_was_said_last(billing: Billing) -> None:
+    _owner, tenant_id = await subscribed(billing)
+    await state(billing, tenant_id)
+    staff = billing.client(staff=["finance"])
+    wanted = {"plan_id": 3, "billing_cycle": "monthly", "reason": "asked by telephone"}
+    answer = await staff.post(f"/api/admin/organizations/{tenant_id}/plan/", json=wanted)
+    assert answer.status_code == 201, answer.text
+    assert named(answer.json()) == SHOWN
+
+
 async def test_nobody_elses_settings_stand_on_an_invoice(billing: Billing) -> None:
     owner, tenant_id = await subscribed(billing)
     _stranger, other = await subscribed(billing)

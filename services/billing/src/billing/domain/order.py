@@ -5,7 +5,7 @@ Its two states move by the tables in ``domain.transitions`` only. Not here: paym
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -87,6 +87,10 @@ class Customer:
     rccm: str | None = None
     niu: str | None = None
 
+    def filled_from(self, known: "Customer") -> "Customer":
+        """Return what was said, with what is known in the place of what was left empty."""
+        return Customer(**{one.name: getattr(self, one.name) or getattr(known, one.name) for one in fields(Customer)})
+
 
 @dataclass(frozen=True, slots=True)
 class WantedOrder:
@@ -116,9 +120,12 @@ class WantedOrder:
     def is_of(self, order: "Order", tenant_id: UUID | None) -> bool:
         """Say whether submitting it would be submitting an order again.
 
-        One that names no customer yet is taken as that order's customer's.
+        One that names no customer yet is taken as that order's customer's; and of one that was made ahead, which names
+        what is known of him, a customer need not say all of it.
         """
         asked = self if self.customer.name else replace(self, customer=order.customer, language=order.language)
+        if order.is_made_ahead:
+            asked = replace(asked, customer=asked.customer.filled_from(order.customer))
         return asked.fingerprint(tenant_id) == order.fingerprint
 
 

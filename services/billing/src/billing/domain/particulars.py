@@ -3,7 +3,7 @@
 Not here: where the settings are entered, which is tenancy's.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
 from billing.domain.order import Customer, Order
@@ -17,11 +17,6 @@ class Particulars:
     stated_at: datetime
 
 
-def filled(said: Customer, known: Customer) -> Customer:
-    """Return what was said, with what is known in the place of what was left empty."""
-    return Customer(**{one.name: getattr(said, one.name) or getattr(known, one.name) for one in fields(Customer)})
-
-
 def carried_over(last: Order, stated: Particulars | None) -> Customer:
     """Return whom an order names that nobody types: of the last order and the settings what was said later goes first.
 
@@ -32,8 +27,8 @@ def carried_over(last: Order, stated: Particulars | None) -> Customer:
     if stated is None:
         return last.customer
     if stated.stated_at > last.created_at:
-        return filled(stated.customer, last.customer)
-    return filled(last.customer, stated.customer)
+        return stated.customer.filled_from(last.customer)
+    return last.customer.filled_from(stated.customer)
 
 
 def named_on_invoice(order: Order, stated: Particulars | None) -> Customer:
@@ -45,4 +40,4 @@ def named_on_invoice(order: Order, stated: Particulars | None) -> Customer:
     """
     if stated is None:
         return order.customer
-    return carried_over(order, stated) if order.is_made_ahead else filled(order.customer, stated.customer)
+    return carried_over(order, stated) if order.is_made_ahead else order.customer.filled_from(stated.customer)

@@ -135,13 +135,12 @@ async def order_for(
     Raises:
         OrderOutdated: An order that needs no money was overtaken by one that was paid; nothing is placed.
     """
-    fingerprint = wanted.fingerprint(organization_id)
     async with store.for_user(buyer) as mine:
         await mine.serialize(buyer)
         unpaid = await _unpaid(store, mine, buyer, organization_id)
         if asked.by != buyer:
             unpaid = [order for order in unpaid if order.tenant_id == organization_id]
-        same = next((order for order in unpaid if order.fingerprint == fingerprint), None)
+        same = next((order for order in unpaid if wanted.is_of(order, organization_id)), None)
         if same is None and asked.by == buyer and asked.key is None:
             same = await _clicked_before(store, mine, buyer, wanted, organization_id, any_kind=asked.any_kind)
         tenant_id = same.tenant_id if same else organization_id or uuid7()
