@@ -52,6 +52,23 @@ async def test_signing_in_takes_two_steps_and_each_code_works_once(tenancy: Tena
     assert (await post(tenancy, "login/second-factor", late)).status_code == 401
 
 
+async def test_a_missing_code_is_asked_for_and_counted_as_no_guess(tenancy: Tenancy) -> None:
+    person = await tenancy.person()
+    one, otp, _codes = await with_totp(tenancy, person)
+    challenge = (await login(tenancy, person.email)).json()["challenge"]
+    for _ in range(12):
+        answers = [
+            await post(tenancy, "login/second-factor", {"challenge": challenge}),
+            await one.client.post("/api/auth/second-factor/", json={}),
+            await one.client.post("/api/auth/totp/disable/", json={"password": PASSWORD}),
+        ]
+        assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(422, "code_missing")] * 3
+    tenancy.clock.advance(timedelta(seconds=30))
+    code = otp.at(tenancy.clock.now())
+    right = await post(tenancy, "login/second-factor", {"challenge": challenge, "totp_code": code})
+    assert right.status_code == 200
+
+
 @pytest.mark.invariant("S58")
 async def test_one_code_in_fifty_second_steps_at_once_begins_one_session(tenancy: Tenancy) -> None:
     person = await tenancy.person()
@@ -72,7 +89,7 @@ async def test_a_challenge_of_one_person_takes_no_code_of_anothers(tenancy: Tena
     _one, theirs, codes = await with_totp(tenancy, other)
     tenancy.clock.advance(timedelta(seconds=30))
     challenge = (await login(tenancy, person.email)).json()["challenge"]
-    for wrong in ({"totp_code": theirs.at(tenancy.clock.now())}, {"recovery_code": codes[0]}, {}):
+    for wrong in ({"totp_code": theirs.at(tenancy.clock.now())}, {"recovery_code": codes[0]}):
         answer = await post(tenancy, "login/second-factor", {"challenge": challenge} | wrong)
         assert answer.status_code == 401
 

@@ -1,7 +1,7 @@
 """Errors of tenancy.
 
 DomainError
-├── Invalid: WebhookUrlRefused · EventTypeUnknown · EntitlementUnknown
+├── Invalid: WebhookUrlRefused · EventTypeUnknown · EntitlementUnknown · CodeMissing
 │            · DomainInvalid · DeletionNotConfirmed · NetworkInvalid · ExpiryInvalid · WeakPassword · InvalidEmail
 ├── Unauthenticated: WrongCredentials · TotpRequired · InvalidRefreshToken · SessionEnded
 ├── Forbidden: FeatureNotInPlan · WrongPassword · WrongCode · SecondFactorObligatory · PasskeyRefused · SsoRefused
@@ -77,6 +77,14 @@ class WrongPassword(Forbidden):
     code = "wrong_password"
     en = "This is not your password."
     fr = "Ce n'est pas votre mot de passe."
+
+
+class CodeMissing(Invalid):
+    """Nothing was tried: no guess is counted."""
+
+    code = "code_missing"
+    en = "Send totp_code (six digits of your authenticator application) or recovery_code."
+    fr = "Envoyez totp_code (six chiffres de votre application d'authentification) ou recovery_code."
 
 
 class WrongCode(Forbidden):

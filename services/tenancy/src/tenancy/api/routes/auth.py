@@ -58,7 +58,7 @@ async def login(claimed: LoginIn, tools: ToolsDep, device: DeviceDep) -> TokensO
 @router.post("/api/auth/login/second-factor/", dependencies=[public()])
 async def second_step(claimed: SecondStepIn, tools: ToolsDep, device: DeviceDep) -> TokensOut:
     """Sign in, second step: the code that was missing."""
-    proof = Proof(claimed.totp_code, claimed.recovery_code)
+    proof = Proof(claimed.totp_code, claimed.recovery_code).demanded()
     pair = await sign_in_by_code(tools, device, claimed.challenge, proof)
     return TokensOut.of(pair, _seconds(tools))
 

@@ -63,10 +63,11 @@ async def confirm(
 @router.post("/api/auth/totp/disable/", status_code=204)
 async def disable(wanted: SwitchOffIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
     """Switch the second factor off."""
+    proof = wanted.proof.demanded()
     user = await person_again(tools, who.user_id, wanted.password)
     tries = await _count(tools, who.user_id)
     async with tools.store.for_system("auth") as uow:
-        await second_factor.switch_off(uow, tools.sealer, tools.letters, user, wanted.proof)
+        await second_factor.switch_off(uow, tools.sealer, tools.letters, user, proof)
         await tries.give_back(uow)
     return Response(status_code=204)
 
@@ -87,10 +88,11 @@ async def renew(wanted: TotpCodeIn, tools: ToolsDep, who: Annotated[Principal, r
 @router.post("/api/auth/second-factor/", status_code=204)
 async def prove(wanted: CodeIn, tools: ToolsDep, who: Annotated[Principal, requires_person()]) -> Response:
     """Prove the second factor once more in this session: what is dangerous wants it within 15 minutes."""
+    proof = wanted.proof.demanded()
     tries = await _count(tools, who.user_id)
     async with tools.store.for_system("auth") as uow:
         user = await second_factor.find_person(uow, who.user_id)
-        await second_factor.prove_again(uow, tools.sealer, tools.letters, user, wanted.proof)
+        await second_factor.prove_again(uow, tools.sealer, tools.letters, user, proof)
         if who.session_id is not None:
             await uow.sessions.note_second_factor(who.session_id, uow.clock.now())
         await tries.give_back(uow)

@@ -1,12 +1,13 @@
 """Proving a second factor: a one-time code of the person's application, or a recovery code."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from tenancy.domain.people import Credentials, User
 from tenancy.domain.recovery import normalized_code
 from tenancy.domain.secrets import digest
 from tenancy.domain.totp import matching_step
-from tenancy.errors import WrongCredentials
+from tenancy.errors import CodeMissing, WrongCredentials
 from tenancy.persistence.unit_of_work import UnitOfWork
 from tenancy.ports import Letters, Sealer
 
@@ -21,6 +22,16 @@ class Proof:
     @property
     def given(self) -> bool:
         return self.totp_code is not None or self.recovery_code is not None
+
+    def demanded(self) -> Self:
+        """Itself.
+
+        Raises:
+            CodeMissing: neither was offered.
+        """
+        if not self.given:
+            raise CodeMissing
+        return self
 
 
 async def prove(uow: UnitOfWork, sealer: Sealer, letters: Letters, user: User, proof: Proof) -> None:
