@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from billing.domain.payment import SECOND_TAP
 from billing.settings import Settings
 from billing.testing import ORDERS, PAYMENTS, Billing, initiate, place, verify
 from common.ids import uuid7
@@ -84,6 +85,7 @@ async def test_its_own_submitter_does_not_approve_it(billing: Billing) -> None:
 @pytest.mark.invariant("S40")
 async def test_only_a_submitted_transfer_is_checked(billing: Billing) -> None:
     buyer, order, former = await submitted(billing)
+    billing.clock.advance(SECOND_TAP)
     await initiate(buyer, order, 3)
     answer = await check(billing.client(staff=["finance"]), former)
     assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (409, "payment_not_submitted", 409)

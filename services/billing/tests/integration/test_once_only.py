@@ -4,11 +4,13 @@ import asyncio
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 from billing.domain.money import Money
+from billing.domain.payment import SECOND_TAP
 from billing.domain.plan import Method
 from billing.persistence.tables import ledger_entries, ledger_postings
 from billing.ports import ProviderState, ProviderStatus
@@ -78,7 +80,10 @@ async def test_two_attempts_that_succeed_at_the_same_moment_bring_one_period(wor
     buyer = billing.client()
     order = await place(buyer)
     tenant_id = await tenant_of(billing, order)
-    attempts = [await by_momo(buyer, order, "46733123454") for _ in range(3)]
+    attempts = []
+    for _ in range(3):
+        attempts.append(await by_momo(buyer, order, "46733123454"))
+        billing.clock.advance(SECOND_TAP)
     rows = await billing.rows("select id, provider_reference from payments where order_id = $1", id=UUID(order["id"]))
     for row in rows:
         await world.decide(row["provider_reference"], "SUCCESSFUL")
@@ -146,6 +151,32 @@ async def test_news_in_any_order_and_number_ends_in_the_same_state(billing: Bill
     assert await counted(billing, tenant_id) == ONCE
     async with billing.store.for_tenant(tenant_id) as uow:
         assert await uow.ledger.balances("customer_credit") == [], "a repeated success is not money that is left over"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"payment_method_id": 2, "phone_number": "46733123454"},
+        {"payment_method_id": 3},
+        {"payment_method_id": 1, "return_url": "https://a.com/x", "cancel_url": "https://a.com/y"},
+    ],
+)
+async def test_fifty_taps_on_pay_begin_one_payment_and_one_later_another(world: Any, body: dict[str, Any]) -> None:
+    billing = world.billing
+    buyer = billing.client()
+    order = await place(buyer)
+    pay = partial(buyer.post, f"{ORDERS}{order['id']}/initiate_payment/", json=body)
+    taps = await asyncio.gather(*(pay() for _ in range(50)))
+    assert {answer.status_code for answer in taps} == {200}
+    (first,) = {answer.json()["payment_id"] for answer in taps}
+    prompts = await world.requests(world.momo, "/collection/v1_0/requesttopay")
+    assert sum(first in prompt["body"] for prompt in prompts) == (body["payment_method_id"] == 2)
+    told = "select 1 from mails where tenant_id = $1 and key like 'how_to_pay:%'"
+    assert len(await billing.rows(told, t=await tenant_of(billing, order))) == (body["payment_method_id"] == 3)
+    billing.clock.advance(SECOND_TAP)
+    assert (await pay()).json()["payment_id"] != first
+    states = await billing.rows("select status from payments where order_id = $1 order by id", id=UUID(order["id"]))
+    assert [row["status"] == "superseded" for row in states] == [True, False]
 
 
 @pytest.mark.invariant("S43")

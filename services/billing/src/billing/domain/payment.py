@@ -72,6 +72,10 @@ class Patience:
     give_up: timedelta
 
 
+SECOND_TAP = timedelta(seconds=5)
+"""An attempt that is the same in every submitted field is the same for this long where no Idempotency-Key tells two
+apart: who taps twice wants one prompt on his phone, and approves both where he gets two."""
+
 SLOW_POLL = timedelta(minutes=15)
 """Pause after that: a payment may stay pending for days, and is never failed by us while the provider calls it open."""
 
@@ -138,6 +142,12 @@ class Payment:
         return (
             self.settled if self.settled is not None and same and self.method is Method.BANK_TRANSFER else self.amount
         )
+
+    def is_again(self, wanted: "Payment") -> bool:
+        """Say whether this open attempt, of a moment ago, is the one that is wanted now."""
+        fields = ("order_id", "method", "amount", "charged", "phone_number", "return_url", "cancel_url", "submitted_by")
+        same = all(getattr(self, name) == getattr(wanted, name) for name in fields)
+        return same and self.is_offered and wanted.created_at - self.created_at < SECOND_TAP
 
     @property
     def is_offered(self) -> bool:

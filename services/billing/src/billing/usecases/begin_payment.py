@@ -24,7 +24,7 @@ class Begun:
 
     Attributes:
         payment: The attempt; ``None`` where the customer's credit has paid.
-        is_new: Whether this call made it, and not an earlier one with the same Idempotency-Key.
+        is_new: Whether this call made it, and not an earlier one with the same Idempotency-Key or of a second tap.
     """
 
     payment: Payment | None
@@ -77,7 +77,9 @@ async def begin_payment(
         if await pay_by_credit(uow, order.id, issuer):
             made.append(None)
             return 409, {"paid_by": "credit"}
-        payment = await open_attempt(uow, order.id, wanted, user_id=user_id)
+        payment, is_new = await open_attempt(uow, order.id, wanted, user_id=user_id, taps_once=key is None)
+        if not is_new:
+            return 200, {"payment_id": str(payment.id)}
         made.append(payment)
         if payment.phone_number is not None:
             await _must_prompt(uow, payment, prompts, user_id)

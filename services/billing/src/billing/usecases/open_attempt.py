@@ -36,8 +36,20 @@ class WantedPayment:
     language: str = "fr"
 
 
-async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *, user_id: UUID) -> Payment:
+async def open_attempt(
+    uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *, user_id: UUID, taps_once: bool = False
+) -> tuple[Payment, bool]:
     """Add an attempt for what is due beside the customer's credit, and supersede those before it, which stay watched.
+
+    Args:
+        uow: Open for the order's tenant.
+        order_id: The order.
+        wanted: How it is to be paid.
+        user_id: Who begins it.
+        taps_once: Whether the same attempt of a moment ago is meant.
+
+    Returns:
+        The attempt, and whether it is new.
 
     Raises:
         OrderNotFound: The tenant has no such order.
@@ -53,9 +65,6 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
     if await is_outdated(uow, order, await uow.subscriptions.find(order.tenant_id)):
         raise OrderOutdated
     former = await uow.payments.of_order(order.id)
-    for attempt in former:
-        if attempt.is_offered:
-            await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
     is_momo = wanted.method is Method.MTN_MOMO
     is_transfer = wanted.method is Method.BANK_TRANSFER
     now = uow.clock.now()
@@ -69,9 +78,9 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
             currency=wanted.most.currency,
         )
     status = PaymentStatus.SUBMITTED if is_transfer else PaymentStatus.PENDING
-    attempt = attempt_of(order, len(former) + 1, due, wanted.method, status, now)
+    begun = attempt_of(order, len(former) + 1, due, wanted.method, status, now)
     payment = replace(
-        attempt,
+        begun,
         charged=charge.amount,
         rate_numerator=charge.rate_numerator,
         rate_denominator=charge.rate_denominator,
@@ -84,6 +93,11 @@ async def open_attempt(uow: UnitOfWork, order_id: UUID, wanted: WantedPayment, *
         language=wanted.language,
         next_poll_at=None if is_transfer else now + START_PATIENCE,
     )
+    if taps_once and (again := next((one for one in former if one.is_again(payment)), None)):
+        return again, False
+    for attempt in former:
+        if attempt.is_offered:
+            await uow.payments.move(attempt, PaymentStatus.SUPERSEDED)
     await uow.payments.add(payment)
     await restate(uow, order, OrderStatus.PAYMENT_PENDING)
-    return payment
+    return payment, True

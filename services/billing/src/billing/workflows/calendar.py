@@ -155,7 +155,7 @@ class Calendar:
             language=order.language,
         )
         try:
-            return await open_attempt(uow, order.id, wanted, user_id=order.user_id)
+            return (await open_attempt(uow, order.id, wanted, user_id=order.user_id))[0]
         except AmountAboveLimit:
             # Nothing was written; the customer pays otherwise, as the reminders ask him to.
             return None
