@@ -25,7 +25,7 @@ def of_design():
 
 def test_names_groups_and_bars_are_those_of_the_design():
     design = of_design()
-    assert len(design) == 22
+    assert len(design) == 23
     assert {bar.name: (bar.group, bar.op, float(bar.bar)) for bar in BARS}.items() <= design.items()
 
 

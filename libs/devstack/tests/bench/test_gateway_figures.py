@@ -48,7 +48,7 @@ def test_what_is_added_is_added_to_the_service_called_directly(rounds):
     ("module", "names"),
     [
         (gateway, ["gateway_vs_nginx", "gateway_p99_vs_nginx", "gateway_added_p50_ms"]),
-        (gateway_static, ["gateway_vs_nginx_static"]),
+        (gateway_static, ["gateway_vs_nginx_static", "gateway_vs_bare_proxy"]),
     ],
     ids=["before tenancy", "before a constant answer"],
 )

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -12,9 +13,14 @@ SECRET_NAME = re.compile(r"password|secret|token|authorization|api_key|private|c
 """Names whose values never reach a log line."""
 
 
+@lru_cache(1000)
+def _is_telling(name: str) -> bool:
+    return SECRET_NAME.search(name) is not None
+
+
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in event:
-        if SECRET_NAME.search(name):
+        if _is_telling(name):
             event[name] = "[redacted]"
     return event
 

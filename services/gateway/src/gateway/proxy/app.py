@@ -1,10 +1,8 @@
 """The gateway as a raw ASGI application: judge a request, vouch for its person, stream it there and back."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -27,6 +25,7 @@ from gateway.proxy.callers import Callers
 from gateway.proxy.clients import Network, client_address
 from gateway.proxy.download_links import Kind
 from gateway.proxy.downloads import Downloads, only, private
+from gateway.proxy.exchanges import AccessEnded, Exchange
 from gateway.proxy.fairness import InHand
 from gateway.proxy.pages import Pages
 from gateway.proxy.paths import LONGEST_TARGET, is_plain, is_plain_query
@@ -214,29 +213,18 @@ class Gateway:
         if length != CHUNKED and int(length) > route.body_bytes:
             raise BodyTooLarge(limit_bytes=route.body_bytes)
         idle = route.idle_seconds or self._idle_seconds
-        body = scope["state"]["body"] = RequestBody(receive, route.body_bytes, idle)
+        body = scope["state"]["body"] = RequestBody(receive, route.body_bytes, idle, is_empty=length == "0")
         large = length == CHUNKED or int(length) > READ_WHOLE_BYTES
         data: Any = body.chunks() if large else await body.whole() or None
-        exchange = asyncio.create_task(
-            self._exchange(route, identity, target, scope, length, data, body, send, idle), name="exchange"
-        )
-        gone = asyncio.create_task(body.client_gone(), name="client")
+        exchange = Exchange()
+        allowed = self._callers.while_allowed(identity, exchange.end, scope["state"]["came_at"])
         try:
-            with self._callers.while_allowed(identity, exchange.cancel, scope["state"]["came_at"]):
-                await asyncio.wait({exchange, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not exchange.done():
-                # Nobody listens any more: the service shall not go on working for nobody.
-                exchange.cancel()
-                with suppress(asyncio.CancelledError):
-                    await exchange
-                raise ClientGone
-            if exchange.cancelled() and identity is not None:
+            async with exchange.running(body, allowed):
+                await self._exchange(route, identity, target, scope, length, data, body, send, idle)
+        except AccessEnded:
+            if identity is not None:
                 self._callers.refuse(identity)
-            exchange.result()
-        finally:
-            for task in (gone, exchange):
-                task.cancel()
-            await asyncio.gather(gone, exchange, return_exceptions=True)
+            raise
 
     async def _exchange(
         self,

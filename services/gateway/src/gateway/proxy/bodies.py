@@ -38,14 +38,17 @@ class RequestBody:
         receive: ASGI's.
         limit_bytes: largest body.
         idle_seconds: how long the client may be silent.
+        is_empty: the request has none, so there is nothing to wait for.
     """
 
-    def __init__(self, receive: Receive, limit_bytes: int, idle_seconds: float) -> None:
+    def __init__(self, receive: Receive, limit_bytes: int, idle_seconds: float, *, is_empty: bool = False) -> None:
         self._receive = receive
         self._limit = limit_bytes
         self._idle = idle_seconds
         self._taken = 0
         self.finished = asyncio.Event()
+        if is_empty:
+            self.finished.set()
         self.refused: Refusal | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -17,6 +17,8 @@ def client_address(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: S
         headers: fields as they came.
         trusted: networks of our proxies.
     """
+    if not trusted:
+        return peer
     found = peer
     said = b",".join(value for name, value in headers if name.lower() == b"x-forwarded-for").decode("latin-1")
     for hop in reversed(said.split(",")):

@@ -14,6 +14,7 @@ LONGEST_TARGET = 8 * 1024
 
 _PATH = re.compile(rb"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_QUERY = re.compile(rb"[!-~]*")
 _DECEPTIVE = frozenset(b"/\\.;%?#") | frozenset(range(32)) | {127}
 """Bytes that must not come percent-encoded."""
 
@@ -40,4 +41,4 @@ def _is_plain_text(decoded: bytes) -> bool:
 
 def is_plain_query(query: bytes) -> bool:
     """Whether a query has only bytes that may stand in a request line."""
-    return all(32 < byte < 127 for byte in query)
+    return _QUERY.fullmatch(query) is not None

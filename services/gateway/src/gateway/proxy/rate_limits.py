@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Protocol
 
 from gateway.errors import TooManyRequests
@@ -19,19 +20,19 @@ MOST_KEYS = 100_000
 Headers = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limit:
     """`per_minute` requests a minute, a quarter of them (at least five) at once."""
 
     name: str
     per_minute: int
 
-    @property
+    @cached_property
     def interval(self) -> float:
         """Seconds between two requests that come evenly."""
         return 60 / self.per_minute
 
-    @property
+    @cached_property
     def burst(self) -> int:
         return min(self.per_minute, max(5, self.per_minute // 4))
 
