@@ -51,6 +51,19 @@ async def test_a_subscription_that_is_suspended_and_ends_takes_its_organization_
     ]
 
 
+@pytest.mark.parametrize(("reason", "pays"), [("unpaid", True), ("dispute", False)])
+async def test_only_who_is_suspended_for_want_of_payment_is_told_to_pay(
+    tenancy: Tenancy, reason: str, pays: bool
+) -> None:
+    owner = await tenancy.person()
+    tenant = await tenancy.organization(owner)
+    await tenancy.receive(standing(tenant, "suspended", 5, reason))
+    letter = (await tenancy.mails_to(owner.email))[-1]
+    for text in (letter.body_text, letter.body_html):
+        assert ("Un paiement la réactive aussitôt" in text) is pays
+        assert ("Un autre paiement ne la réactive pas" in text) is not pays
+
+
 async def test_an_organization_whose_owner_cancelled_is_cancelled_not_expired(tenancy: Tenancy) -> None:
     owner = await tenancy.person()
     tenant = await tenancy.organization(owner)

@@ -220,7 +220,14 @@ def _follow_orders(taken: Subscriptions, letters: Letters) -> None:
 def _follow_subscriptions(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("subscription.suspended", version=1, source="billing")
     async def suspend(event: StandingSubscription, uow: UnitOfWork, envelope: Envelope) -> None:
-        await change_status(uow, letters, Status.SUSPENDED, order_id=event.order_id, version=envelope.aggregateversion)
+        await change_status(
+            uow,
+            letters,
+            Status.SUSPENDED,
+            order_id=event.order_id,
+            version=envelope.aggregateversion,
+            disputed=event.reason == "dispute",
+        )
 
     @taken.on("subscription.shortened", version=1, source="billing")
     async def shorten(event: ShortenedSubscription, uow: UnitOfWork, envelope: Envelope) -> None:

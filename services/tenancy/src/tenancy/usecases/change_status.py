@@ -16,7 +16,9 @@ _FOLLOWS: dict[Status, tuple[type[OrganizationState], str]] = {
 }
 
 
-async def change_status(uow: UnitOfWork, letters: Letters, status: Status, *, order_id: UUID, version: int) -> None:
+async def change_status(
+    uow: UnitOfWork, letters: Letters, status: Status, *, order_id: UUID, version: int, disputed: bool = False
+) -> None:
     """Move the organization, tell of its whole state and write to its owner. A second call does nothing.
 
     Args:
@@ -25,6 +27,7 @@ async def change_status(uow: UnitOfWork, letters: Letters, status: Status, *, or
         status: suspended, expired or cancelled.
         order_id: the subscription's last order.
         version: of billing's subscription; one older than the newest known is ignored.
+        disputed: a dispute about a payment suspends it, so the letter does not ask for another payment.
 
     Raises:
         OrganizationNotYetKnown: it arrived before the order that creates the organization.
@@ -40,4 +43,4 @@ async def change_status(uow: UnitOfWork, letters: Letters, status: Status, *, or
     await uow.organizations.save(moved)
     fact, letter = _FOLLOWS[status]
     await uow.publish(fact.of(moved, order_id), subject=str(moved.id), aggregate_version=moved.version)
-    await write_to_owner(uow, letters, letter, moved)
+    await write_to_owner(uow, letters, letter, moved, disputed=disputed)

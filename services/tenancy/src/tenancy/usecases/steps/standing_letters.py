@@ -19,7 +19,13 @@ HELD = "held"
 
 
 async def write_to_owner(
-    uow: UnitOfWork, letters: Letters, letter: str, organization: Organization, *, due: datetime | None = None
+    uow: UnitOfWork,
+    letters: Letters,
+    letter: str,
+    organization: Organization,
+    *,
+    due: datetime | None = None,
+    disputed: bool = False,
 ) -> None:
     """Write one of the letters, once per version of the organization; an owner without an account gets none.
 
@@ -31,6 +37,7 @@ async def write_to_owner(
         return {
             "plan": organization.entitlements.plan.capitalize(),
             "cancelled": organization.status is Status.CANCELLED,
+            "disputed": disputed,
             "due": f"{due:{DAY[language]}}" if due else "",
         }
 
