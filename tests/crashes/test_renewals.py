@@ -1,6 +1,7 @@
 """The worker is killed between two steps of an agreed renewal; the phone is asked once and one period follows.
 
-A month is not waited for: the customer's dates are moved back, as if he had bought so much earlier.
+A month is not waited for: the customer's dates are moved back, as if he had bought so much earlier, on the day of
+the month that follows from it.
 """
 
 from datetime import timedelta
@@ -25,9 +26,11 @@ BEFORE_THE_END = timedelta(days=2, hours=12)
 MOVED = """
 WITH moved AS (SELECT ends_at - now() - $2::interval AS by FROM subscriptions WHERE tenant_id = $1),
 periods AS (
-    UPDATE subscription_periods SET starts_at = starts_at - by, ends_at = ends_at - by FROM moved WHERE tenant_id = $1
+    UPDATE subscription_periods SET starts_at = starts_at - by, ends_at = ends_at - by,
+        anchor_day = extract(day FROM ends_at - by) FROM moved WHERE tenant_id = $1
 )
-UPDATE subscriptions SET started_at = started_at - by, ends_at = ends_at - by, next_step_at = now() FROM moved
+UPDATE subscriptions SET started_at = started_at - by, ends_at = ends_at - by, next_step_at = now(),
+    anchor_day = extract(day FROM ends_at - by) FROM moved
 WHERE tenant_id = $1 RETURNING ends_at
 """
 

@@ -34,6 +34,8 @@ LASTING = {
     "backup-engine": ("esxi_servers", "virtual_machines", "backup_configurations", "restore_points", "vaults", "sites"),
 }
 """Tables of which an organization has rows that nothing changes while nobody does anything."""
+CALENDAR = {"stepped_at", "next_step_at"}
+"""Columns of a subscription that tell when it was looked at, and when it will be."""
 
 Export = Mapping[str, list[JSON]]
 
@@ -55,6 +57,11 @@ def rows_in(text: str, service: str, organization: str) -> Export:
     assert last["end"]["rows"] == len(lines)
     assert {row["tenant_id"] for rows in found.values() for row in rows} == {organization}
     return found
+
+
+def lasting(export: Export, table: str) -> list[JSON]:
+    """Rows without what the calendar writes into them when it has looked."""
+    return [{name: value for name, value in row.items() if name not in CALENDAR} for row in export.get(table, ())]
 
 
 async def everything(house: House) -> dict[str, str]:
@@ -186,5 +193,5 @@ async def test_who_leaves_takes_everything_along_and_leaves_nothing_behind(tmp_p
                 for text in (before[stays.email][service], after[service])
             )
             for table in LASTING[service]:
-                assert now.get(table) == was.get(table), table
+                assert lasting(now, table) == lasting(was, table), table
         assert (await restored(stays, export=False))["disks"][0]["sha256"] == disk["sha256"]
