@@ -20,9 +20,9 @@ async def test_each_token_is_verified_once_in_a_round(monkeypatch):
     verified = []
     really = AccessTokens._verified
 
-    async def noted(self, token, now):
+    async def noted(self, token, *rest):
         verified.append(token)
-        return await really(self, token, now)
+        return await really(self, token, *rest)
 
     monkeypatch.setattr(AccessTokens, "_verified", noted)
     await token_check(SIZES, lambda _text: None)
@@ -31,7 +31,7 @@ async def test_each_token_is_verified_once_in_a_round(monkeypatch):
 
 
 async def test_a_check_that_lets_an_altered_token_through_is_not_measured(monkeypatch):
-    async def anybody(_self, _token, _now):
+    async def anybody(_self, _token, *_rest):
         return Identity(None, None, None, frozenset(), frozenset(), 2**40)
 
     monkeypatch.setattr(AccessTokens, "_verified", anybody)
