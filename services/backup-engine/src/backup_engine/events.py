@@ -74,6 +74,28 @@ class RestoreCompleted(Fact):
         return cls(job_id=_ID, restore_point_id=_ID, kind="vm", vm_id=_ID)
 
 
+class PointsDeleted(Fact):
+    """A person deleted restore points of a machine; they can be brought back until ``undo_until``."""
+
+    name: ClassVar[str] = "points.deleted"
+
+    restore_point_ids: list[UUID]
+    vm_id: UUID
+    deleted_by: UUID
+    deleted_at: datetime
+    undo_until: datetime
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(
+            restore_point_ids=[_ID],
+            vm_id=_ID,
+            deleted_by=_ID,
+            deleted_at=datetime(2026, 11, 22, 1, 0, tzinfo=UTC),
+            undo_until=datetime(2026, 11, 29, 1, 0, tzinfo=UTC),
+        )
+
+
 class UsageRecorded(Fact):
     """What is used now: whole figures, so that a lost or repeated one corrupts no sum; what is absent is unchanged."""
 
@@ -125,6 +147,7 @@ FACTS: tuple[type[Fact], ...] = (
     BackupCompleted,
     BackupFailed,
     RestoreCompleted,
+    PointsDeleted,
     UsageRecorded,
     QuotaNearing,
     QuotaHit,

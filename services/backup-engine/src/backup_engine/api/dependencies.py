@@ -23,6 +23,7 @@ from backup_engine.workflows.read_point import PointReaders
 Reader = Annotated[Principal, requires("owner", "admin", "member", "viewer")]
 InPerson = Annotated[Principal, requires("owner", "admin", "member", "viewer", in_person=True)]
 """What is inside backups: no member of the platform's staff reads it in a customer's name."""
+Manager = Annotated[Principal, requires("owner", "admin")]
 Writer = Annotated[Principal, requires("owner", "admin", "member")]
 
 

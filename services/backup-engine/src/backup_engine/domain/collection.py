@@ -13,6 +13,8 @@ GRACE = timedelta(hours=24)
 """By the store's clock: younger objects without a row, and manifests without a point, may still be somebody's work."""
 UNDO = timedelta(days=7)
 """How long a person can take the deletion of a point back; until then its chunks are kept."""
+UNDO_MARGIN = timedelta(minutes=5)
+"""How much later than that it is collected: longer than any transaction that takes a deletion back."""
 LEASE = timedelta(seconds=90)
 """How long one process has a vault's cycle without a step: longer than the slowest deletion of a batch."""
 

@@ -53,6 +53,7 @@ class RestorePoint:
     snapshot_at: datetime
     committed_at: datetime
     keep_until: datetime
+    tombstoned_at: datetime | None
     capacity_bytes: int
     bytes_read: int
     bytes_skipped: int

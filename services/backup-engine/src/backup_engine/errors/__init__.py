@@ -5,7 +5,7 @@ DomainError (common)
  │   ├─ not found: EsxiServerNotFound VirtualMachineNotFound ConfigurationNotFound JobNotFound RestoreJobNotFound
  │   │             RestorePointNotFound DiskNotFound OrganizationDeleted
  │   ├─ conflict:  EsxiServerExists EsxiServerInUse EsxiServerInactive ConfigurationNameTaken
- │   │             ContentNotReady VaultReadOnly
+ │   │             ContentNotReady VaultReadOnly RestorePointGone
  │   ├─ forbidden: OrganizationSuspended QuotaReached
  │   └─ invalid:   NoVirtualMachines ServersDiffer NoSuchDatastore DatastoreNotChosen ExportFolderMissing
  ├─ what is not yet: OrganizationBeingPrepared VaultBeingPrepared PredecessorMissing
@@ -71,6 +71,12 @@ class RestorePointNotFound(NotFound):
     code = "restore_point_not_found"
     en = "There is no such restore point. Yours are at /api/restore-points/."
     fr = "Ce point de restauration n'existe pas. Les vôtres : /api/restore-points/."
+
+
+class RestorePointGone(Conflict):
+    code = "restore_point_gone"
+    en = "This restore point was deleted more than seven days ago and can't be brought back any more."
+    fr = "Ce point de restauration a été supprimé il y a plus de sept jours et ne peut plus être rétabli."
 
 
 class DiskNotFound(NotFound):

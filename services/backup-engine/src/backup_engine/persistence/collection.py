@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from backup_engine.domain.collection import UNDO, KnownTask, Phase
+from backup_engine.domain.collection import UNDO, UNDO_MARGIN, KnownTask, Phase
 from backup_engine.domain.job import ENDED, TaskKind, TaskStatus
 from backup_engine.domain.point import PointState
 from backup_engine.errors import StaleToken
@@ -140,7 +140,9 @@ class CollectionRepository(Repository):
         rows = await self._session.execute(
             select(restore_points.c.id, restore_points.c.manifest)
             .where(self._mine(restore_points, vault_id=vault_id, state=str(PointState.TOMBSTONED)))
-            .where(restore_points.c.tombstoned_at < func.clock_timestamp() - UNDO, unpinned(restore_points))
+            .where(
+                restore_points.c.tombstoned_at < func.clock_timestamp() - (UNDO + UNDO_MARGIN), unpinned(restore_points)
+            )
             .limit(AT_ONCE)
         )
         return [EndedPoint(row.id, row.manifest) for row in rows]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, select
+from sqlalchemy import exists, func, insert, select, update
 
+from backup_engine.domain.collection import UNDO
 from backup_engine.domain.point import PointDisk, PointState, RestorePoint
 from backup_engine.errors import RestorePointNotFound
 from backup_engine.persistence.rows import Repository, build
@@ -15,7 +16,7 @@ from backup_engine.persistence.tables import point_disks, restore_points, virtua
 
 
 class PointRepository(Repository):
-    """Committed points of the tenant; tombstoned ones are shown to nobody."""
+    """Committed points of the tenant; tombstoned ones are shown where they are asked for, and read by nobody."""
 
     async def add(self, point: dict[str, Any], disks: Sequence[dict[str, Any]]) -> None:
         await self._session.execute(insert(restore_points).values(tenant_id=self._uow.tenant_id, **point))
@@ -35,6 +36,36 @@ class PointRepository(Repository):
         row = (await self._session.execute(query)).mappings().one_or_none()
         return None if row is None else (await self._with_disks([row]))[0]
 
+    async def any_state(self, point_id: UUID, *, lock: bool = False) -> RestorePoint:
+        """A point, deleted or not. Raises RestorePointNotFound."""
+        if lock:
+            mine = self._mine(restore_points, id=point_id)
+            await self._session.execute(select(restore_points.c.id).where(mine).with_for_update())
+        point = await self.find(point_id)
+        if point is None:
+            raise RestorePointNotFound
+        return point
+
+    async def tombstone(self, point_id: UUID) -> RestorePoint:
+        """Let a point be deleted from now on, by the database's clock."""
+        await self._session.execute(
+            update(restore_points)
+            .where(self._mine(restore_points, id=point_id))
+            .values(state=str(PointState.TOMBSTONED), tombstoned_at=func.clock_timestamp())
+        )
+        return await self.any_state(point_id)
+
+    async def revive(self, point_id: UUID) -> RestorePoint | None:
+        """Take a tombstone away, while it is not over by the database's clock."""
+        revived = await self._session.execute(
+            update(restore_points)
+            .where(self._mine(restore_points, id=point_id, state=str(PointState.TOMBSTONED)))
+            .where(restore_points.c.tombstoned_at > func.clock_timestamp() - UNDO)
+            .values(state=str(PointState.LIVE), tombstoned_at=None)
+            .returning(restore_points.c.id)
+        )
+        return await self.get(point_id) if revived.scalar_one_or_none() else None
+
     async def newest(self, vm_id: UUID) -> RestorePoint | None:
         """The last committed point of a machine: the parent of its next backup (D12)."""
         query = (
@@ -46,11 +77,13 @@ class PointRepository(Repository):
         row = (await self._session.execute(query)).mappings().one_or_none()
         return None if row is None else (await self._with_disks([row]))[0]
 
-    async def page(self, vm_id: UUID | None, after: UUID | None, size: int) -> list[RestorePoint]:
+    async def page(
+        self, vm_id: UUID | None, after: UUID | None, size: int, state: PointState = PointState.LIVE
+    ) -> list[RestorePoint]:
         """Oldest first: a chain in its order."""
         query = (
             select(restore_points)
-            .where(self._mine(restore_points, state=str(PointState.LIVE)))
+            .where(self._mine(restore_points, state=str(state)))
             .order_by(restore_points.c.id)
             .limit(size)
         )

@@ -50,7 +50,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
         "subscription.past_due.v1", "subscription.suspended.v1", "subscription.shortened.v1", "subscription.ended.v1",
     ),
     "backup-engine": (
-        "backup.completed.v1", "backup.failed.v1", "restore.completed.v1", "quota.nearing.v1", "quota.reached.v1",
+        "backup.completed.v1", "backup.failed.v1", "restore.completed.v1", "points.deleted.v1", "quota.nearing.v1",
+        "quota.reached.v1",
     ),
 }  # fmt: skip
 """Facts that customers can hear of, by their owner."""

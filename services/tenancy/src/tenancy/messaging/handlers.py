@@ -21,6 +21,7 @@ from tenancy.usecases.extend_subscription import extend_subscription
 from tenancy.usecases.provision_org import BoughtOrder, provision_org
 from tenancy.usecases.record_usage import reconcile_usage, record_usage
 from tenancy.usecases.shorten_subscription import shorten_subscription
+from tenancy.usecases.tell_of_deleted_points import tell_of_deleted_points
 from tenancy.usecases.warn_of_quota import warn_of_quota
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,14 @@ class HitQuota(BaseModel):
         return Level(self.resource, self.limit * unit, self.current * unit)
 
 
+class DeletedPoints(BaseModel):
+    """What tenancy reads of backup-engine's `points.deleted`."""
+
+    restore_point_ids: list[UUID] = Field(min_length=1)
+    deleted_by: UUID
+    undo_until: AwareDatetime
+
+
 class RecordedAct(BaseModel):
     """What tenancy reads of the other services' `audit.recorded`."""
 
@@ -183,6 +192,7 @@ def subscriptions(letters: Letters) -> Subscriptions:
     _follow_orders(taken, letters)
     _follow_subscriptions(taken, letters)
     _follow_quotas(taken, letters)
+    _follow_points(taken, letters)
     _follow_reports(taken, letters)
     for source, names in KEPT.items():
         for name in names:
@@ -251,6 +261,13 @@ def _follow_quotas(taken: Subscriptions, letters: Letters) -> None:
     @taken.on("quota.reached", version=1, source="backup-engine")
     async def tell(event: HitQuota, uow: UnitOfWork, _envelope: Envelope) -> None:
         await warn_of_quota(uow, letters, "quota_reached", event.level())
+
+
+def _follow_points(taken: Subscriptions, letters: Letters) -> None:
+    @taken.on("points.deleted", version=1, source="backup-engine")
+    async def tell_of_deletion(event: DeletedPoints, uow: UnitOfWork, _envelope: Envelope) -> None:
+        points, actor = event.restore_point_ids, event.deleted_by
+        await tell_of_deleted_points(uow, letters, points, deleted_by=actor, undo_until=event.undo_until)
 
 
 def _follow_reports(taken: Subscriptions, letters: Letters) -> None:

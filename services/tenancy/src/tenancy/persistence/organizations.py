@@ -1,6 +1,6 @@
 """Organizations and what belongs to them, as rows; through `for_tenant` unless a method says otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import date, datetime
 from uuid import UUID
@@ -263,6 +263,15 @@ class Memberships:
         rows = await self._session.execute(
             select(memberships)
             .where(memberships.c.tenant_id == tenant_id, memberships.c.role == Role.OWNER.value)
+            .order_by(memberships.c.joined_at, memberships.c.user_id)
+        )
+        return [_membership(row) for row in rows.mappings()]
+
+    async def with_roles(self, tenant_id: UUID, roles: Iterable[Role]) -> list[Membership]:
+        """Members who have one of these roles, longest a member first."""
+        rows = await self._session.execute(
+            select(memberships)
+            .where(memberships.c.tenant_id == tenant_id, memberships.c.role.in_([role.value for role in roles]))
             .order_by(memberships.c.joined_at, memberships.c.user_id)
         )
         return [_membership(row) for row in rows.mappings()]

@@ -167,6 +167,7 @@ class PointOut(Answer):
     snapshot_at: datetime
     committed_at: datetime
     keep_until: datetime
+    tombstoned_at: datetime | None
     capacity_bytes: int
     bytes_read: int
     bytes_skipped: int
